@@ -1,0 +1,40 @@
+# Two commands matter: `make tutorial` and `make test`. The rest is for those who write.
+# Plain pip throughout: it honours PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL and your pip.conf.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: tutorial test lint lab notebooks clean
+.DEFAULT_GOAL := tutorial
+
+tutorial: $(VENV)/ready
+	@$(BIN)/python -m helpers tutorial
+
+test: lint
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/ready-test
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+lab: $(VENV)/ready
+	@$(BIN)/jupyter lab notebooks
+
+notebooks: $(VENV)/ready
+	@$(BIN)/python -m helpers tutorial --commit-outputs
+
+clean:
+	rm -rf build $(VENV)
+
+# The stamps are written last, so an interrupted installation is taken up again and never taken for a whole one.
+$(VENV)/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
+	  { echo "This tutorial needs Python 3.11, and '$(PYTHON)' is not one: install it, or name it with make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || \
+	  { echo "Python's venv module is missing: on Debian and Ubuntu, apt install python3.11-venv"; exit 1; }
+	@echo "Installing the environment into $(VENV) (once; about 1.6 GB)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/ready-test: $(VENV)/ready
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@

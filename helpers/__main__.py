@@ -1,0 +1,117 @@
+"""`python -m helpers …`: what the notebooks do, for a shell or a CI job."""
+
+import argparse
+import ast
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command and returns its exit status; a refusal is one sentence on stderr and status 2."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except (ValueError, OSError, RuntimeError) as refusal:
+        print(f"{options.name}: {refusal}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{options.name}: interrupted; what was finished before stays", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m helpers", description=__doc__)
+    commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
+
+    def command(name: str, function: Any, summary: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=summary, description=summary)
+        added.set_defaults(command=function)
+        return added
+
+    tutorial = command("tutorial", _tutorial, "run every notebook, in order")
+    tutorial.add_argument(
+        "--commit-outputs", action="store_true", help="then put their outputs into notebooks/"
+    )
+
+    run = command("run", _run, "run one notebook with your own values")
+    run.add_argument("chapter", help="its number, such as 05")
+    run.add_argument(
+        "-p",
+        dest="parameters",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="a parameter",
+    )
+
+    export = command("export", _export, "write the gated ONNX files of notebook 05")
+    export.add_argument("--model", required=True, help="efficientvit_m0 to efficientvit_m5")
+    export.add_argument("--checkpoint", help="a weights file, or one of random, timm (default: random)")
+    export.add_argument("--out", required=True, type=Path, help="the folder to write into")
+    export.add_argument("--opset", type=int, default=11, help="11 to 18 (default 11)")
+    export.add_argument("--batch", type=int, default=1, help="images per run (default 1)")
+    export.add_argument(
+        "--board-input", choices=("rgb", "bgr"), default="rgb", help="channel order the graph takes (default rgb)"
+    )
+
+    parse_log = command("parse-log", _parse_log, "read board and build logs: one JSON object a line")
+    parse_log.add_argument("files", nargs="+", metavar="FILE")
+    layout = parse_log.add_mutually_exclusive_group()
+    layout.add_argument("--table", action="store_true", help="a table instead of JSON")
+    layout.add_argument("--csv", action="store_true", help="CSV instead of JSON")
+    return parser
+
+
+# Each command imports what it needs: reading a log must not wait for torch.
+
+
+def _tutorial(options: argparse.Namespace) -> int:
+    from helpers.lab import notebooks
+
+    return notebooks.tutorial(commit_outputs=options.commit_outputs)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from helpers.lab import notebooks
+
+    return notebooks.run_one(options.chapter, {name: _value(text) for name, text in options.parameters})
+
+
+def _value(text: str) -> Any:
+    """A parameter as Python reads it: numbers, True, None and quoted strings; anything else is a plain string."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _export(options: argparse.Namespace) -> int:
+    from helpers.deploy import export
+
+    made = export.board_ready(
+        options.model,
+        options.out,
+        checkpoint=options.checkpoint,
+        opset=options.opset,
+        batch=options.batch,
+        board_input=options.board_input,
+    )
+    print(
+        f"{made.simplified}: {made.nodes_simplified} nodes (before simplification {made.nodes_plain}), opset {options.opset},"
+    )
+    print(
+        f"differs from PyTorch by {made.parity:.1e} of the logits' standard deviation; weights: {made.recipe.weights}"
+    )
+    return 0
+
+
+def _parse_log(options: argparse.Namespace) -> int:
+    from helpers.board import parse_log
+
+    return parse_log.main(options.files, table=options.table, csv=options.csv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""Published figures: each number of a paper, a post or a vendor is read from `data/published`, with its source."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published table. `columns` gives each column's meaning and unit; a figure not published is None."""
+
+    title: str
+    source: str
+    conditions: str
+    columns: dict[str, str]
+    rows: list[dict[str, Any]]
+
+    def row(self, **wanted: Any) -> dict[str, Any]:
+        """The one row whose columns equal `wanted`; raises LookupError when it is not exactly one."""
+        found = [row for row in self.rows if all(row.get(key) == value for key, value in wanted.items())]
+        if len(found) != 1:
+            raise LookupError(f"{self.title}: {len(found)} rows match {wanted}, expected exactly one")
+        return found[0]
+
+
+def published(name: str) -> Published:
+    """Reads `data/published/NAME.json`; raises ValueError when it lacks its source or a row has a stray column."""
+    path = DATA / "published" / f"{name}.json"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.json")))
+        raise LookupError(f"no published table {name!r}: choose one of {known}")
+    table = Published(**json.loads(path.read_text(encoding="utf-8")))
+    if not table.source.strip():
+        raise ValueError(f"{path.name}: a published table must name its source")
+    for row in table.rows:
+        if stray := row.keys() - table.columns.keys():
+            raise ValueError(f"{path.name}: columns {sorted(stray)} are not described")
+    return table
