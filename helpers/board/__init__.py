@@ -1,0 +1,1 @@
+"""What the board says: logs read without torch, numpy or pandas."""

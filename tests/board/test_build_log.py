@@ -1,0 +1,202 @@
+"""Build logs: sizes, verdict, precision, failure and stages, old and new."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from helpers.board.build_log import BuildLog
+from helpers.board.build_stages import Stage
+from helpers.board.parse_log import parse
+
+LOGS = Path(__file__).parent / "logs"
+SPECIMEN = Path(__file__).parents[2] / "data" / "logs" / "pulsar2_build_specimen.log"
+
+
+def builds(path: Path) -> list[BuildLog]:
+    records = list(parse(path, source="s"))
+    assert all(isinstance(record, BuildLog) for record in records)
+    return [record for record in records if isinstance(record, BuildLog)]
+
+
+def build(text: str) -> BuildLog:
+    (record,) = parse(io.BytesIO(text.encode()))
+    assert isinstance(record, BuildLog)
+    return record
+
+
+def test_the_json_has_exactly_the_keys_of_the_contract() -> None:
+    (record,) = builds(SPECIMEN)
+    plain = record.to_json()
+    assert list(plain) == [
+        *(
+            "source",
+            "kind",
+            "ok",
+            "macs",
+            "max_cycles",
+            "batches",
+            "subgraphs",
+            "precision",
+            "error",
+            "warnings",
+        )
+    ]
+    assert list(plain["precision"][0]) == ["operator", "type", "output", "shape", "dtype", "cosine", "mse"]
+    (failed,) = builds(LOGS / "build_failed.log")
+    assert list(failed.to_json()["error"]) == ["code", "number", "exception", "message", "advice"]
+
+
+def test_the_specimen_gives_its_documented_figures() -> None:
+    (record,) = builds(SPECIMEN)
+    assert record.ok and record.error is None
+    assert (record.macs, record.max_cycles, record.batches) == (280_262_480, [450_154], [1])
+    assert (record.npu_subgraphs, record.cpu_subgraphs) == (1, 0)
+    assert len(record.precision) == 25
+    first, last = record.precision[0], record.precision[-1]
+    assert first.to_json() == {
+        "operator": "Conv_0",
+        "type": "AxQuantizedConv",
+        "output": "317",
+        "shape": [1, 32, 112, 112],
+        "dtype": "FP32",
+        "cosine": 0.99987,
+        "mse": 0.00006,
+    }
+    assert (first.quantized_dtype, last.operator, last.quantized_dtype) == (
+        "U8",
+        "output_DequantizeLinear",
+        "FP32",
+    )
+
+
+def test_the_stages_of_the_specimen_add_up_to_its_time() -> None:
+    (record,) = builds(SPECIMEN)
+    names = [stage.name for stage in record.stages]
+    assert names == ["frontend", "quantise", "calibrate", "precision analysis", "compile", "assemble"]
+    assert sum(stage.seconds for stage in record.stages) == pytest.approx(19.650)
+    assert record.stages[0] == Stage("frontend", 1.413)
+    assert record.stages[-1] == Stage("assemble", 1.581)
+
+
+def test_a_build_of_version_1_9_across_midnight() -> None:
+    (record,) = builds(LOGS / "build_old.log")
+    assert record.ok
+    assert (record.version, record.commit) == ("1.9", "c62d0b64")
+    assert (record.macs, record.max_cycles, record.batches) == (1_234_567, [12_345], [])
+    assert (record.npu_subgraphs, record.cpu_subgraphs) == (None, None)  # this version does not list them
+    conv, gemm = record.precision
+    assert (conv.operator, conv.dtype, conv.shape) == ("Conv_0", "FP32", [1, 8, 112, 112])
+    assert (conv.cosine, conv.mse) == (0.9991234567890123, None)
+    assert (gemm.type, gemm.cosine) == ("AxFullyConnect…", None)
+    assert record.warnings == ["ignore input csc config", "the cosine of Gemm_9 is printed as nan"]
+    seconds = {stage.name: stage.seconds for stage in record.stages}
+    assert seconds == {"frontend": 0.5, "quantise": 4.25, "calibrate": 3.0, "assemble": 2.0}
+
+
+def test_batches_and_cpu_subgraphs_of_version_7() -> None:
+    (record,) = builds(LOGS / "build_batches.log")
+    assert record.ok
+    assert record.macs == 522_000_000
+    assert (record.batches, record.max_cycles) == (
+        [1, 8],
+        [1_100_000, 5_200_000],
+    )  # one behind a progress bar
+    assert (record.npu_subgraphs, record.cpu_subgraphs) == (2, 1)
+
+
+def test_a_failure_has_its_code_and_the_exception_inside_it() -> None:
+    (record,) = builds(LOGS / "build_failed.log")
+    assert not record.ok and record.error is not None
+    assert (record.error.code, record.error.number) == ("NPUBackendError", 8)
+    assert record.error.exception == "OpBuildException"
+    assert record.error.message == "AxMod, no builder\n    op: /Mod_3\n    attrs: {'fmod': 0}"
+    assert record.error.advice is not None and "no such operator" in record.error.advice
+    assert record.version == "3.3"
+
+
+def test_a_killed_build() -> None:
+    (record,) = builds(LOGS / "build_killed.log")
+    assert not record.ok and record.error is not None
+    assert (record.error.exception, record.error.message) == (None, "Killed")
+    assert record.error.advice is not None and "memory" in record.error.advice
+
+
+def test_an_unknown_failure_is_shown_with_the_innermost_exception_and_no_advice() -> None:
+    record = build(
+        "2025-01-02 03:04:05.000 | INFO     | yamain.command.build:quant:1 - x\n"
+        "Traceback (most recent call last):\n"
+        '  File "<frozen yamain.x>", line 1, in f\n'
+        "some.module.OddThing: never seen\n"
+        "  detail: 7\n"
+        "\n"
+        "The above exception was the direct cause of the following exception:\n"
+        "\n"
+        "Traceback (most recent call last):\n"
+        '  File "<frozen yamain.y>", line 2, in g\n'
+        "RuntimeError: outer\n"
+    )
+    assert record.error is not None
+    assert (record.error.exception, record.error.message) == ("OddThing", "never seen\ndetail: 7")
+    assert record.error.code is None and record.error.advice is None
+
+
+def test_a_traceback_that_the_build_survived_does_not_explain_its_failure() -> None:
+    record = build(
+        "root@x:/data# pulsar2 build --config c\n"
+        "Traceback (most recent call last):\n  File a\nValueError: handled\n"
+        "2025-01-02 03:04:05.000 | INFO     | yamain.command.build:quant:1 - goes on\n"
+        "Traceback (most recent call last):\n  File b\nTypeError: fatal\n"
+    )
+    assert record.error is not None
+    assert (record.error.exception, record.error.message) == ("TypeError", "fatal")
+
+
+@pytest.mark.parametrize(
+    ("line", "exception", "advised"),
+    [
+        ("Sentinel LDK Protection System: Sentinel key not found (H0007)", None, "licence"),
+        ("/usr/bin/pulsar2: /usr/bin/pulsar2: cannot execute binary file", None, "--entrypoint"),
+        ("ErrorCode.NPUBackendError: TileFailException", "TileFailException", "pieces"),
+        (
+            "NotImplementedError: Seems config of input(y) doesn't exist",
+            "NotImplementedError",
+            "Drop that node",
+        ),
+    ],
+)
+def test_failures_with_a_single_line(line: str, exception: str | None, advised: str) -> None:
+    record = build(f"root@x:/data# pulsar2 build --config c\n{line}\n")
+    assert record.error is not None and record.error.advice is not None
+    assert record.error.exception == exception
+    assert advised in record.error.advice
+
+
+def test_only_the_success_line_makes_a_build_a_success() -> None:
+    whole = SPECIMEN.read_text()
+    cut = whole[: whole.index("fuse 1 subgraph(s)")]
+    record = build(cut)
+    assert not record.ok and record.error is None
+    assert record.warnings[-1].startswith("no success line")
+    assert not build(cut + "done\n").ok
+    elsewhere = whole.replace(
+        "yamain.command.build:compile_ptq_model:1308 - fuse", "user.script:main:1 - fuse"
+    )
+    assert not build(elsewhere).ok
+
+
+def test_wrapped_tables_are_put_together_and_cut_numbers_are_null() -> None:
+    (record,) = builds(LOGS / "build_wrapped.log")
+    one, two = record.precision
+    assert (one.operator, one.shape, one.cosine, one.mse) == ("Conv_0", [1, 32, 56], 0.99911, 0.00012)
+    assert (two.operator, two.shape, two.cosine, two.mse) == ("/blocks/0/Conv", [1, 7], None, 1.5e-05)
+    assert "the cosine of /blocks/0/Conv is printed as 0.98…" in record.warnings
+
+
+def test_builds_that_follow_each_other_without_a_prompt_are_told_apart() -> None:
+    body = "\n".join(SPECIMEN.read_text().splitlines()[1:]) + "\n"
+    cut = body[: body.index("compile npu subgraph")]
+    failed = (LOGS / "build_failed.log").read_text().split("\n", 1)[1]
+    old = (LOGS / "build_old.log").read_text().split("\n", 4)[4]
+    records = list(parse(io.BytesIO((body + cut + "\n" + failed + body + old).encode())))
+    assert [record.ok for record in records] == [True, False, False, True, True]
