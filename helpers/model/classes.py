@@ -1,0 +1,15 @@
+"""Names for class numbers."""
+
+from functools import cache
+
+from timm.data import ImageNetInfo
+
+
+def class_name(class_id: int) -> str:
+    """The first name of an ImageNet-1k class (0 to 999), from the list that timm carries; IndexError outside it."""
+    return str(_imagenet().index_to_description(class_id)).split(",")[0]
+
+
+@cache
+def _imagenet() -> ImageNetInfo:
+    return ImageNetInfo("imagenet-1k")

@@ -1,0 +1,164 @@
+"""The official checkpoints' names for the weights, timm's names, and whether a file fits a model.
+
+The mapping was checked by strict loads and bit-identical outputs of all six models against the official code
+(microsoft/Cream at 4a13c409, EfficientViT/classification/model).
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from helpers.model.checkpoint import listed
+
+_DEEPEST = 4  # blocks in a stage: M5's last
+_MODULES = (
+    *((f"patch_embed.{2 * i}.", f"patch_embed.conv{i + 1}.") for i in range(4)),
+    *((f"blocks1.{i}.", f"stages.0.blocks.{i}.") for i in range(_DEEPEST)),
+    *(
+        (f"blocks{stage + 1}.{i}.", f"stages.{stage}.{module}.")
+        for stage in (1, 2)
+        for i, module in enumerate(
+            (
+                "downsample.res1",
+                "downsample.patchmerge",
+                "downsample.res2",
+                *(f"blocks.{block}" for block in range(_DEEPEST)),
+            )
+        )
+    ),
+)
+_LEAVES = ((".c.", ".conv."), (".l.", ".linear."))
+_BIAS_INDEX = ".attention_bias_idxs"  # a buffer: kept in official files, recomputed by timm
+_NORM_EPS = 1e-5
+
+
+def timm_name(official: str) -> str:
+    """timm's name for a weight of the official code; a name that is timm's already comes back as it is."""
+    for theirs, ours in _MODULES:
+        if official.startswith(theirs):
+            official = ours + official.removeprefix(theirs)
+            break
+    for theirs, ours in _LEAVES:
+        official = official.replace(theirs, ours)
+    return official
+
+
+def official_name(timm: str) -> str:
+    """The inverse of `timm_name`."""
+    for theirs, ours in _MODULES:
+        if timm.startswith(ours):
+            timm = theirs + timm.removeprefix(ours)
+            break
+    for theirs, ours in _LEAVES:
+        timm = timm.replace(ours, theirs)
+    return timm
+
+
+def is_official(state: Mapping[str, Tensor]) -> bool:
+    """Whether the names are those of the official code."""
+    return any(key.startswith("blocks1.") for key in state)
+
+
+def classes(state: Mapping[str, Tensor]) -> int:
+    """How many classes the head was trained for; 1000 where the head does not say."""
+    for key in ("head.l.bias", "head.linear.bias"):
+        if key in state and state[key].ndim == 1:
+            return len(state[key])
+    return 1000
+
+
+def merge_heads(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A distilled checkpoint's state with its two heads, `head` and `head_dist`, merged into one `head`.
+
+    The official code evaluates the mean of the two; each is BatchNorm, then Linear, so it is one Linear.
+    It goes in behind a BatchNorm that does nothing. Equal up to float32 rounding. Any other state comes back
+    as it is.
+    """
+    linear = "l" if is_official(state) else "linear"
+    parts = (
+        "bn.weight",
+        "bn.bias",
+        "bn.running_mean",
+        "bn.running_var",
+        f"{linear}.weight",
+        f"{linear}.bias",
+    )
+    heads = [[state.get(f"{head}.{part}") for part in parts] for head in ("head", "head_dist")]
+    if any(a is None or b is None or a.shape != b.shape for a, b in zip(*heads, strict=True)):
+        return dict(state)
+    weights, biases = [], []
+    for scale, shift, mean, variance, weight, bias in (
+        [part.double() for part in head if part is not None] for head in heads
+    ):
+        scale = scale / (variance + _NORM_EPS).sqrt()
+        weights.append(weight * scale)
+        biases.append(bias + weight @ (shift - mean * scale))
+    width = weights[0].shape[1]
+    merged = {key: value for key, value in state.items() if not key.startswith("head_dist.")}
+    merged |= {
+        "head.bn.weight": torch.full((width,), 1 + _NORM_EPS).sqrt(),
+        "head.bn.bias": torch.zeros(width),
+        "head.bn.running_mean": torch.zeros(width),
+        "head.bn.running_var": torch.ones(width),
+        f"head.{linear}.weight": torch.stack(weights).mean(0).float(),
+        f"head.{linear}.bias": torch.stack(biases).mean(0).float(),
+    }
+    return merged
+
+
+def misfit(state: Mapping[str, Tensor], model: nn.Module) -> list[str]:
+    """What keeps `state` from fitting `model`: missing, surplus and mis-shaped weights; empty if it fits.
+
+    A 1x1 convolution may be stored as a matrix, as older official files do. Names are the file's own, with
+    timm's in parentheses where they differ. Values play no part, so `model` may be on the meta device.
+    """
+    official = is_official(state)
+    needed = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    allowed = needed | {
+        key: tuple(value.shape) for key, value in model.named_buffers() if key.endswith(_BIAS_INDEX)
+    }
+    held = {timm_name(key): (key, tuple(value.shape)) for key, value in state.items()}
+
+    def shown(key: str) -> str:
+        own = held[key][0] if key in held else official_name(key) if official else key
+        return own if own == key else f"{own} (timm: {key})"
+
+    missing = [shown(key) for key in needed if key not in held]
+    surplus = [shown(key) for key in held if key not in allowed]
+    shapes = [
+        f"{shown(key)} {shape} instead of {allowed[key]}"
+        for key, (_, shape) in held.items()
+        if key in allowed and shape != allowed[key] and (*shape, 1, 1) != allowed[key]
+    ]
+    doubled = [key for key in state if held[timm_name(key)][0] != key]
+    found = (("missing", missing), ("surplus", surplus), ("mis-shaped", shapes), ("in both layouts", doubled))
+    return [f"{len(names)} {what}: {listed(names)}" for what, names in found if names]
+
+
+def unusable(state: Mapping[str, Tensor], model: nn.Module) -> list[str]:
+    """Weights of the right shape whose values cannot be meant: not finite, integers, or another bias index.
+
+    Official files carry `attention_bias_idxs`: which entry of a head's bias table each pair of tokens reads.
+    timm computes it, so a file with another one would give wrong logits without a word.
+    """
+    buffers = dict(model.named_buffers())
+
+    def wrong(key: str, value: Tensor) -> bool:
+        if key.endswith(_BIAS_INDEX):
+            return not torch.equal(value.long(), buffers[timm_name(key)])
+        if key.endswith("num_batches_tracked"):
+            return False
+        return not value.is_floating_point() or not bool(value.isfinite().all())
+
+    return [key for key, value in state.items() if wrong(key, value)]
+
+
+def to_timm(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """A state that fits `model`, under timm's names and in timm's shapes, for a strict load."""
+    needed = model.state_dict()
+    return {
+        timm_name(key): value.reshape(needed[timm_name(key)].shape)
+        for key, value in state.items()
+        if not key.endswith(_BIAS_INDEX)
+    }

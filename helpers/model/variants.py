@@ -1,0 +1,51 @@
+"""The six EfficientViTs of the paper (Table 1), under the names timm gives them."""
+
+import difflib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One model's plan, stage by stage. `kernels` belong to heads, not stages: head i of every stage uses kernels[i]."""
+
+    name: str
+    widths: tuple[int, int, int]
+    depths: tuple[int, int, int]
+    heads: tuple[int, int, int]
+    kernels: tuple[int, int, int, int]
+
+    @property
+    def title(self) -> str:
+        """The paper's spelling, for tables and pictures."""
+        return f"EfficientViT-{self.name.removeprefix('efficientvit_').upper()}"
+
+
+class UnknownModel(ValueError):
+    """A model name that is not one of the six."""
+
+
+# Widths, depths and heads: paper Table 1. Kernels are in the code only: microsoft/Cream, classification/model/build.py.
+VARIANTS = {
+    variant.name: variant
+    for variant in (
+        Variant("efficientvit_m0", (64, 128, 192), (1, 2, 3), (4, 4, 4), (5, 5, 5, 5)),
+        Variant("efficientvit_m1", (128, 144, 192), (1, 2, 3), (2, 3, 3), (7, 5, 3, 3)),
+        Variant("efficientvit_m2", (128, 192, 224), (1, 2, 3), (4, 3, 2), (7, 5, 3, 3)),
+        Variant("efficientvit_m3", (128, 240, 320), (1, 2, 3), (4, 3, 4), (5, 5, 5, 5)),
+        Variant("efficientvit_m4", (128, 256, 384), (1, 2, 3), (4, 4, 4), (7, 5, 3, 3)),
+        Variant("efficientvit_m5", (192, 288, 384), (1, 3, 4), (3, 3, 4), (7, 5, 3, 3)),
+    )
+}
+
+INPUT_SIZE = 224  # pixels, all six
+
+
+def variant(name: str) -> Variant:
+    """The variant called `name`; raises UnknownModel with the valid names, MIT's namesakes included in the hint."""
+    if name in VARIANTS:
+        return VARIANTS[name]
+    close = difflib.get_close_matches(name, VARIANTS, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    if name.startswith(("efficientvit_b", "efficientvit_l")):
+        hint = " (efficientvit_b* and efficientvit_l* are MIT's EfficientViT, another network)"
+    raise UnknownModel(f"unknown model {name!r}{hint}: choose one of {', '.join(VARIANTS)}")

@@ -1,0 +1,212 @@
+"""Our block against timm's, with scrambled weights, and proof that the comparison notices a wrong block."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from helpers.model.attention import MHSA, CascadedGroupAttention, WindowAttention, distance_index
+from helpers.model.network import EfficientViT, from_timm
+from helpers.model.variants import VARIANTS
+from helpers.model.weights import scramble
+
+TOLERANCE = 1e-5
+CLEARLY_WRONG = 1e-2
+
+
+def relative_error(ours: Tensor, reference: Tensor) -> float:
+    """Largest difference, in standard deviations of the reference."""
+    return float((ours - reference).abs().max() / reference.std())
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One block of timm's scrambled model, what it was given and what it made of it, and our copy."""
+
+    theirs: nn.Module
+    ours: nn.Module
+    given: Tensor
+    made: Tensor
+
+    @torch.no_grad()
+    def error(self, ours: nn.Module) -> float:
+        return relative_error(ours(self.given), self.made)
+
+
+@cache
+def timm_model(name: str) -> nn.Module:
+    model = timm.create_model(name)
+    scramble(model, seed=3)
+    return model.eval()
+
+
+@cache
+def pairs(name: str) -> list[Pair]:
+    """Every block of a model, in order, from one run of timm's."""
+    model, seen = timm_model(name), []
+    blocks = [block for stage in model.stages for block in stage.blocks]
+    hooks = [
+        block.register_forward_hook(lambda block, x, out: seen.append((block, x[0], out))) for block in blocks
+    ]
+    with torch.no_grad():
+        model(torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(5)))
+    for hook in hooks:
+        hook.remove()
+    ours = [block for stage in from_timm(model).stages for block in stage.blocks]
+    return [Pair(theirs, mine, x, out) for mine, (theirs, x, out) in zip(ours, seen, strict=True)]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_block_agrees_with_timm(name: str) -> None:
+    errors = [pair.error(pair.ours) for pair in pairs(name)]
+    assert len(errors) == sum(VARIANTS[name].depths)
+    assert max(errors) < TOLERANCE
+
+
+@torch.no_grad()
+def test_attention_alone_agrees_with_timm() -> None:
+    pair = pairs("efficientvit_m5")[0]
+    ours, theirs = pair.ours.attention.body, pair.theirs.mixer.m
+    assert relative_error(ours(pair.given), theirs(pair.given)) < TOLERANCE
+
+
+class NoCascade(CascadedGroupAttention):
+    """Every head sees its own share only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        shares = x.chunk(len(self.heads), dim=1)
+        return self.projection(
+            torch.cat([head(s) for head, s in zip(self.heads, shares, strict=True)], dim=1)
+        )
+
+
+class BackwardCascade(CascadedGroupAttention):
+    """The cascade runs from the last head to the first."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: list[Tensor] = []
+        for head, share in zip(reversed(self.heads), reversed(x.chunk(len(self.heads), dim=1)), strict=True):
+            found.append(head(share + found[-1] if found else share))
+        return self.projection(torch.cat(found[::-1], dim=1))
+
+
+class CascadeOfInputs(CascadedGroupAttention):
+    """A head gets the share of the head before it, not what that head found."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        shares = x.chunk(len(self.heads), dim=1)
+        inputs = [shares[0], *(a + b for a, b in zip(shares[1:], shares, strict=False))]
+        return self.projection(
+            torch.cat([head(s) for head, s in zip(self.heads, inputs, strict=True)], dim=1)
+        )
+
+
+def swap_heads(attention: CascadedGroupAttention) -> None:
+    attention.heads = nn.ModuleList([attention.heads[1], attention.heads[0], *attention.heads[2:]])
+
+
+def swap_bias_tables(attention: CascadedGroupAttention) -> None:
+    first, second = attention.heads[0], attention.heads[1]
+    first.bias_table, second.bias_table = second.bias_table, first.bias_table
+
+
+def drop_query_convolution(attention: CascadedGroupAttention) -> None:
+    for head in attention.heads:
+        head.query_conv = nn.Identity()
+
+
+def drop_relu(attention: CascadedGroupAttention) -> None:
+    attention.projection[0] = nn.Identity()
+
+
+def become(kind: type[CascadedGroupAttention]) -> Callable[[CascadedGroupAttention], None]:
+    def mutate(attention: CascadedGroupAttention) -> None:
+        attention.__class__ = kind
+
+    mutate.__name__ = kind.__name__
+    return mutate
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize(
+    "mutate",
+    [
+        become(NoCascade),
+        become(BackwardCascade),
+        become(CascadeOfInputs),
+        swap_heads,
+        swap_bias_tables,
+        drop_query_convolution,
+        drop_relu,
+    ],
+    ids=lambda mutate: mutate.__name__,
+)
+def test_a_wrong_block_is_noticed(name: str, mutate: Callable[[CascadedGroupAttention], None]) -> None:
+    pair = pairs(name)[-1]
+    ours = copy.deepcopy(pair.ours)
+    assert pair.error(ours) < TOLERANCE
+    mutate(ours.attention.body.attention)
+    assert pair.error(ours) > CLEARLY_WRONG
+
+
+def test_one_wrong_block_changes_the_logits() -> None:
+    image = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(7))
+    ours: EfficientViT = from_timm(timm_model("efficientvit_m0"))
+    last: CascadedGroupAttention = ours.stages[-1].blocks[-1].attention.body.attention
+    with torch.no_grad():
+        expected = timm_model("efficientvit_m0")(image)
+        assert relative_error(ours(image), expected) < TOLERANCE
+        become(NoCascade)(last)
+        assert relative_error(ours(image), expected) > CLEARLY_WRONG
+
+
+def test_distance_index_by_hand() -> None:
+    assert distance_index(2).tolist() == [[0, 1, 2, 3], [1, 0, 3, 2], [2, 3, 0, 1], [3, 2, 1, 0]]
+
+
+def test_first_head_sees_its_own_share_and_the_last_sees_all() -> None:
+    attention = CascadedGroupAttention(48, 3, side=4, kernels=(3, 3, 3)).eval()
+    attention.projection = nn.Identity()
+    nudged = torch.randn(1, 48, 4, 4, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        before = attention(nudged).chunk(3, dim=1)
+        nudged[:, 16:32] += 1.0  # the second head's share
+        after = attention(nudged).chunk(3, dim=1)
+    assert [torch.equal(a, b) for a, b in zip(before, after, strict=True)] == [True, False, False]
+
+
+def test_windows_do_not_see_each_other() -> None:
+    windows = WindowAttention(CascadedGroupAttention(32, 2, side=7, kernels=(5, 5)), 7).eval()
+    x = torch.randn(2, 32, 14, 14, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        before = windows(x)
+        x[0, :, 0, 13] += 1.0
+        changed = (windows(x) != before).any(dim=1)
+    assert changed[0, :7, 7:].any()
+    changed[0, :7, 7:] = False
+    assert not changed.any()
+
+
+def test_windows_are_put_back_where_they_were() -> None:
+    x = torch.randn(2, 5, 14, 21)
+    assert torch.equal(WindowAttention(nn.Identity(), 7)(x), x)
+
+
+def test_windows_must_tile_the_map() -> None:
+    with pytest.raises(ValueError, match="use 224 pixels"):
+        WindowAttention(nn.Identity(), 7)(torch.zeros(1, 8, 16, 16))
+
+
+@torch.no_grad()
+def test_mhsa_is_ordinary_attention() -> None:
+    mhsa = MHSA(24, 3).eval()
+    x = torch.randn(2, 24, 7, 7, generator=torch.Generator().manual_seed(1))
+    q, k, v = (part.unflatten(1, (3, 8)).flatten(3).transpose(2, 3) for part in mhsa.qkv(x).chunk(3, dim=1))
+    mixed = F.scaled_dot_product_attention(q, k, v).transpose(2, 3).reshape(x.shape)
+    torch.testing.assert_close(mhsa(x), mhsa.projection(mixed))

@@ -1,0 +1,250 @@
+"""Files as they come: official ones with all their extras, damaged, hostile, or no checkpoint at all."""
+
+import argparse
+import io
+import os
+import pickle
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from timm.scheduler import create_scheduler_v2
+from torch import Tensor, nn
+
+from helpers.model import checkpoint
+from helpers.model.checkpoint import CheckpointError, check_recorded_hash, file_hash, read, recorded_hash
+
+STATE = {"blocks1.0.c.weight": torch.arange(6.0).reshape(2, 3), "head.l.bias": torch.ones(4)}
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def saved(tmp_path: Path, held: object, **options: Any) -> Path:
+    path = tmp_path / "my.pth"
+    torch.save(held, path, **options)
+    return path
+
+
+def training_file() -> dict[str, object]:
+    """What the official training script saves: real states of an optimizer, a scheduler and a scaler."""
+    layer = nn.Linear(3, 2)
+    optimizer = torch.optim.AdamW(layer.parameters())
+    layer(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    scheduler, _ = create_scheduler_v2(optimizer, sched="cosine", num_epochs=300, warmup_epochs=5)
+    return {
+        "model": OrderedDict(STATE),
+        "optimizer": optimizer.state_dict(),
+        "lr_scheduler": scheduler.state_dict(),
+        "epoch": 299,
+        "model_ema": OrderedDict({key: value + 1 for key, value in STATE.items()}),
+        "scaler": torch.amp.GradScaler("cpu").state_dict(),
+        "args": argparse.Namespace(model="EfficientViT_M0", lr=1e-3, nested=argparse.Namespace(a=1)),
+        "max_accuracy": np.float64(63.3),
+        "loss": np.float32(1.7),
+    }
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_the_training_scripts_file(tmp_path: Path, zipped: bool) -> None:
+    path = saved(tmp_path, training_file(), _use_new_zipfile_serialization=zipped)
+    allowed = set(torch.serialization.get_safe_globals())
+    assert same(read(path), STATE)
+    assert set(torch.serialization.get_safe_globals()) == allowed, "no type stays allowed after the reading"
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        STATE,
+        {"state_dict": STATE},
+        {"model_ema": STATE, "epoch": 3},
+        {f"module.{key}": value for key, value in STATE.items()},
+        {"model": {f"module.{key}": value for key, value in STATE.items()}},
+        {key: nn.Parameter(value) for key, value in STATE.items()},
+    ],
+    ids=["plain", "state_dict", "only an EMA", "distributed", "model, distributed", "parameters"],
+)
+def test_the_ways_to_hold_a_state_dict(tmp_path: Path, held: dict[str, object]) -> None:
+    assert same(read(saved(tmp_path, held)), STATE)
+
+
+def test_safetensors_by_content_not_by_name(tmp_path: Path) -> None:
+    save_file(STATE, tmp_path / "weights.pth")
+    assert same(read(tmp_path / "weights.pth"), STATE)
+
+
+def test_a_file_of_an_older_numpy(tmp_path: Path) -> None:
+    path = saved(tmp_path, {"model": STATE, "best": np.float64(1)})
+    with zipfile.ZipFile(path) as archive:
+        records = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in records.items():
+            archive.writestr(name, data.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    assert same(read(path), STATE)
+
+
+class Hostile:
+    """Makes a directory when unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return os.mkdir, (str(self.mark),)
+
+
+class EvaluatesText:
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return eval, ("print('ran')",)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_code_in_a_file_never_runs(tmp_path: Path, zipped: bool) -> None:
+    path = saved(
+        tmp_path, {"model": STATE, "x": Hostile(tmp_path / "mark")}, _use_new_zipfile_serialization=zipped
+    )
+    with pytest.raises(
+        CheckpointError, match=r"holds posix\.mkdir, which may run code when loaded"
+    ) as refused:
+        read(path)
+    assert not (tmp_path / "mark").exists()
+    assert "torch.load('my.pth', map_location='cpu', weights_only=False)" in str(refused.value)
+    assert "torch.save({k: v for k, v in c.get('model', c).items()}, 'my-weights.pth')" in str(refused.value)
+    torch.load(path, weights_only=False)
+    assert (tmp_path / "mark").exists(), "the file must be one that would have run its code"
+
+
+@pytest.mark.parametrize(
+    ("held", "named"),
+    [
+        (EvaluatesText(), "eval"),
+        (nn.Linear(1, 1), "torch.nn.modules.linear.Linear"),
+        (io.StringIO("x"), "StringIO"),
+    ],
+    ids=["eval", "a whole model", "another type"],
+)
+def test_a_refusal_names_the_type(tmp_path: Path, held: object, named: str) -> None:
+    with pytest.raises(CheckpointError, match=named):
+        read(saved(tmp_path, {"model": STATE, "extra": held}))
+
+
+def test_the_harmless_types_run_nothing_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path, {"model": STATE, "args": argparse.Namespace(a=1)})
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the real Namespace was built")
+
+    monkeypatch.setattr(argparse.Namespace, "__init__", refuse)
+    monkeypatch.setattr(argparse.Namespace, "__setstate__", refuse, raising=False)
+    assert same(read(path), STATE)
+
+
+def bomb(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("my/data.pkl", bytes(50_000_000))
+
+
+def overlapping(path: Path) -> None:
+    """One stored member of 1 MB, named a hundred times in the directory."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("my/data/0", bytes(1_000_000))
+        archive.filelist *= 100
+
+
+def torchscript(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("my/data.pkl", b"")
+        archive.writestr("my/constants.pkl", b"")
+
+
+def half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-300])
+
+
+def bit_flipped(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        member = next(each for each in archive.infolist() if each.filename.endswith("data/0"))
+    content = bytearray(path.read_bytes())
+    content[content.index(STATE["blocks1.0.c.weight"].numpy().tobytes(), member.header_offset) + 5] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def larger_than_its_record(path: Path) -> None:
+    """A tensor that claims 3 * 2**28 numbers where the archive holds six."""
+    with zipfile.ZipFile(path) as archive:
+        records = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in records.items():
+            data = data.replace(b"K\x06tq", b"J\0\0\0\x30tq")
+            archive.writestr(name, data.replace(b"K\x02K\x03\x86", b"J\0\0\0\x10K\x03\x86"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (Path.unlink, "there is no file .*check the path"),
+        (lambda path: path.write_bytes(b""), "is empty: get the file again"),
+        (lambda path: (path.unlink(), path.mkdir()), "is a directory"),
+        (half, "truncated or damaged"),
+        (bit_flipped, "damaged in 'my/data/0'"),
+        (larger_than_its_record, "truncated, damaged or no checkpoint"),
+        (bomb, r"claims 50\.0 MB unpacked in a zip file of 0\.0 MB"),
+        (overlapping, r"claims 100\.0 MB unpacked"),
+        (lambda path: path.write_text("\n<!DOCTYPE html><html>503</html>"), "is a web page, not weights"),
+        (lambda path: path.write_text("<html>\n<body>Not Found"), "is a web page, not weights"),
+        (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"), "is text.*git-lfs"),
+        (lambda path: path.write_bytes(b"\x08\x07\x12\x07pytorch\x00\x01\x02"), "is no checkpoint"),
+        (lambda path: path.write_bytes(pickle.dumps(STATE, protocol=4)), "no checkpoint"),
+        (torchscript, "is a TorchScript program"),
+        (lambda path: torch.save([1, 2], path), "holds a list, no state dict"),
+        (lambda path: torch.save({"epoch": 3}, path), "holds no state dict under .*'epoch'"),
+        (lambda path: torch.save(STATE | {"epoch": 3}, path), "holds epoch beside tensors"),
+        (lambda path: torch.save(STATE | {7: torch.ones(1)}, path), "holds 7 beside tensors"),
+        (
+            lambda path: save_file(STATE, path) or path.write_bytes(path.read_bytes()[:-4]),
+            "truncated or damaged",
+        ),
+        (lambda path: path.write_bytes((9000).to_bytes(8, "little") + b"{}"), "ends within its header"),
+    ],
+)
+def test_each_fault_has_its_sentence(tmp_path: Path, spoil: Any, message: str) -> None:
+    path = saved(tmp_path, {"model": STATE})
+    spoil(path)
+    with pytest.raises(CheckpointError, match=message) as refused:
+        read(path)
+    assert str(path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_truncated_file_at_any_length(tmp_path: Path, zipped: bool, keep: float) -> None:
+    path = saved(tmp_path, training_file(), _use_new_zipfile_serialization=zipped)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
+    with pytest.raises(CheckpointError, match=r"truncated.*get the file again"):
+        read(path)
+
+
+def test_a_file_over_the_limit_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path, STATE)
+    monkeypatch.setattr(checkpoint, "LIMIT_BYTES", 100)
+    with pytest.raises(CheckpointError, match="over the limit"):
+        read(path)
+
+
+def test_a_file_that_changed_since_its_hash_was_recorded(tmp_path: Path) -> None:
+    path = saved(tmp_path, STATE)
+    check_recorded_hash(path)
+    recorded_hash(path).write_text(f"{file_hash(path)}  my.pth\n")
+    assert same(read(path), STATE)
+    torch.save({"head.l.bias": torch.zeros(4)}, path)
+    with pytest.raises(CheckpointError, match=r"does not have the hash in my\.pth\.sha256"):
+        read(path)

@@ -1,0 +1,181 @@
+"""Costs against the paper, against PyTorch's own counter, and by hand on small modules."""
+
+from functools import cache
+
+import pytest
+import timm
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from helpers.model.attention import FFN, MHSA, CascadedGroupAttention
+from helpers.model.cost import IMAGE, Cost, cost, group_of, total
+from helpers.model.network import EfficientViT
+from helpers.model.variants import VARIANTS
+from helpers.published import published
+
+# Counted from the layer shapes, in millions: facts of the project, efficientvit.md section 1.
+SPLIT = {
+    "efficientvit_m4": {
+        "patch embedding": 48.8,
+        "FFN": 181.7,
+        "downsampling": 39.4,
+        "QKV and projection": 23.1,
+        "attention products": 3.7,
+        "depth-wise convolution": 2.2,
+        "head": 0.4,
+    },
+    "efficientvit_m5": {
+        "patch embedding": 105.7,
+        "FFN": 301.7,
+        "downsampling": 64.5,
+        "QKV and projection": 41.0,
+        "attention products": 5.2,
+        "depth-wise convolution": 3.1,
+        "head": 0.4,
+    },
+}
+PARAMETERS = {  # as built, before BatchNorm is folded
+    "efficientvit_m0": 2_349_436,
+    "efficientvit_m1": 2_980_560,
+    "efficientvit_m2": 4_187_554,
+    "efficientvit_m3": 6_900_722,
+    "efficientvit_m4": 8_804_228,
+    "efficientvit_m5": 12_473_772,
+}
+
+
+@cache
+def costs(name: str) -> list[Cost]:
+    return cost(timm.create_model(name))
+
+
+@cache
+def our_costs(name: str) -> list[Cost]:
+    return cost(EfficientViT.of(VARIANTS[name]))
+
+
+def by_group(costs: list[Cost]) -> dict[str, Cost]:
+    return {entry.group: entry for entry in costs}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_macs_and_parameters_are_the_papers(name: str) -> None:
+    printed = published("imagenet").row(model=name)
+    for whole in (total(costs(name)), total(our_costs(name))):
+        assert whole.macs / 1e6 == pytest.approx(printed["macs_m"], rel=0.01)
+        assert whole.parameters == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", SPLIT)
+def test_split_of_the_macs(name: str) -> None:
+    groups = by_group(costs(name))
+    split = {group: round(entry.macs / 1e6, 1) for group, entry in groups.items() if entry.macs}
+    assert split == SPLIT[name]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_ours_costs_what_timms_costs(name: str) -> None:
+    ours, theirs = our_costs(name), costs(name)
+    assert [entry.group for entry in ours] == [entry.group for entry in theirs]
+    for mine, other in zip(ours, theirs, strict=True):
+        if (
+            mine.group == "attention element-wise"
+        ):  # timm pads its windows, we gather the bias tables every time
+            assert (mine.parameters, mine.macs) == (other.parameters, other.macs)
+            assert mine.bytes_moved == pytest.approx(other.bytes_moved, rel=0.15)
+        else:
+            assert mine == other
+
+
+@pytest.mark.parametrize("name", ["efficientvit_m0", "deit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
+def test_every_parameter_and_mac_is_counted_once(name: str) -> None:
+    model = timm.create_model(name).to("meta").eval()
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        model(torch.empty(IMAGE, device="meta"))
+    whole = total(costs(name))
+    assert whole.macs == counter.get_total_flops() // 2
+    assert whole.parameters == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_a_model_that_has_run_costs_the_same() -> None:
+    model = timm.create_model("efficientvit_m0").eval()
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(IMAGE))  # with gradients: timm now keeps bias tables that cannot be copied
+    assert cost(model) == costs("efficientvit_m0")
+    assert counter.get_total_flops() // 2 == total(costs("efficientvit_m0")).macs
+
+
+def test_nothing_of_efficientvit_is_other() -> None:
+    assert "other" not in by_group(costs("efficientvit_m0"))
+
+
+def test_bytes_by_hand() -> None:
+    (convolution,) = cost(nn.Sequential(nn.Conv2d(3, 8, 1, bias=False)), (2, 3, 4, 4))
+    assert convolution.bytes_moved == 4 * (2 * 3 * 16 + 3 * 8 + 2 * 8 * 16)
+    assert convolution.macs == 2 * 3 * 8 * 16
+    assert convolution.intensity == 2 * convolution.macs / convolution.bytes_moved
+
+
+def test_views_move_nothing() -> None:
+    view, relu = nn.Flatten(), nn.ReLU()
+    assert cost(view, (2, 3, 4, 4)) == []
+    assert total(cost(nn.Sequential(view, relu), (2, 3, 4, 4))).bytes_moved == 4 * 2 * (2 * 3 * 16)
+
+
+def test_dtype_scales_the_bytes_only() -> None:
+    wide = total(cost(FFN(16), (1, 16, 7, 7)))
+    narrow = total(cost(FFN(16), (1, 16, 7, 7), dtype=torch.int8))
+    assert wide.bytes_moved == 4 * narrow.bytes_moved
+    assert (wide.macs, wide.parameters) == (narrow.macs, narrow.parameters)
+
+
+def test_batch_scales_the_macs_and_not_the_weights() -> None:
+    one, eight = (by_group(cost(timm.create_model("efficientvit_m0"), (n, *IMAGE[1:]))) for n in (1, 8))
+    for group, entry in one.items():
+        assert eight[group].macs == 8 * entry.macs
+        assert eight[group].bytes_moved <= 8 * entry.bytes_moved
+    assert eight["FFN"].bytes_moved < 8 * one["FFN"].bytes_moved
+
+
+def test_the_model_is_left_alone() -> None:
+    model = timm.create_model("efficientvit_m0").train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    cost(model)
+    assert model.training
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_cascaded_group_attention_is_cheaper_than_mhsa() -> None:
+    shape = (1, 192, 7, 7)
+    ours = total(cost(CascadedGroupAttention(192, 3, side=7, kernels=(7, 5, 3)), shape))
+    mhsa = total(cost(MHSA(192, 3), shape))
+    assert ours.macs < mhsa.macs / 2
+    assert ours.parameters < mhsa.parameters / 2
+
+
+@pytest.mark.parametrize(
+    ("path", "operator", "group"),
+    [
+        ("EfficientVitMsra.stages.0.blocks.0.mixer.m.attn", "bmm", "attention products"),
+        ("EfficientVitMsra.stages.0.blocks.0.mixer.m.attn", "_softmax", "attention element-wise"),
+        (
+            "EfficientVitMsra.stages.0.blocks.0.mixer.m.attn.dws.1.conv",
+            "convolution",
+            "depth-wise convolution",
+        ),
+        ("EfficientVitMsra.stages.1.downsample.res1.0.m.conv", "convolution", "depth-wise convolution"),
+        ("EfficientVitMsra.stages.1.downsample.res1.1.m.pw1.conv", "convolution", "FFN"),
+        ("EfficientVitMsra.stages.1.downsample.patchmerge.conv2.conv", "convolution", "downsampling"),
+        ("EfficientViT.stages.1.subsample.merge.gate", "mul", "downsampling"),
+        ("EfficientViT.stages.0.blocks.0.ffn_after", "add", "FFN"),
+        ("EfficientViT.head.pool", "mean", "head"),
+        ("VisionTransformer.blocks.3.attn", "bmm", "attention products"),
+        ("VisionTransformer.norm", "native_layer_norm", "other"),
+        ("SwinTransformer.layers.1.downsample.reduction", "mm", "downsampling"),
+    ],
+)
+def test_group_of(path: str, operator: str, group: str) -> None:
+    assert group_of(path, operator) == group

@@ -1,0 +1,100 @@
+"""Scrambled weights: an error anywhere shows in the logits, and rounding alone does not."""
+
+import copy
+import functools
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from helpers.model import pocket
+from helpers.model.scramble import scramble
+from helpers.model.variants import VARIANTS
+from helpers.model.weights import load
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """On a busy machine torch's threads wait for each other many times longer than they work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@functools.cache
+def scrambled(name: str) -> nn.Module:
+    return load(name, "random")
+
+
+@torch.no_grad()
+def logits(model: nn.Module, count: int = 1) -> Tensor:
+    result: Tensor = model(images(count))
+    return result
+
+
+def settled(model: nn.Module) -> nn.Module:
+    """Without the biases that timm caches."""
+    model.train()
+    return model.eval()
+
+
+def images(count: int = 1) -> Tensor:
+    return torch.randn(count, 3, 224, 224, generator=torch.Generator().manual_seed(7))
+
+
+def test_the_number_of_threads_changes_nothing() -> None:
+    states = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        model = pocket.build()
+        scramble(model, seed=0)
+        states.append(model.state_dict())
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_scrambled_logits_have_a_spread_of_one(name: str) -> None:
+    found = logits(scrambled(name), 8)
+    assert 0.8 < found.std() < 1.25
+    assert found.std(0).mean() > 0.1, "logits must depend on the image"
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["efficientvit_m0", "efficientvit_m5"])
+def test_every_branch_and_every_bias_moves_the_logits(name: str) -> None:
+    model = copy.deepcopy(scrambled(name))
+    expected = logits(model)
+    branches = [module for module in model.modules() if type(module).__name__ == "ResidualDrop"]
+    for branch in branches:
+        branch.forward = lambda x: x
+        assert (logits(model) - expected).std() > 0.05 * expected.std()
+        del branch.forward
+    for key, table in model.named_parameters():
+        if key.endswith("attention_biases"):
+            kept = table.clone()
+            table.zero_()
+            assert (logits(settled(model)) - expected).std() > 0.01 * expected.std(), key
+            table.copy_(kept)
+    assert torch.equal(logits(settled(model)), expected)
+
+
+def test_scrambled_logits_keep_rounding_errors_small() -> None:
+    """Parity elsewhere is asked to 1e-4 of the spread; float32 itself must leave room for that."""
+    model = scrambled("efficientvit_m5")
+    exact = copy.deepcopy(model.train()).eval().double()
+    model.eval()
+    with torch.no_grad():
+        error = (exact(images().double()) - logits(model)).abs().max()
+    assert error < 1e-5 * logits(model).std()
+
+
+def test_scramble_keeps_the_mode_and_needs_no_fresh_model() -> None:
+    model = pocket.build().train()
+    scramble(model, seed=0)
+    assert model.training
+    model.eval()(images()).sum().backward()  # leaves a bias cache that cannot be copied
+    scramble(model, seed=0)
+    assert not model.training
+    assert 0.8 < logits(model, 8).std() < 1.25

@@ -1,0 +1,261 @@
+"""Loading all six models from every source, and scrambled weights on which an error shows."""
+
+import argparse
+import copy
+import functools
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from huggingface_hub import constants
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from helpers.model import layout, pocket, weights
+from helpers.model.checkpoint import file_hash
+from helpers.model.variants import VARIANTS, UnknownModel
+from helpers.model.weights import CheckpointError, Unreachable, describe, load
+
+M0 = "efficientvit_m0"
+
+
+@functools.cache
+def scrambled(name: str) -> nn.Module:
+    return load(name, "random")
+
+
+@functools.cache
+def images(count: int = 1) -> Tensor:
+    return torch.randn(count, 3, 224, 224, generator=torch.Generator().manual_seed(7))
+
+
+@torch.no_grad()
+def logits(model: nn.Module, count: int = 1) -> Tensor:
+    result: Tensor = model(images(count))
+    return result
+
+
+def official(model: nn.Module) -> dict[str, Tensor]:
+    """The model's weights as the official code would save them: its names, its persistent bias index."""
+    index = {key: value for key, value in model.named_buffers() if key.endswith("attention_bias_idxs")}
+    return {layout.official_name(key): value for key, value in (model.state_dict() | index).items()}
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(weights.ENVIRONMENT_VARIABLE, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """On a busy machine torch's threads wait for each other many times longer than they work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Emptied at once: six models twice are 0.3 GB, which pytest's own folder would keep three times over."""
+    with tempfile.TemporaryDirectory() as path:
+        yield Path(path)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_official_and_timm_files_give_the_same_logits_bit_for_bit(name: str, folder: Path) -> None:
+    model = scrambled(name)
+    args = argparse.Namespace(model=name)
+    torch.save({"model": official(model), "epoch": 299, "args": args}, folder / "official.pth")
+    torch.save(model.state_dict(), folder / "timm.pth")
+    from_official, from_timm = load(name, folder / "official.pth"), load(name, str(folder / "timm.pth"))
+    expected = logits(model)
+    assert not from_official.training
+    assert expected.std() > 0.5, "logits that are nearly equal would hide a swap"
+    assert torch.equal(logits(from_official), expected)
+    assert torch.equal(logits(from_timm), expected)
+
+
+def test_safetensors_and_matrices_for_convolutions(folder: Path) -> None:
+    model = scrambled(M0)
+    flat = {
+        key: value.flatten(1) if value.shape[2:] == (1, 1) and value.ndim == 4 else value
+        for key, value in official(model).items()
+    }
+    assert any(value.ndim == 2 and key.endswith("c.weight") for key, value in flat.items())
+    save_file({key: value.contiguous() for key, value in flat.items()}, folder / "old.safetensors")
+    assert torch.equal(logits(load(M0, folder / "old.safetensors")), logits(model))
+
+
+def test_the_environment_names_a_file_when_nothing_else_is_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = load(M0, "random", seed=5)
+    torch.save(other.state_dict(), folder / "mine.pth")
+    monkeypatch.setenv("EFFICIENTVIT_CHECKPOINT", str(folder / "mine.pth"))
+    assert torch.equal(logits(load(M0)), logits(other))
+    assert torch.equal(logits(load(M0, "random")), logits(scrambled(M0)))
+    assert describe() == f"file mine.pth sha256 {file_hash(folder / 'mine.pth')[:8]}…"
+    monkeypatch.setenv("EFFICIENTVIT_CHECKPOINT", "")
+    assert describe() == "random (seed 0, scrambled)"
+
+
+def test_a_file_with_other_classes_gives_a_model_with_those(folder: Path) -> None:
+    torch.save(official(weights.fresh(M0, classes=10)), folder / "ten.pth")
+    assert logits(load(M0, folder / "ten.pth")).shape == (1, 10)
+
+
+def test_a_distilled_file_says_that_its_heads_are_merged(folder: Path) -> None:
+    model = copy.deepcopy(scrambled(M0))
+    state = official(model)
+    state |= {
+        f"head_dist.{key.removeprefix('head.')}": v for key, v in state.items() if key.startswith("head.")
+    }
+    torch.save(state, folder / "distilled.pth")
+    with pytest.warns(UserWarning, match=r"distilled\.pth was distilled: its two heads are merged"):
+        merged = load(M0, folder / "distilled.pth")
+    torch.testing.assert_close(logits(merged), logits(model), rtol=0, atol=1e-5)
+
+
+def test_the_biases_cached_before_loading_are_gone(folder: Path) -> None:
+    """timm keeps the biases of the last forward in eval mode, and computes with them after a load."""
+    torch.save(scrambled(M0).state_dict(), folder / "mine.pth")
+    stale = weights.fresh(M0)
+    logits(stale)
+    stale.load_state_dict(scrambled(M0).state_dict())
+    assert not torch.equal(logits(stale), logits(scrambled(M0))), "timm's trap is gone: so may be the cure"
+    assert torch.equal(logits(weights._settled(stale)), logits(scrambled(M0)))
+
+
+def lose(state: dict[str, Tensor]) -> None:
+    del state["head.l.bias"]
+
+
+def add(state: dict[str, Tensor]) -> None:
+    state["neck.weight"] = torch.ones(1)
+
+
+def reshape(state: dict[str, Tensor]) -> None:
+    state["patch_embed.0.c.weight"] = state["patch_embed.0.c.weight"][..., :1]
+
+
+def spoil(state: dict[str, Tensor]) -> None:
+    state["head.bn.bias"] = state["head.bn.bias"] * torch.nan
+
+
+def reindex(state: dict[str, Tensor]) -> None:
+    key = "blocks1.0.mixer.m.attn.attention_bias_idxs"
+    state[key] = state[key].flip(0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lose, r"1 missing: head\.l\.bias"),
+        (add, r"1 surplus: neck\.weight"),
+        (reshape, r"1 mis-shaped: patch_embed\.0\.c\.weight .*\(8, 3, 3, 1\) instead of \(8, 3, 3, 3\)"),
+        (spoil, r"cannot be meant .* in 1 weights: head\.bn\.bias"),
+        (reindex, r"cannot be meant .*attention_bias_idxs"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_by_name(
+    folder: Path, change: Callable[[dict[str, Tensor]], None], message: str
+) -> None:
+    state = official(scrambled(M0))
+    change(state)
+    torch.save(state, folder / "odd.pth")
+    with pytest.raises(CheckpointError, match=message):
+        load(M0, folder / "odd.pth")
+
+
+def test_a_file_of_another_variant_is_named(folder: Path) -> None:
+    torch.save(official(weights.fresh("efficientvit_m2")), folder / "m2.pth")
+    with pytest.raises(CheckpointError, match="does not fit efficientvit_m0 but efficientvit_m2: load it as"):
+        load(M0, folder / "m2.pth")
+
+
+def test_names_and_paths_that_are_not_there() -> None:
+    with pytest.raises(UnknownModel):
+        load("efficientvit_b1", "random")
+    with pytest.raises(CheckpointError, match="there is no file nowhere"):
+        load(M0, "nowhere.pth")
+    with pytest.raises(CheckpointError, match="there is no file nowhere"):
+        describe("nowhere.pth")
+
+
+def test_random_weights_come_from_the_seed_alone() -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    again = load(M0, "random", seed=0)
+    assert torch.equal(torch.get_rng_state(), before), "the caller's random state must stay"
+    first = scrambled(M0).state_dict()
+    assert all(torch.equal(value, first[key]) for key, value in again.state_dict().items())
+    assert not torch.equal(logits(load(M0, "random", seed=1)), logits(again))
+
+
+def test_the_pocket_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pocket, "WEIGHTS", folder / "pocket.safetensors")
+    with pytest.raises(CheckpointError, match="train it with notebook 04"):
+        load("pocket")
+    model = load("pocket", "random")
+    pocket.round_to_half(model)
+    pocket.save(model, pocket.WEIGHTS, pocket.Card(accuracy=0.5, recipe={}, core_minutes=1.0))
+    expected = logits(weights._settled(model))
+    for name, checkpoint in (("pocket", None), (M0, "pocket"), ("pocket", pocket.WEIGHTS)):
+        assert torch.equal(logits(load(name, checkpoint)), expected)
+    words = f"pocket, trained in chapter 4, sha256 {file_hash(pocket.WEIGHTS)[:8]}…"
+    assert describe("pocket") == describe(name="pocket") == words
+    with pytest.raises(CheckpointError, match="does not fit efficientvit_m0 but pocket"):
+        load(M0, pocket.WEIGHTS)
+
+
+def test_describe_tells_what_load_would_use(folder: Path) -> None:
+    assert describe("random", seed=3) == "random (seed 3, scrambled)"
+    assert describe("timm") == "timm hub"
+    (folder / "my.pth").write_bytes(b"anything")
+    assert describe(folder / "my.pth") == f"file my.pth sha256 {file_hash(folder / 'my.pth')[:8]}…"
+
+
+@pytest.fixture
+def offline_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hub that refuses connections, and its cache on this machine."""
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
+    return folder
+
+
+def test_the_hub_out_of_reach(offline_hub: Path) -> None:
+    with pytest.raises(Unreachable, match=r"timm hub .* cannot be reached from here: give the official file"):
+        load(M0, "timm")
+    with pytest.raises(CheckpointError, match="the timm hub has no pocket model"):
+        load("pocket", "timm")
+
+
+def test_the_hub_cached_on_this_machine(offline_hub: Path) -> None:
+    cached = offline_hub / "models--timm--efficientvit_m0.r224_in1k"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text("0" * 40)
+    (cached / "snapshots" / ("0" * 40)).mkdir(parents=True)
+    file = cached / "snapshots" / ("0" * 40) / "model.safetensors"
+    save_file(scrambled(M0).state_dict(), file)
+    assert torch.equal(logits(load(M0, "timm")), logits(scrambled(M0)))
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(Unreachable, match="the timm hub gave no weights for efficientvit_m0"):
+        load(M0, "timm")
+
+
+def test_what_the_hub_sends_is_loaded_by_timm(offline_hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def create(name: str, **options: object) -> nn.Module:
+        asked.append((name, options))
+        return scrambled(M0)
+
+    monkeypatch.setattr(weights, "reachable", lambda _: True)
+    monkeypatch.setattr(timm, "create_model", create)
+    assert load(M0, "timm") is scrambled(M0)
+    assert asked == [(M0, {"pretrained": True, "pretrained_cfg_overlay": {}})]
