@@ -1,0 +1,1 @@
+"""From PyTorch to board-ready: fold, export, calibrate, configure, compile."""

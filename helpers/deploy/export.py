@@ -1,0 +1,235 @@
+"""From a PyTorch model to the simplified ONNX file that Pulsar2 gets, through gates that must hold.
+
+`board_ready` is notebook 05 as one call: fold, export, simplify, check, compare, and only then move the files
+into place, beside an `export.json` that says what they were made from.
+"""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import onnxsim
+import torch
+from torch import nn
+
+from helpers.deploy.fold import fold
+from helpers.deploy.preprocess import BoardInput, Preprocessing, for_board, mark
+from helpers.model import weights
+from helpers.model.variants import INPUT_SIZE, variant
+
+OPSETS = range(11, 19)  # AX650 starts at 11 (Pulsar2 docs, op_support_list_ax650); above 18 nothing was tried
+PARITY_LIMIT = 1e-4  # largest |Δ| of the logits, in units of their standard deviation
+
+
+class GateFailed(RuntimeError):
+    """An artifact did not pass its gate, so the next stage may not start; nothing was written."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an export was made from; equal recipes give equal graphs."""
+
+    model: str
+    weights: str
+    opset: int
+    batch: int
+    board_input: BoardInput
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The gated files of one export. `parity` is max |Δ logits| against PyTorch over the logits' standard deviation."""
+
+    recipe: Recipe
+    plain: Path
+    simplified: Path
+    nodes_plain: int
+    nodes_simplified: int
+    parity: float
+
+
+def to_onnx(model: nn.Module, path: Path, *, opset: int = 11, batch: int = 1) -> onnx.ModelProto:
+    """Traces `model` into `path`: one input `input` (batch, 3, 224, 224) float32, one output `logits`, static shapes.
+
+    The TorchScript exporter is named on purpose: the newer one writes opset 18 when asked for 11 (facts: stack.md).
+    """
+    if opset not in OPSETS:
+        raise ValueError(f"opset {opset} is not served: choose one from {OPSETS.start} to {OPSETS.stop - 1}")
+    if batch < 1:
+        raise ValueError(f"batch {batch} is not a batch size: choose 1 or more")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the exporter is chosen, see above
+        warnings.simplefilter(
+            "ignore", torch.jit.TracerWarning
+        )  # timm branches on the input size, which is fixed
+        torch.onnx.export(
+            model,
+            (torch.zeros(batch, 3, INPUT_SIZE, INPUT_SIZE),),
+            str(path),
+            dynamo=False,
+            opset_version=opset,
+            input_names=["input"],
+            output_names=["logits"],
+        )
+    return onnx.load(path)
+
+
+def simplify(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """onnxsim's simplification: constants folded, shape arithmetic gone. Its chatter about this graph is dropped."""
+    with _quiet_stderr():
+        simplified, agrees = onnxsim.simplify(graph)
+    if not agrees:
+        raise GateFailed("onnxsim's own comparison failed: compile the file before simplification instead")
+    return simplified
+
+
+def check(graph: onnx.ModelProto, *, opset: int) -> None:
+    """The structural gate: valid ONNX, the opset asked for and no other, static shapes from end to end."""
+    try:
+        onnx.checker.check_model(graph, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise GateFailed(f"onnx's checker refuses the graph: {error}") from error
+    written = {entry.domain or "ai.onnx": entry.version for entry in graph.opset_import}
+    if written != {"ai.onnx": opset}:
+        raise GateFailed(f"opset {opset} was asked for, the file says {written}")
+    for value in [*graph.graph.input, *graph.graph.output]:
+        sizes = [axis.dim_value for axis in value.type.tensor_type.shape.dim]
+        if 0 in sizes:
+            raise GateFailed(f"{value.name} has a dynamic shape {sizes}: Pulsar2 wants static ones")
+
+
+def parity(model: nn.Module, graph: onnx.ModelProto, *, images: int = 4, seed: int = 0) -> float:
+    """max |Δ logits| between PyTorch and ONNX Runtime on `images` random inputs, over the logits' standard deviation."""
+    batch = graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value
+    generator = torch.Generator().manual_seed(seed)
+    pixels = torch.randn(images * batch, 3, INPUT_SIZE, INPUT_SIZE, generator=generator)
+    session = cpu_session(graph.SerializeToString())
+    with torch.inference_mode():
+        expected = model(pixels).numpy()
+    got = np.concatenate([session.run(None, {"input": part.numpy()})[0] for part in pixels.split(batch)])
+    return float(np.abs(got - expected).max() / expected.std())
+
+
+def cpu_session(graph: bytes | str, *, threads: int = 0) -> onnxruntime.InferenceSession:
+    """An ONNX Runtime session on this CPU; `threads` 0 leaves their number to the runtime."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.enable_cpu_mem_arena = False  # the arena keeps what a few runs do not need
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def board_ready(
+    name: str,
+    out: Path,
+    *,
+    checkpoint: str | Path | None = None,
+    opset: int = 11,
+    batch: int = 1,
+    board_input: BoardInput = "rgb",
+) -> Exported:
+    """Writes `model.onnx`, `model-sim.onnx` and `export.json` into `out`, or returns those already there.
+
+    `board_input` is the channel order that the graph takes; its first convolution is permuted to it, and the
+    simplified file says so in its metadata. Files are re-used only when their recipe and their hashes still match.
+    Raises GateFailed, and writes nothing, when a gate does not hold.
+    """
+    variant(name)
+    recipe = Recipe(
+        model=name,
+        weights=weights.describe(checkpoint),
+        opset=opset,
+        batch=batch,
+        board_input=board_input,
+        versions={
+            package: importlib.metadata.version(package) for package in ("torch", "timm", "onnx", "onnxsim")
+        },
+    )
+    if made := _read(out, recipe):
+        return made
+    trained = weights.load(name, checkpoint)
+    pixels = trained.pretrained_cfg
+    preprocessing = Preprocessing.of(mean=pixels["mean"], std=pixels["std"], board_input=board_input)
+    model = for_board(trained, board_input)
+    del trained  # memory: a learner has 2 GB
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as scratch:
+        plain_path, simplified_path = Path(scratch, "model.onnx"), Path(scratch, "model-sim.onnx")
+        plain = to_onnx(fold(model), plain_path, opset=opset, batch=batch)
+        simplified = simplify(plain)
+        mark(simplified, preprocessing)
+        onnx.save(simplified, simplified_path)
+        check(simplified, opset=opset)
+        distance = parity(model, simplified)
+        if not distance <= PARITY_LIMIT:  # not >: NaN must fail
+            raise GateFailed(
+                f"ONNX and PyTorch differ by {distance:.1e} standard deviations (limit {PARITY_LIMIT:.0e})"
+            )
+        exported = Exported(
+            recipe=recipe,
+            plain=out / "model.onnx",
+            simplified=out / "model-sim.onnx",
+            nodes_plain=len(plain.graph.node),
+            nodes_simplified=len(simplified.graph.node),
+            parity=distance,
+        )
+        report = Path(scratch, "export.json")
+        report.write_text(json.dumps(_as_json(exported, Path(scratch)), indent=1) + "\n", encoding="utf-8")
+        for path in (plain_path, simplified_path, report):  # the report last: it vouches for the other two
+            path.replace(out / path.name)
+    return exported
+
+
+def _as_json(exported: Exported, folder: Path) -> dict[str, object]:
+    files = {name: _sha256(folder / name) for name in ("model.onnx", "model-sim.onnx")}
+    return {
+        "recipe": asdict(exported.recipe),
+        "nodes_plain": exported.nodes_plain,
+        "nodes_simplified": exported.nodes_simplified,
+        "parity": exported.parity,
+        "sha256": files,
+    }
+
+
+def _read(out: Path, recipe: Recipe) -> Exported | None:
+    """The export already in `out`, if it was made by this recipe and its files are still what they were."""
+    try:
+        said = json.loads((out / "export.json").read_text(encoding="utf-8"))
+        if Recipe(**said["recipe"]) != recipe:
+            return None
+        if any(_sha256(out / name) != digest for name, digest in said["sha256"].items()):
+            return None
+        plain, simplified = out / "model.onnx", out / "model-sim.onnx"
+        return Exported(
+            recipe, plain, simplified, said["nodes_plain"], said["nodes_simplified"], said["parity"]
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Drops what C++ code writes to file descriptor 2 meanwhile; Python's exceptions still come through."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -1,0 +1,164 @@
+"""From a photo to what the board feeds, under one setting: `board_input`, the channel order of the bytes.
+
+The board's C++ programs feed BGR bytes (cv::imread), pyaxengine's example feeds RGB, and Pulsar2 never swaps
+the two (pulsar2-docs-en, advanced_config_examples). So the graph takes the order of its program: `for_board`
+permutes the first convolution, and `Preprocessing` holds mean and std in that order for configuration and
+calibration.
+"""
+
+import copy
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal, Self, get_args
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+from pydantic import TypeAdapter, ValidationError
+
+if TYPE_CHECKING:
+    import onnx
+    from torch import nn
+
+BoardInput = Literal["bgr", "rgb"]
+Triple = tuple[float, float, float]
+Pixels = npt.NDArray[np.uint8]
+Positions = npt.NDArray[np.float64]
+
+SHORT_SIDE = 256  # pixels; fixed in sample_npu_classification, which then cuts the middle out
+METADATA_KEY = "preprocessing"  # in the ONNX file, so that preflight can hold the configuration against it
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What happens to a model's pixels; mean and std are in 0–255 units, in the order of `board_input`."""
+
+    board_input: BoardInput
+    mean: Triple
+    std: Triple
+    size: int = 224
+
+    @classmethod
+    def of(
+        cls, *, mean: Sequence[float], std: Sequence[float], board_input: BoardInput, size: int = 224
+    ) -> Self:
+        """From mean and std as timm gives them: RGB, in 0–1 units (a model's `pretrained_cfg["mean"]`).
+
+        Raises ValueError for another order, for values already in 0–255 units, and for a std of 0 or less.
+        """
+        order = _channels(board_input)
+        if len(mean) != 3 or len(std) != 3:
+            raise ValueError(f"mean {tuple(mean)} and std {tuple(std)}: give three values each, in RGB order")
+        if not (all(0 <= value <= 1 for value in mean) and all(0 < value <= 1 for value in std)):
+            raise ValueError(f"mean {tuple(mean)}, std {tuple(std)}: give them in 0–1 units, as timm does")
+        if not 1 <= size <= SHORT_SIDE:
+            raise ValueError(f"size {size}: the board program cuts out 1 to {SHORT_SIDE} pixels")
+        r, g, b = (tuple(round(float(values[i]) * 255, 6) for values in (mean, std)) for i in order)
+        return cls(board_input, (r[0], g[0], b[0]), (r[1], g[1], b[1]), size)
+
+    @property
+    def format(self) -> Literal["BGR", "RGB"]:
+        """The order as Pulsar2 spells it."""
+        return "BGR" if self.board_input == "bgr" else "RGB"
+
+
+def board_crop(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
+    """The bytes that the board program feeds: uint8 [size, size, 3] in board order.
+
+    As sample_npu_classification does it: picture upright (cv::imread obeys EXIF), short side to 256 by linear
+    interpolation without smoothing (cv::resize), the middle cut out. Raises ValueError unless it is RGB.
+    """
+    pixels = centre_crop(image, preprocessing.size)
+    return np.ascontiguousarray(pixels[..., list(_channels(preprocessing.board_input))])
+
+
+def centre_crop(image: Image.Image, size: int) -> Pixels:
+    """The crop of `board_crop` in RGB, as an image file stores it: uint8 [size, size, 3]."""
+    if image.mode != "RGB":
+        raise ValueError(f"the image is {image.mode}, not RGB: convert it before cropping")
+    pixels = np.asarray(ImageOps.exif_transpose(image))
+    height, width = pixels.shape[:2]
+    resized = [side * SHORT_SIDE // min(height, width) for side in (height, width)]
+    top, left = ((side - size) // 2 for side in resized)
+    rows = _positions(top, size, resized[0], height)
+    columns = _positions(left, size, resized[1], width)
+    return sample_linear(pixels, rows, columns)
+
+
+def sample_linear(pixels: Pixels, rows: Positions, columns: Positions) -> Pixels:
+    """`pixels` [h, w, 3] read at `rows` × `columns`, in pixels and clamped: uint8 [rows, columns, 3].
+
+    Linear in both directions, as cv::INTER_LINEAR, which rounds in fixed point: at most 1 grey level apart.
+    """
+    y0, y1, fy = _neighbours(rows, pixels.shape[0])
+    x0, x1, fx = _neighbours(columns, pixels.shape[1])
+    fy, fx = fy[:, None, None], fx[None, :, None]
+    upper = pixels[np.ix_(y0, x0)] * (1 - fx) + pixels[np.ix_(y0, x1)] * fx
+    lower = pixels[np.ix_(y1, x0)] * (1 - fx) + pixels[np.ix_(y1, x1)] * fx
+    sampled: Pixels = np.rint(upper * (1 - fy) + lower * fy).astype(np.uint8)
+    return sampled
+
+
+def _positions(start: int, count: int, resized: int, original: int) -> Positions:
+    """Where `count` pixels from `start` on lie on a side that was scaled from `original` to `resized`."""
+    return np.asarray((np.arange(start, start + count) + 0.5) * (original / resized) - 0.5)
+
+
+def _neighbours(at: Positions, length: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Positions]:
+    """The points on both sides of each position, and its distance from the lower one."""
+    at = np.clip(at, 0, length - 1)
+    low = np.floor(at).astype(np.intp)
+    return low, np.minimum(low + 1, length - 1), at - low
+
+
+def normalize(crop: Pixels, preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
+    """What the compiled model computes from `crop` (uint8 [h, w, 3], board order): float32 [1, 3, h, w]."""
+    mean, std = (np.asarray(values, np.float32) for values in (preprocessing.mean, preprocessing.std))
+    return np.ascontiguousarray(((crop.astype(np.float32) - mean) / std).transpose(2, 0, 1)[None])
+
+
+def for_board(model: "nn.Module", board_input: BoardInput) -> "nn.Module":
+    """A copy of a timm EfficientViT, folded or not, that takes its channels in board order.
+
+    Exact: for "bgr" the first convolution's input channels are reversed, for "rgb" nothing changes. Raises
+    ValueError for a model that already came out of here, since two reversals are none.
+    """
+    from torch import nn  # here, so that calibration and configuration need no torch
+
+    order = _channels(board_input)
+    if taken := getattr(model, "board_input", None):
+        raise ValueError(f"the model already takes {taken}: start again from the loaded model")
+    permuted = copy.deepcopy(model)
+    stem = permuted.get_submodule("patch_embed.conv1")
+    convolution = stem if isinstance(stem, nn.Conv2d) else stem.get_submodule("conv")
+    assert isinstance(convolution, nn.Conv2d)
+    convolution.weight.data = convolution.weight.data[:, list(order)].contiguous()
+    permuted.board_input = board_input  # type: ignore[assignment]
+    return permuted
+
+
+def mark(graph: "onnx.ModelProto", preprocessing: Preprocessing) -> None:
+    """Writes into the metadata of `graph`, in place, how its pixels must come: preflight reads it there."""
+    kept = [entry for entry in graph.metadata_props if entry.key != METADATA_KEY]
+    del graph.metadata_props[:]
+    graph.metadata_props.extend(kept)
+    graph.metadata_props.add(key=METADATA_KEY, value=json.dumps(asdict(preprocessing)))
+
+
+def marked(graph: "onnx.ModelProto") -> Preprocessing | None:
+    """What `mark` wrote into `graph`; None when the graph does not say, or says it in another form."""
+    for entry in graph.metadata_props:
+        if entry.key == METADATA_KEY:
+            try:
+                return TypeAdapter(Preprocessing).validate_json(entry.value)
+            except ValidationError:
+                return None
+    return None
+
+
+def _channels(board_input: str) -> tuple[int, int, int]:
+    """Which RGB channel stands at each place."""
+    if board_input not in get_args(BoardInput):
+        raise ValueError(f"board_input {board_input!r}: choose 'bgr' (C++ programs) or 'rgb' (pyaxengine)")
+    return (2, 1, 0) if board_input == "bgr" else (0, 1, 2)

@@ -1,0 +1,92 @@
+"""Archives of others: read without unpacking, refused where they are dangerous."""
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.deploy import archive_contents
+from helpers.deploy.archive_contents import ArchiveError, contents
+
+
+def png(size: tuple[int, int], mode: str = "RGB") -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, size).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def npy(shape: tuple[int, ...]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(shape, np.float32))
+    return buffer.getvalue()
+
+
+def tar(path: Path, members: dict[str, bytes], mode: str = "w") -> Path:
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+MEMBERS = {"a/1.png": png((9, 8)), "a/2.png": png((9, 8), "L"), "3.npy": npy((1, 3, 8, 9)), "4.txt": b"text"}
+
+
+def test_tar_and_zip_are_sorted_by_what_is_in_them(tmp_path: Path) -> None:
+    plain, packed = tar(tmp_path / "a.tar", MEMBERS), tar(tmp_path / "a.tar.gz", MEMBERS, "w:gz")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name, content in MEMBERS.items():
+            archive.writestr(name, content)
+    for path in (plain, packed, tmp_path / "a.zip"):
+        held = contents(path)
+        assert held.pictures == {(9, 8): 2} and held.modes == {"RGB": 1, "L": 1}
+        assert held.arrays == {("float32", (1, 3, 8, 9)): 1}
+        assert held.others == ["4.txt"]
+
+
+@pytest.mark.parametrize("name", ["../1.png", "/1.png", "a/../../1.png", "..\\1.png", "C:\\1.png"])
+def test_a_member_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ArchiveError, match="outside its folder"):
+        contents(tar(tmp_path / "a.tar", {name: png((9, 8))}))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(name, png((9, 8)))
+    with pytest.raises(ArchiveError, match="outside its folder"):
+        contents(tmp_path / "a.zip")
+
+
+def test_links_are_refused(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        info = tarfile.TarInfo("1.png")
+        info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(info)
+    linked = zipfile.ZipInfo("1.png")
+    linked.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr(linked, "/etc/passwd")
+    for name in ("a.tar", "a.zip"):
+        with pytest.raises(ArchiveError, match="outside its folder"):
+            contents(tmp_path / name)
+
+
+def test_what_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tar(tmp_path / "a.tar", MEMBERS)
+    monkeypatch.setattr(archive_contents, "BYTES_LIMIT", sum(map(len, MEMBERS.values())) - 1)
+    with pytest.raises(ArchiveError, match="make it smaller"):
+        contents(path)
+
+
+def test_what_is_no_archive_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="no such file"):
+        contents(tmp_path / "a.tar")
+    (tmp_path / "a.tar").write_bytes(b"text")
+    with pytest.raises(ArchiveError, match="not a tar or zip"):
+        contents(tmp_path / "a.tar")
+    whole = tar(tmp_path / "b.tar.gz", MEMBERS, "w:gz").read_bytes()
+    (tmp_path / "b.tar.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ArchiveError, match="damaged"):
+        contents(tmp_path / "b.tar.gz")

@@ -1,0 +1,73 @@
+"""Probes and streams must end, whatever the child does, and take along what the child started."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from helpers.deploy import process
+
+PATIENCE = 20.0  # seconds; an upper bound that only a hang passes
+
+
+def stream(tmp_path: Path, script: str, *, seconds: float = PATIENCE) -> tuple[int, list[str]]:
+    lines: list[str] = []
+    status = process.stream(
+        [sys.executable, "-SE", "-c", script],
+        cwd=tmp_path,
+        environment=os.environ,
+        log=tmp_path / "log",
+        seconds=seconds,
+        on_line=lines.append,
+    )
+    return status, [line for line in lines if line]
+
+
+def test_a_probe_answers_or_gives_up() -> None:
+    said = process.probe(
+        [sys.executable, "-c", "import sys; print('out'); sys.exit('err')"], seconds=PATIENCE
+    )
+    assert said == process.Answer(status=1, out="out\n", err="err\n")
+    assert process.probe(["/nowhere/docker"], seconds=1) == process.Answer(
+        127, "", "/nowhere/docker: No such file or directory"
+    )
+
+
+def test_a_probe_is_not_held_by_what_its_child_started() -> None:
+    started = time.monotonic()
+    assert process.probe(["/bin/sh", "-c", "sleep 600 & sleep 600"], seconds=0.3) is None
+    assert time.monotonic() - started < PATIENCE
+
+
+def test_lines_end_at_carriage_returns_and_lose_their_colours(tmp_path: Path) -> None:
+    script = r"import sys; sys.stdout.write('\x1b[32mone\x1b[0m\rtwo\r\n\nthree'); sys.exit(3)"
+    assert stream(tmp_path, script) == (3, ["one", "two", "three"])
+    assert (tmp_path / "log").read_bytes() == b"\x1b[32mone\x1b[0m\rtwo\r\n\nthree"
+
+
+def test_a_line_cut_by_the_pipe_arrives_whole(tmp_path: Path) -> None:
+    script = (
+        "import os, time; os.write(1, 'tiling ━'.encode()[:-1]); time.sleep(0.2); os.write(1, b'\\x81 op\\n')"
+    )
+    assert stream(tmp_path, script) == (0, ["tiling ━ op"])
+
+
+def test_a_child_that_leaves_the_pipe_open_does_not_hang_the_build(tmp_path: Path) -> None:
+    script = "import subprocess; subprocess.Popen(['sleep', '40'], start_new_session=True); print('done')"
+    started = time.monotonic()
+    assert stream(tmp_path, script) == (0, ["done"])
+    assert time.monotonic() - started < PATIENCE
+
+
+def test_a_deaf_child_is_killed_at_the_time_limit(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print(os.getpid(), flush=True); time.sleep(600)"
+    )
+    with pytest.raises(subprocess.TimeoutExpired):
+        stream(tmp_path, script, seconds=1.5)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "log").read_text()), 0)
