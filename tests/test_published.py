@@ -1,0 +1,155 @@
+"""Every published table says what it is; some numbers are checked against each other and the facts."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers.model.variants import VARIANTS
+from helpers.published import DATA, Published, published
+
+NAMES = sorted(path.stem for path in (DATA / "published").glob("*.json"))
+FACTS = Path(__file__).parents[2] / "shared" / "facts" / "efficientvit.json"
+
+
+def column(table: Published, name: str, **wanted: Any) -> list[Any]:
+    return [row[name] for row in table.rows if all(row[key] == value for key, value in wanted.items())]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_table_says_what_it_is(name: str) -> None:
+    table = published(name)
+    assert table.title and table.source and table.conditions and table.rows
+    assert all(meaning.strip() for meaning in table.columns.values())
+    for row in table.rows:
+        assert list(row) == list(table.columns), f"{name}: a row lacks a column (unknown values are null)"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_are_not_repeated(name: str) -> None:
+    rows = [json.dumps(row) for row in published(name).rows]
+    assert len(rows) == len(set(rows))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_columns_do_not_mix_numbers_and_text(name: str) -> None:
+    table = published(name)
+    for key in table.columns:
+        kinds = {isinstance(value, str) for value in column(table, key) if value is not None}
+        assert len(kinds) == 1, f"{name}: column {key} mixes numbers and text"
+
+
+def test_units_are_told() -> None:
+    for name in NAMES:
+        for key, meaning in published(name).columns.items():
+            if key.endswith("fps"):
+                assert "images/s" in meaning, f"{name}.{key}"
+            if key.startswith(("top1", "top5")):
+                assert "%" in meaning, f"{name}.{key}"
+            if key.startswith("ms_"):
+                assert meaning.endswith("ms"), f"{name}.{key}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["paper_fig3_mhsa_share", "paper_fig4_head_similarity", "paper_fig5_taylor_pruning", "paper_fig1_v100"],
+)
+def test_digitised_tables_give_their_tolerance(name: str) -> None:
+    conditions = published(name).conditions
+    assert "digitised" in conditions and "±" in conditions
+
+
+@pytest.mark.parametrize(
+    "name", ["imagenet", "paper_fig1_v100", "paper_table2_cpu", "tensorrt_t4", "timm_benchmark"]
+)
+def test_all_six_models_are_there(name: str) -> None:
+    assert set(VARIANTS) <= set(column(published(name), "model"))
+
+
+def test_abstract_agrees_with_the_tables() -> None:
+    claims, fig1, zoo = published("paper_claims"), published("paper_fig1_v100"), published("imagenet")
+    m5, rival = zoo.row(model="efficientvit_m5"), fig1.row(model="MobileNetV3-Large 1.0x")
+    assert claims.row(claim="top1")["value"] == m5["top1"]
+    assert claims.row(claim="top1_gain")["value"] == pytest.approx(m5["top1"] - rival["top1"])
+    assert claims.row(claim="v100_gain")["value"] == pytest.approx(
+        100 * (m5["v100_fps"] / rival["v100_fps"] - 1), abs=0.1
+    )
+    assert claims.row(claim="xeon_gain")["status"] == "not checkable"
+
+
+def test_printed_rows_agree_between_tables() -> None:
+    zoo, fig1 = published("imagenet"), published("paper_fig1_v100")
+    for row in zoo.rows:
+        again = fig1.row(model=row["model"])
+        assert (again["top1"], again["v100_fps"], again["reading"]) == (
+            row["top1"],
+            row["v100_fps"],
+            "printed",
+        )
+    baseline = published("paper_table6_ablation").row(change="EfficientViT-M4")
+    assert baseline["v100_fps"] == zoo.row(model="efficientvit_m4")["v100_fps"]
+    for name in ("efficientvit_m2", "efficientvit_m4", "efficientvit_m5"):
+        again = published("independent_a100_xeon").row(model=name)
+        assert again["macs_m"] == zoo.row(model=name)["macs_m"]
+        assert again["top1"] == zoo.row(model=name)["top1"]
+
+
+@pytest.mark.parametrize(
+    ("model", "share", "top1"),
+    [
+        ("Swin-T-1.25x", 0.2, 76.6),
+        ("Swin-T-1.5x", 0.2, 75.9),
+        ("DeiT-1.25x", 0.4, 63.0),
+        ("DeiT-1.5x", 0.4, 61.3),
+    ],
+)
+def test_best_point_of_each_curve_of_figure_3_is_printed(model: str, share: float, top1: float) -> None:
+    rows = [row for row in published("paper_fig3_mhsa_share").rows if row["model"] == model]
+    best = max(rows, key=lambda row: row["top1"])
+    assert (best["mhsa_share"], best["top1"], best["reading"]) == (share, top1, "printed")
+    assert [row["reading"] for row in rows].count("printed") == 1
+
+
+def test_figure_7_has_the_ablation_baseline_at_the_paper_setting() -> None:
+    table, baseline = published("paper_fig7_qk_v_dims"), published("paper_table6_ablation").row(row=1)
+    assert table.row(varied="qk_dim", value=16)["top1"] == baseline["top1"]
+    assert table.row(varied="v_ratio", value=1.0)["top1"] == baseline["top1"]
+
+
+def test_vendor_latencies_and_rates_belong_together() -> None:
+    for row in published("ax650n_vendor_benchmark").rows:
+        for cores in ("1core", "3core"):
+            assert row[f"fps_{cores}"] == pytest.approx(1000 / row[f"ms_{cores}"], rel=0.005)
+        assert row["ms_3core"] < row["ms_1core"]
+    for row in published("axcl_vendor_benchmark").rows:
+        assert row["fps_batch8"] is None or row["fps_batch8"] > row["fps_batch1"]
+
+
+@pytest.mark.skipif(not FACTS.is_file(), reason="the facts file is not on this machine")
+def test_numbers_are_those_of_the_facts() -> None:
+    facts = json.loads(FACTS.read_text(encoding="utf-8"))
+    figures = facts["figures"]
+    fig3, fig4, fig5 = (
+        published(name) for name in NAMES if name.startswith(("paper_fig3", "paper_fig4", "paper_fig5"))
+    )
+    assert column(fig3, "top1", model="DeiT-1.5x") == figures["fig3"]["deit_1p5x"]
+    assert column(fig3, "top1", model="Swin-T-1.25x") == figures["fig3"]["swin_t_1p25x"]
+    assert (
+        column(fig4, "similarity", model="Swin-T-1.25x", heads_see="split") == figures["fig4"]["swin_split"]
+    )
+    assert column(fig4, "similarity", model="DeiT-1.25x", heads_see="full") == figures["fig4"]["deit_full"]
+    assert column(fig5, "qk") == figures["fig5"]["qk_ratio_pruned"]
+    assert column(published("paper_table6_ablation"), "onnx_fps") == [
+        row["onnx"] for row in figures["table6"]["rows"]
+    ]
+    again = {
+        row["model"]: row for row in facts["comparison_rows"] if row["kind"] == "independent_A100_Xeon5218R"
+    }
+    assert column(published("independent_a100_xeon"), "onnx_fps") == [
+        row["cpu_onnx_img_s"] for row in again.values()
+    ]
+    vendor = published("ax650n_vendor_benchmark")
+    for row in facts["ax650n"]:
+        if "ms_1core" in row:
+            assert vendor.row(model=row["model"])["ms_3core"] == row["ms_3core"]
