@@ -1,0 +1,1 @@
+"""Reproducing it: the environment, the notebook runner, evidence that a notebook leaves behind."""

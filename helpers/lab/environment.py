@@ -1,0 +1,27 @@
+"""What this run ran on."""
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+
+def versions(*packages: str) -> str:
+    """One line: Python and the installed version of each package."""
+    found = (f"{package} {importlib.metadata.version(package)}" for package in packages)
+    return " · ".join([f"Python {platform.python_version()}", *found])
+
+
+def cpu() -> str:
+    """This machine's processor in words, with the number of cores this process may use."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        lines = cpuinfo.read_text(errors="replace").splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    return f"{name}, {usable_cores()} cores"
+
+
+def usable_cores() -> int:
+    """Cores this process may run on: fewer than the machine's in a container."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,247 @@
+"""Running notebooks with papermill: one, or the whole tutorial, with progress, parameters checked, evidence collected."""
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import psutil
+from nbconvert import HTMLExporter
+from papermill.exceptions import PapermillExecutionError
+from papermill.inspection import inspect_notebook
+
+from helpers.lab import environment
+from helpers.lab.evidence import harvest
+from helpers.lab.paths import BUILD, NOTEBOOKS, shown
+
+class UnknownNotebook(ValueError):
+    """A chapter number or file name that is not among the notebooks."""
+
+
+class UnknownParameter(ValueError):
+    """A parameter that the notebook's own parameters cell does not have."""
+
+
+class NotebookFailed(RuntimeError):
+    """A cell raised. The message names the notebook, the cell and the error; `path` holds everything up to there."""
+
+    def __init__(self, message: str, path: Path) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+@dataclass(frozen=True)
+class NotebookRun:
+    """What one run left behind. `peak_mb` is the kernel's peak resident memory, its child processes included."""
+
+    name: str
+    seconds: float
+    peak_mb: float
+    checks: list[dict[str, Any]]
+    results: list[dict[str, Any]]
+
+
+def chapters() -> list[Path]:
+    """All notebooks, in reading order."""
+    return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+
+
+def find(chapter: str) -> Path:
+    """The notebook for "05", "5", its name or its path; raises UnknownNotebook with the list of those that exist."""
+    stem = Path(chapter).stem
+    number = stem.zfill(2) if stem.isdecimal() else None
+    for path in chapters():
+        if path.stem == stem or (number and path.name.startswith(f"{number}_")):
+            return path
+    raise UnknownNotebook(f"no notebook {chapter!r}: choose one of {', '.join(p.stem for p in chapters())}")
+
+
+def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
+    """Refuses parameters that the notebook does not have; papermill itself only warns of them."""
+    known = inspect_notebook(str(notebook))
+    if unknown := [name for name in parameters if name not in known]:
+        listed = ", ".join(f"{name} (default {entry['default']})" for name, entry in known.items())
+        raise UnknownParameter(f"{notebook.stem} has no parameter {', '.join(unknown)}: it has {listed}")
+
+
+def run(notebook: Path, *, output: Path, parameters: Mapping[str, Any] | None = None) -> NotebookRun:
+    """Executes a notebook with papermill into `output`, with one progress line; raises NotebookFailed or UnknownParameter."""
+    check_parameters(notebook, parameters or {})
+    output.parent.mkdir(parents=True, exist_ok=True)
+    progress = _Progress(notebook, injected=1 if parameters else 0)
+    try:
+        papermill.execute_notebook(
+            notebook,
+            output,
+            parameters=dict(parameters or {}),
+            cwd=notebook.parent,
+            progress_bar=False,
+            extra_arguments=["--log-level=CRITICAL"],  # the kernel's own log is not the notebook's
+            on_cell_start=progress.cell_started,
+            on_cell_executed=progress.cell_done,
+        )
+    except PapermillExecutionError as error:
+        progress.close()
+        cell = error.cell_index + 1
+        raise NotebookFailed(
+            f"{notebook.stem} stopped in cell {cell} of {progress.cells}\n{error.ename}: {error.evalue}",
+            output,
+        ) from error
+    progress.close()
+    checks, results = harvest(json.loads(output.read_text(encoding="utf-8")))
+    return NotebookRun(notebook.stem, progress.seconds, progress.peak_mb, checks, results)
+
+
+def run_one(chapter: str, parameters: Mapping[str, Any]) -> int:
+    """`python -m helpers run`: one notebook with the user's values, beside the tutorial's own outputs."""
+    notebook = find(chapter)
+    values = "".join(f"__{name}={_file_name_part(value)}" for name, value in parameters.items())
+    output = BUILD / "runs" / f"{notebook.stem}{values}.ipynb"
+    print(_table([run(notebook, output=output, parameters=parameters)]))
+    print(f"\nRead it: {shown(output)}")
+    return 0
+
+
+def tutorial(*, commit_outputs: bool = False) -> int:
+    """`make tutorial`: every notebook in order; stops at the first that fails, and keeps what the earlier ones made.
+
+    With `commit_outputs`, and only when all have passed, their outputs replace those of the committed notebooks.
+    """
+    runs: list[NotebookRun] = []
+    for notebook in chapters():
+        output = BUILD / "notebooks" / notebook.name
+        try:
+            runs.append(run(notebook, output=output))
+        except NotebookFailed as failure:
+            if runs:
+                print(_table(runs))
+            print(f"\n{failure}\nWhat it did up to there: {shown(failure.path)}")
+            return 1
+        _write(output.with_suffix(".html"), _html(output))
+        _write(BUILD / "results.json", _results(runs))
+    if commit_outputs:
+        for notebook in chapters():
+            executed = nbformat.read(BUILD / "notebooks" / notebook.name, as_version=4)
+            for name, drawing in _pictures(executed):
+                _write(NOTEBOOKS / "pictures" / f"{name}.svg", drawing)
+            _write(notebook, _for_commit(executed))
+    print(_table(runs))
+    print(
+        "\nRead them in build/notebooks (.html and .ipynb); results with their conditions: build/results.json"
+    )
+    return 0
+
+
+class _Progress:
+    """One line per notebook: redrawn in place on a terminal, printed once at the end elsewhere."""
+
+    def __init__(self, notebook: Path, *, injected: int) -> None:
+        self.name = notebook.stem
+        self.cells = len(nbformat.read(notebook, as_version=4).cells) + injected
+        self.started = time.perf_counter()
+        self.seconds = 0.0
+        self.peak_mb = 0.0
+        self.cell = 0
+        self.live = sys.stdout.isatty()
+
+    def cell_started(self, cell: Any, cell_index: int) -> None:
+        self.cell = cell_index + 1
+        self._draw()
+
+    def cell_done(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
+        self.peak_mb = max(self.peak_mb, _peak_of_children_mb())
+        self._draw()
+
+    def close(self) -> None:
+        self.seconds = time.perf_counter() - self.started
+        print(self._line(), flush=True)
+
+    def _draw(self) -> None:
+        if self.live:
+            self.seconds = time.perf_counter() - self.started
+            print(self._line(), end="", flush=True)
+
+    def _line(self) -> str:
+        line = f"{self.name:<40} cell {self.cell:>2}/{self.cells}  {self.seconds:6.1f} s"
+        return f"\r{line}" if self.live else line
+
+
+def _peak_of_children_mb() -> float:
+    """Peak resident memory of the processes below this one, MB: Linux keeps each one's high-water mark."""
+    peak = 0.0
+    for child in psutil.Process().children(recursive=True):
+        try:
+            status = Path(f"/proc/{child.pid}/status")
+            if status.exists():
+                peak += int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024  # type: ignore[index]
+            else:
+                peak += child.memory_info().rss / 2**20
+        except (psutil.NoSuchProcess, OSError, TypeError):
+            continue  # it ended meanwhile
+    return peak
+
+
+def _table(runs: Sequence[NotebookRun]) -> str:
+    width = max(len(done.name) for done in runs)
+    lines = [f"{'notebook':<{width}}  seconds  peak MB  checks passed"]
+    lines += [f"{r.name:<{width}}  {r.seconds:7.1f}  {r.peak_mb:7.0f}  {len(r.checks):13d}" for r in runs]
+    if len(runs) > 1:
+        seconds, peak, checks = (
+            sum(r.seconds for r in runs),
+            max(r.peak_mb for r in runs),
+            sum(len(r.checks) for r in runs),
+        )
+        lines.append(f"{'all':<{width}}  {seconds:7.1f}  {peak:7.0f}  {checks:13d}")
+    return "\n" + "\n".join(lines)
+
+
+def _results(runs: Sequence[NotebookRun]) -> str:
+    results = [{"notebook": done.name} | row for done in runs for row in done.results]
+    notebooks = [{key: value for key, value in asdict(done).items() if key != "results"} for done in runs]
+    machine = {
+        "cpu": environment.cpu(),
+        "versions": environment.versions("torch", "timm", "onnx", "onnxruntime", "onnxsim"),
+    }
+    return json.dumps({"machine": machine, "notebooks": notebooks, "results": results}, indent=1) + "\n"
+
+
+def _html(notebook: Path) -> str:
+    """The executed notebook as one HTML file that asks no other host for anything."""
+    nowhere = ("mathjax_url", "require_js_url", "jquery_url", "mermaid_js_url", "mermaid_layout_elk_js_url")
+    exporter = HTMLExporter(**dict.fromkeys(nowhere, ""))
+    return str(exporter.from_notebook_node(nbformat.read(notebook, as_version=4))[0])
+
+
+def _for_commit(executed: nbformat.NotebookNode) -> str:
+    """An executed notebook without the run's times and file names, so that a re-run shows only what changed."""
+    for keeper in [executed, *executed.cells]:
+        for key in ("papermill", "execution", "widgets"):
+            keeper.metadata.pop(key, None)
+    return str(nbformat.writes(executed)) + "\n"
+
+
+def _pictures(executed: nbformat.NotebookNode) -> Iterator[tuple[str, str]]:
+    """The named figures in a notebook's outputs, as SVG files."""
+    for cell in executed.cells:
+        for output in cell.get("outputs", []):
+            if name := output.get("metadata", {}).get("picture"):
+                yield name, output.data["image/svg+xml"].rstrip() + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes beside the file and moves it into place: an interrupted run leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def _file_name_part(value: Any) -> str:
+    return re.sub(r"[^\w.-]+", "-", str(value))[-40:]

@@ -1,0 +1,60 @@
+import json
+
+import nbformat
+import pytest
+from IPython.utils.capture import capture_output
+
+from helpers.lab.evidence import MIME, check, harvest, record
+
+
+def shown(function, *args, **kwargs) -> list[dict]:
+    with capture_output() as captured:
+        function(*args, **kwargs)
+    return [output.data for output in captured.outputs]
+
+
+def test_a_check_that_fails_says_what_was_claimed():
+    with pytest.raises(AssertionError, match=r"water is dry  \(0\.3 dry\)"):
+        check("water is dry", False, "0.3 dry")
+
+
+def test_a_check_that_holds_is_shown_with_its_figure(ipython):
+    (data,) = shown(check, "water is wet", True, "1.0 wet")
+    assert data["text/plain"] == "✓ water is wet  (1.0 wet)"
+    assert data[MIME]["kind"] == "check"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_result_must_be_a_number(value: float):
+    with pytest.raises(ValueError, match="must be a number"):
+        record("latency", value, "ms", model="m", engine="e", device="d", weights="w")
+
+
+def test_harvest_finds_what_cells_left_behind(ipython):
+    (checked,) = shown(check, "a", True)
+    (measured,) = shown(record, "latency", 2, "ms", model="m", engine="e", device="d", weights="w", batch=8)
+    book = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell("prose"),
+            nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("stream", text="noise")]),
+            nbformat.v4.new_code_cell(
+                outputs=[nbformat.v4.new_output("display_data", data=data) for data in (checked, measured)]
+            ),
+        ]
+    )
+    checks, results = harvest(json.loads(nbformat.writes(book)))
+    assert [found["claim"] for found in checks] == ["a"]
+    assert results == [
+        {"quantity": "latency", "value": 2, "unit": "ms", "model": "m", "engine": "e", "device": "d", "weights": "w"}
+        | {"batch": 8}
+    ]
+
+
+@pytest.fixture
+def ipython():
+    """`display` prints plain text unless a shell is there to take the data."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    InteractiveShell.instance()
+    yield
+    InteractiveShell.clear_instance()

@@ -1,0 +1,110 @@
+"""The notebook runner, on small notebooks made here."""
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from helpers.lab import notebooks
+from helpers.lab.notebooks import NotebookFailed, UnknownNotebook, UnknownParameter
+
+
+def book(path: Path, *sources: str) -> Path:
+    """A notebook of code cells; the first is its parameters cell."""
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    cells[0].metadata.tags = ["parameters"]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+    return path
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty checkout: notebooks and build go to a folder of the test's."""
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path / "notebooks")
+    monkeypatch.setattr(notebooks, "BUILD", tmp_path / "build")
+    (tmp_path / "notebooks").mkdir()
+    return tmp_path
+
+
+CHECKS = "from helpers.lab.evidence import check, record\ncheck('two is two', width == 2)"
+RESULT = "record('width', width, 'px', model='m', engine='e', device='d', weights='w')"
+
+
+def test_a_run_collects_checks_results_time_and_memory(house: Path):
+    path = book(house / "notebooks" / "01_small.ipynb", "width: int = 2", f"{CHECKS}\n{RESULT}")
+    done = notebooks.run(path, output=house / "out.ipynb")
+    assert [entry["claim"] for entry in done.checks] == ["two is two"]
+    assert [entry["value"] for entry in done.results] == [2]
+    assert done.peak_mb > 20
+    assert done.seconds > 0
+
+
+def test_a_large_array_shows_in_the_peak_even_when_it_is_gone_again(house: Path):
+    grow = "block = bytearray(400_000_000)\nblock[::4096] = b'x' * len(block[::4096])\ndel block"
+    path = book(house / "notebooks" / "01_large.ipynb", "width = 1", grow, "1")
+    assert notebooks.run(path, output=house / "out.ipynb").peak_mb > 400
+
+
+def test_a_parameter_reaches_the_notebook(house: Path):
+    path = book(house / "notebooks" / "01_small.ipynb", "width: int = 3", CHECKS)
+    assert len(notebooks.run(path, output=house / "out.ipynb", parameters={"width": 2}).checks) == 1
+
+
+def test_an_unknown_parameter_is_refused_before_any_work(house: Path):
+    path = book(house / "notebooks" / "01_small.ipynb", "width: int = 2", CHECKS)
+    with pytest.raises(UnknownParameter, match=r"no parameter widht: it has width \(default 2\)"):
+        notebooks.run(path, output=house / "out.ipynb", parameters={"widht": 2})
+    assert not (house / "out.ipynb").exists()
+
+
+def test_a_failure_names_notebook_cell_and_error(house: Path):
+    path = book(house / "notebooks" / "01_small.ipynb", "width = 2", "1 + 1", "1 / 0", "print('never')")
+    with pytest.raises(NotebookFailed, match=r"01_small stopped in cell 3 of 4\nZeroDivisionError: division by zero"):
+        notebooks.run(path, output=house / "out.ipynb")
+    assert "never" not in json.dumps([cell.get("outputs") for cell in json.loads((house / "out.ipynb").read_text())["cells"]])
+
+
+def test_chapters_are_found_by_number_and_name(house: Path):
+    path = book(house / "notebooks" / "05_small.ipynb", "width = 2")
+    assert notebooks.find("5") == notebooks.find("05") == notebooks.find("05_small.ipynb") == path
+    with pytest.raises(UnknownNotebook, match="choose one of 05_small"):
+        notebooks.find("06")
+
+
+def test_the_tutorial_stops_at_a_failure_and_keeps_what_came_before(house: Path, capsys: pytest.CaptureFixture[str]):
+    book(house / "notebooks" / "01_good.ipynb", "width = 2", CHECKS)
+    book(house / "notebooks" / "02_bad.ipynb", "width = 2", "raise KeyError('gone')")
+    book(house / "notebooks" / "03_never.ipynb", "width = 2", CHECKS)
+    assert notebooks.tutorial() == 1
+    built = house / "build"
+    assert (built / "notebooks" / "01_good.html").exists()
+    assert not (built / "notebooks" / "03_never.ipynb").exists()
+    assert [done["name"] for done in json.loads((built / "results.json").read_text())["notebooks"]] == ["01_good"]
+    last = capsys.readouterr().out.strip().splitlines()[-3:]
+    assert last[0] == "02_bad stopped in cell 2 of 2"
+    assert last[1].startswith("KeyError")
+
+
+def test_outputs_are_committed_only_when_all_have_passed(house: Path):
+    good = book(house / "notebooks" / "01_good.ipynb", "width = 2", CHECKS)
+    bad = book(house / "notebooks" / "02_bad.ipynb", "width = 2", "1 / 0")
+    before = good.read_text()
+    notebooks.tutorial(commit_outputs=True)
+    assert good.read_text() == before
+
+    bad.unlink()
+    assert notebooks.tutorial(commit_outputs=True) == 0
+    committed = json.loads(good.read_text())
+    assert [cell["execution_count"] for cell in committed["cells"]] == [1, 2]
+    assert "papermill" not in json.dumps(committed)
+
+
+def test_the_html_asks_no_other_host_for_anything(house: Path):
+    book(house / "notebooks" / "01_good.ipynb", "width = 2", CHECKS)
+    notebooks.tutorial()
+    page = (house / "build" / "notebooks" / "01_good.html").read_text()
+    assert not re.findall(r"""(?:src|href|import|url)\s*[=(]?\s*["']?https?://[^"'\s]*""", page)
+    assert "cdnjs" not in page
