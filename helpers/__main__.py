@@ -53,8 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--opset", type=int, default=11, help="11 to 18 (default 11)")
     export.add_argument("--batch", type=int, default=1, help="images per run (default 1)")
     export.add_argument(
-        "--board-input", choices=("rgb", "bgr"), default="rgb", help="channel order the graph takes (default rgb)"
+        "--board-input", choices=("rgb", "bgr"), default="rgb", help="channel order it takes (default rgb)"
     )
+
+    preflight = command("preflight", _preflight, "check a graph, its configuration and its pictures")
+    preflight.add_argument("--onnx", required=True, type=Path, help="the graph to compile")
+    preflight.add_argument("--config", type=Path, help="the build configuration: .json, .yaml or .toml")
+    preflight.add_argument("--calibration", type=Path, help="the calibration archive: .tar, .tar.gz or .zip")
 
     parse_log = command("parse-log", _parse_log, "read board and build logs: one JSON object a line")
     parse_log.add_argument("files", nargs="+", metavar="FILE")
@@ -80,7 +85,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _value(text: str) -> Any:
-    """A parameter as Python reads it: numbers, True, None and quoted strings; anything else is a plain string."""
+    """A parameter as Python reads it: numbers, True, None, quoted strings; all else is a plain string."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -98,13 +103,20 @@ def _export(options: argparse.Namespace) -> int:
         batch=options.batch,
         board_input=options.board_input,
     )
-    print(
-        f"{made.simplified}: {made.nodes_simplified} nodes (before simplification {made.nodes_plain}), opset {options.opset},"
-    )
-    print(
-        f"differs from PyTorch by {made.parity:.1e} of the logits' standard deviation; weights: {made.recipe.weights}"
-    )
+    print(f"{made.simplified}: {made.nodes_simplified} nodes ({made.nodes_plain} before simplification)")
+    print(f"opset {options.opset}, batch {options.batch}, {made.recipe.board_input} input")
+    print(f"weights: {made.recipe.weights}")
+    print(f"differs from PyTorch by at most {made.parity:.1e} of the logits' standard deviation")
     return 0
+
+
+def _preflight(options: argparse.Namespace) -> int:
+    from helpers.deploy.preflight import preflight
+
+    findings = preflight(options.onnx, options.config, options.calibration)
+    for finding in findings:
+        print(finding)
+    return int(any(finding.level == "fail" for finding in findings))
 
 
 def _parse_log(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Published figures: each number of a paper, a post or a vendor is read from `data/published`, with its source."""
+"""Published figures: every number of a paper, a post or a vendor, read with its source."""
 
 import json
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Published:
 
 
 def published(name: str) -> Published:
-    """Reads `data/published/NAME.json`; raises ValueError when it lacks its source or a row has a stray column."""
+    """Reads `data/published/NAME.json`; raises ValueError without a source or with an undescribed column."""
     path = DATA / "published" / f"{name}.json"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.json")))

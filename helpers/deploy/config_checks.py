@@ -163,7 +163,7 @@ def _implausible(
 def _unlike_export(
     path: str, mean: Sequence[float], std: Sequence[float], mark: Preprocessing | None, *, tolerance: float
 ) -> str | None:
-    """Where mean or std are not those that the graph was exported for; None when they are, or nobody knows."""
+    """Where mean or std are not those that the graph was exported for; None when they are, or if unknown."""
     if mark is None:
         return None
     for name, given, exported in (("mean", mean, mark.mean), ("std", std, mark.std)):

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnx
@@ -21,10 +22,12 @@ import onnxruntime
 import onnxsim
 import torch
 from torch import nn
+from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
 from helpers.deploy.fold import fold
 from helpers.deploy.preprocess import BoardInput, Preprocessing, for_board, mark
 from helpers.model import weights
+from helpers.model.reference import mean_and_std
 from helpers.model.variants import INPUT_SIZE, variant
 
 OPSETS = range(11, 19)  # AX650 starts at 11 (Pulsar2 docs, op_support_list_ax650); above 18 nothing was tried
@@ -49,7 +52,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Exported:
-    """The gated files of one export. `parity` is max |Δ logits| against PyTorch over the logits' standard deviation."""
+    """The gated files of one export. `parity`: max |Δ logits| against PyTorch over their spread."""
 
     recipe: Recipe
     plain: Path
@@ -60,9 +63,10 @@ class Exported:
 
 
 def to_onnx(model: nn.Module, path: Path, *, opset: int = 11, batch: int = 1) -> onnx.ModelProto:
-    """Traces `model` into `path`: one input `input` (batch, 3, 224, 224) float32, one output `logits`, static shapes.
+    """Traces `model` into `path`: `input` (batch, 3, 224, 224) float32 to `logits` (batch, classes).
 
-    The TorchScript exporter is named on purpose: the newer one writes opset 18 when asked for 11 (facts: stack.md).
+    The TorchScript exporter is named on purpose: the newer one writes opset 18 when asked for 11.
+    Raises ValueError for an opset or a batch that is not served.
     """
     if opset not in OPSETS:
         raise ValueError(f"opset {opset} is not served: choose one from {OPSETS.start} to {OPSETS.stop - 1}")
@@ -70,9 +74,7 @@ def to_onnx(model: nn.Module, path: Path, *, opset: int = 11, batch: int = 1) ->
         raise ValueError(f"batch {batch} is not a batch size: choose 1 or more")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the exporter is chosen, see above
-        warnings.simplefilter(
-            "ignore", torch.jit.TracerWarning
-        )  # timm branches on the input size, which is fixed
+        warnings.simplefilter("ignore", TracerWarning)  # timm branches on the input size, which is fixed
         torch.onnx.export(
             model,
             (torch.zeros(batch, 3, INPUT_SIZE, INPUT_SIZE),),
@@ -86,12 +88,12 @@ def to_onnx(model: nn.Module, path: Path, *, opset: int = 11, batch: int = 1) ->
 
 
 def simplify(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """onnxsim's simplification: constants folded, shape arithmetic gone. Its chatter about this graph is dropped."""
+    """onnxsim's simplification: constants folded, size arithmetic gone. Its chatter is dropped."""
     with _quiet_stderr():
         simplified, agrees = onnxsim.simplify(graph)
     if not agrees:
         raise GateFailed("onnxsim's own comparison failed: compile the file before simplification instead")
-    return simplified
+    return cast(onnx.ModelProto, simplified)
 
 
 def check(graph: onnx.ModelProto, *, opset: int) -> None:
@@ -110,7 +112,7 @@ def check(graph: onnx.ModelProto, *, opset: int) -> None:
 
 
 def parity(model: nn.Module, graph: onnx.ModelProto, *, images: int = 4, seed: int = 0) -> float:
-    """max |Δ logits| between PyTorch and ONNX Runtime on `images` random inputs, over the logits' standard deviation."""
+    """max |Δ logits| between PyTorch and ONNX Runtime over their standard deviation, on random inputs."""
     batch = graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value
     generator = torch.Generator().manual_seed(seed)
     pixels = torch.randn(images * batch, 3, INPUT_SIZE, INPUT_SIZE, generator=generator)
@@ -142,8 +144,8 @@ def board_ready(
     """Writes `model.onnx`, `model-sim.onnx` and `export.json` into `out`, or returns those already there.
 
     `board_input` is the channel order that the graph takes; its first convolution is permuted to it, and the
-    simplified file says so in its metadata. Files are re-used only when their recipe and their hashes still match.
-    Raises GateFailed, and writes nothing, when a gate does not hold.
+    simplified file says so in its metadata. Files are used again only while recipe and hashes match. Raises
+    GateFailed, and writes nothing, when a gate does not hold; UnknownModel and what `weights.load` raises.
     """
     variant(name)
     recipe = Recipe(
@@ -159,8 +161,8 @@ def board_ready(
     if made := _read(out, recipe):
         return made
     trained = weights.load(name, checkpoint)
-    pixels = trained.pretrained_cfg
-    preprocessing = Preprocessing.of(mean=pixels["mean"], std=pixels["std"], board_input=board_input)
+    mean, std = mean_and_std(trained)
+    preprocessing = Preprocessing.of(mean=mean, std=std, board_input=board_input)
     model = for_board(trained, board_input)
     del trained  # memory: a learner has 2 GB
     out.mkdir(parents=True, exist_ok=True)

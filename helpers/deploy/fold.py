@@ -1,8 +1,8 @@
 """Folds: an exact copy of the model with fewer operators, for inference only.
 
 Each fold replaces two linear operators in a row by the one that equals them. With a convolution W and a
-BatchNorm (γ, β, μ, σ² + ε):  BN(W x) = (γ/σ) W x + (β − γ μ/σ).  With a BatchNorm before a fully connected
-layer (A, b):  A BN(x) + b = (A γ/σ) x + (A (β − γ μ/σ) + b).
+BatchNorm (γ, β, μ, σ² + ε):  BN(W x) = (γ/σ) W x + (β − γ μ/σ).  With a BatchNorm before a fully
+connected layer (A, b):  A BN(x) + b = (A γ/σ) x + (A (β − γ μ/σ) + b).
 """
 
 import copy
@@ -17,7 +17,8 @@ from helpers.model.reference import ConvNorm, NormLinear, fresh_copy
 def fold(model: nn.Module) -> nn.Module:
     """A folded copy of a timm EfficientViT: Conv-BN and the head's BN-Linear become one layer each.
 
-    The copy is in eval mode and on the model's device. The argument is left as it is. Shapes in and out stay; outputs agree to rounding.
+    The copy is in eval mode and on the model's device; the argument is left as it is. Shapes in and out stay,
+    outputs agree to rounding.
     """
     folded = fresh_copy(model)
     for parent in list(folded.modules()):
@@ -42,7 +43,7 @@ def _fold_conv_norm(pair: ConvNorm) -> nn.Conv2d:
     conv = copy.deepcopy(pair.conv)
     conv.weight.copy_(conv.weight.double() * scale[:, None, None, None])
     conv.bias = nn.Parameter(shift.to(conv.weight.dtype))
-    return cast(nn.Conv2d, conv)
+    return conv
 
 
 @torch.no_grad()
@@ -53,4 +54,4 @@ def _fold_norm_linear(pair: NormLinear) -> nn.Linear:
     bias = 0.0 if linear.bias is None else linear.bias.double()
     linear.weight.copy_(weight * scale)
     linear.bias = nn.Parameter((weight @ shift + bias).to(linear.weight.dtype))
-    return cast(nn.Linear, linear)
+    return linear

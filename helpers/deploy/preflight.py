@@ -1,10 +1,5 @@
-"""Preflight: everything that can be known before `pulsar2 build`, one line per check.
+"""Preflight: everything that can be known before `pulsar2 build`, one line per check."""
 
-`python -m helpers preflight --onnx F [--config F] [--calibration F]`; exit status 1 when a check fails.
-"""
-
-import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -53,21 +48,6 @@ def preflight(
     if read is not None or calibration is not None:
         findings += _calibrations(read, calibration, folder, model)
     return findings
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line: prints one line per check; returns 1 when one fails, else 0."""
-    parser = argparse.ArgumentParser(
-        prog="python -m helpers preflight", description="Checks before pulsar2 build."
-    )
-    parser.add_argument("--onnx", required=True, type=Path, help="the graph to compile")
-    parser.add_argument("--config", type=Path, help="the build configuration: .json, .yaml or .toml")
-    parser.add_argument("--calibration", type=Path, help="the calibration archive: .tar, .tar.gz or .zip")
-    given = parser.parse_args(arguments)
-    findings = preflight(given.onnx, given.config, given.calibration)
-    for finding in findings:
-        print(finding)
-    return int(any(finding.level == "fail" for finding in findings))
 
 
 def _calibrations(

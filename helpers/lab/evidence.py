@@ -1,7 +1,7 @@
 """Evidence that a notebook leaves in its outputs: checks that held, and results with their conditions.
 
-Both are shown as text and carried as data under one MIME type, so the runner can count and collect them from the
-executed notebook itself: no side files, and no result that no cell printed.
+Both are shown as text and carried as data under one MIME type, so the runner can count and collect them from
+the executed notebook itself: no side files, and no result that no cell printed.
 """
 
 import math
@@ -13,7 +13,7 @@ MIME = "application/vnd.efficientvit-edge+json"
 
 
 def check(claim: str, holds: bool, evidence: str = "") -> None:
-    """Asserts what the text just claimed; `evidence` is the figure that shows it. Raises AssertionError if it fails."""
+    """Asserts what the text just claimed, with the figure that shows it; raises AssertionError if not."""
     tail = f"  ({evidence})" if evidence else ""
     if not holds:
         raise AssertionError(f"{claim}{tail}")

@@ -1,4 +1,4 @@
-"""Running notebooks with papermill: one, or the whole tutorial, with progress, parameters checked, evidence collected."""
+"""Running notebooks with papermill: parameters checked, progress shown, evidence collected."""
 
 import json
 import os
@@ -21,6 +21,7 @@ from helpers.lab import environment
 from helpers.lab.evidence import harvest
 from helpers.lab.paths import BUILD, NOTEBOOKS, shown
 
+
 class UnknownNotebook(ValueError):
     """A chapter number or file name that is not among the notebooks."""
 
@@ -30,7 +31,7 @@ class UnknownParameter(ValueError):
 
 
 class NotebookFailed(RuntimeError):
-    """A cell raised. The message names the notebook, the cell and the error; `path` holds everything up to there."""
+    """A cell raised. The message names notebook, cell and error; `path` holds everything up to there."""
 
     def __init__(self, message: str, path: Path) -> None:
         super().__init__(message)
@@ -39,7 +40,7 @@ class NotebookFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class NotebookRun:
-    """What one run left behind. `peak_mb` is the kernel's peak resident memory, its child processes included."""
+    """What one run left behind. `peak_mb`: the kernel's peak resident memory, child processes included."""
 
     name: str
     seconds: float
@@ -54,7 +55,7 @@ def chapters() -> list[Path]:
 
 
 def find(chapter: str) -> Path:
-    """The notebook for "05", "5", its name or its path; raises UnknownNotebook with the list of those that exist."""
+    """The notebook for "05", "5", its name or its path; raises UnknownNotebook with those that exist."""
     stem = Path(chapter).stem
     number = stem.zfill(2) if stem.isdecimal() else None
     for path in chapters():
@@ -72,7 +73,7 @@ def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
 
 
 def run(notebook: Path, *, output: Path, parameters: Mapping[str, Any] | None = None) -> NotebookRun:
-    """Executes a notebook with papermill into `output`, with one progress line; raises NotebookFailed or UnknownParameter."""
+    """Executes a notebook into `output`, with a progress line; raises NotebookFailed or UnknownParameter."""
     check_parameters(notebook, parameters or {})
     output.parent.mkdir(parents=True, exist_ok=True)
     progress = _Progress(notebook, injected=1 if parameters else 0)
@@ -110,9 +111,9 @@ def run_one(chapter: str, parameters: Mapping[str, Any]) -> int:
 
 
 def tutorial(*, commit_outputs: bool = False) -> int:
-    """`make tutorial`: every notebook in order; stops at the first that fails, and keeps what the earlier ones made.
+    """`make tutorial`: every notebook in order; stops at one that fails, and keeps what the others made.
 
-    With `commit_outputs`, and only when all have passed, their outputs replace those of the committed notebooks.
+    With `commit_outputs`, and only when all have passed, their outputs replace those in `notebooks/`.
     """
     runs: list[NotebookRun] = []
     for notebook in chapters():
@@ -180,10 +181,10 @@ def _peak_of_children_mb() -> float:
         try:
             status = Path(f"/proc/{child.pid}/status")
             if status.exists():
-                peak += int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024  # type: ignore[index]
+                peak += sum(map(int, re.findall(r"VmHWM:\s+(\d+) kB", status.read_text()))) / 1024
             else:
                 peak += child.memory_info().rss / 2**20
-        except (psutil.NoSuchProcess, OSError, TypeError):
+        except (psutil.NoSuchProcess, OSError):
             continue  # it ended meanwhile
     return peak
 
@@ -220,7 +221,7 @@ def _html(notebook: Path) -> str:
 
 
 def _for_commit(executed: nbformat.NotebookNode) -> str:
-    """An executed notebook without the run's times and file names, so that a re-run shows only what changed."""
+    """An executed notebook without times and file names of the run: a re-run then shows only what changed."""
     for keeper in [executed, *executed.cells]:
         for key in ("papermill", "execution", "widgets"):
             keeper.metadata.pop(key, None)
@@ -236,7 +237,7 @@ def _pictures(executed: nbformat.NotebookNode) -> Iterator[tuple[str, str]]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Writes beside the file and moves it into place: an interrupted run leaves the old file or the new one."""
+    """Writes beside the file and moves it into place: an interruption leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.write_text(text, encoding="utf-8")

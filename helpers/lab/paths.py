@@ -14,6 +14,6 @@ def artifacts(model: str) -> Path:
 
 
 def shown(path: Path) -> str:
-    """A path as a reader wants it: relative to the checkout, so that no machine's folders get into an output."""
+    """A path relative to the checkout, so that no machine's folders are shown; else its bare name."""
     resolved = path.resolve()
     return resolved.relative_to(ROOT).as_posix() if resolved.is_relative_to(ROOT) else path.name

@@ -11,7 +11,7 @@ _SCHEMAS = {
     "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 }
-_LIBRARIES = []  # a Library undoes its definitions when it is collected
+_LIBRARIES: list[torch.library.Library] = []  # a Library undoes its definitions when it is collected
 
 
 def _declare_missing_torchvision_operators() -> None:

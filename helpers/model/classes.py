@@ -2,11 +2,11 @@
 
 from functools import cache
 
-from timm.data import ImageNetInfo
+from timm.data.imagenet_info import ImageNetInfo
 
 
 def class_name(class_id: int) -> str:
-    """The first name of an ImageNet-1k class (0 to 999), from the list that timm carries; IndexError outside it."""
+    """The first name of an ImageNet-1k class, 0 to 999, from timm's list; raises IndexError outside it."""
     return str(_imagenet().index_to_description(class_id)).split(",")[0]
 
 

@@ -66,11 +66,11 @@ def group_of(path: str, operator: str = "") -> str:
     return OTHER
 
 
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Counter(TorchDispatchMode):
     """Adds up MACs and bytes of every operator that runs while it is on, under the group of `path`."""
 
     def __init__(self, itemsize: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.itemsize = itemsize
         self.path: list[str] = []
         self.macs: dict[str, int] = {}

@@ -39,6 +39,14 @@ SIMILARITY_PICTURES = 200
 """Test pictures that head similarity is averaged over."""
 
 
+ABOUT = (
+    "One entry in runs per trained twin. accuracy: share of the test pictures. head_similarity: per block, mean "
+    "over heads and windows of a head's greatest cosine similarity to another head. minutes: wall time on a "
+    "machine that other programs may share; core_minutes: processor time of one core, half of which is the time "
+    "on two idle cores. images_per_second: one thread, batch 16, forward only; folded: BatchNorm merged away."
+)
+
+
 class Uncascaded(CascadedGroupAttention):
     """Group attention whose heads do not hand their output to the next head."""
 
@@ -164,7 +172,7 @@ def folded(model: nn.Module) -> nn.Module:
 
 
 @torch.inference_mode()
-def images_per_second(models: dict[str, nn.Module], *, batch: int = 16, rounds: int = 20) -> dict[str, float]:
+def images_per_second(models: dict[str, nn.Module], *, batch: int = 16, rounds: int = 50) -> dict[str, float]:
     """Speed of each model on one thread, the fastest of `rounds` in which the models take turns.
 
     The paper's CPU protocol is one thread, batch 16, BatchNorm folded (microsoft/Cream, speed_test.py).
@@ -184,7 +192,10 @@ def images_per_second(models: dict[str, nn.Module], *, batch: int = 16, rounds: 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One trained twin, measured with its weights rounded to half precision as the shipped ones are."""
+    """One trained twin, measured with its weights rounded to half precision as the shipped ones are.
+
+    `minutes` is wall time, which other programs lengthen; `core_minutes` is processor time, which they do not.
+    """
 
     twin: str
     seed: int
@@ -236,10 +247,12 @@ def main() -> None:
             print(f"{twin}, seed {seed}: {runs[-1].accuracy:.2%}", flush=True)
     models: dict[str, nn.Module] = {twin: build(twin).eval() for twin in TWINS}
     record = {
+        "about": ABOUT,
         "command": "python -m helpers.model.pocket_twins",
         "machine": {
             "processor": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
             "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
             "torch": torch.__version__,
         },
         "recipe": asdict(recipe),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Variant:
-    """One model's plan, stage by stage. `kernels` belong to heads, not stages: head i of every stage uses kernels[i]."""
+    """One model's plan, stage by stage; `kernels` belong to heads: head i of every stage uses kernels[i]."""
 
     name: str
     widths: tuple[int, int, int]
@@ -24,7 +24,7 @@ class UnknownModel(ValueError):
     """A model name that is not one of the six."""
 
 
-# Widths, depths and heads: paper Table 1. Kernels are in the code only: microsoft/Cream, classification/model/build.py.
+# Widths, depths, heads: paper Table 1. Kernels: microsoft/Cream, classification/model/build.py.
 VARIANTS = {
     variant.name: variant
     for variant in (
@@ -41,7 +41,7 @@ INPUT_SIZE = 224  # pixels, all six
 
 
 def variant(name: str) -> Variant:
-    """The variant called `name`; raises UnknownModel with the valid names, MIT's namesakes included in the hint."""
+    """The variant called `name`; raises UnknownModel with the valid names, and knows MIT's namesakes."""
     if name in VARIANTS:
         return VARIANTS[name]
     close = difflib.get_close_matches(name, VARIANTS, n=1)

@@ -120,7 +120,7 @@ def _from_file(name: str, path: Path) -> nn.Module:
             f"{len(broken)} weights: {listed(broken)}; get the file again"
         )
     model.load_state_dict(layout.to_timm(state, model))
-    return _settled(model)
+    return model  # it never ran, so timm has cached no attention bias of the weights before
 
 
 def _from_hub(name: str) -> nn.Module:
@@ -134,14 +134,8 @@ def _from_hub(name: str) -> nn.Module:
     if not overlay and (constants.HF_HUB_OFFLINE or not reachable(constants.ENDPOINT)):
         raise Unreachable(f"the timm hub ({constants.ENDPOINT}) cannot be reached from here: {instead}")
     try:
-        model = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay)
+        model: nn.Module = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay)
     except Exception as error:  # the hub client's errors share no base class
         reason = str(error).strip().partition("\n")[0]
         raise Unreachable(f"the timm hub gave no weights for {name} ({reason}): {instead}") from error
-    return _settled(model)
-
-
-def _settled(model: nn.Module) -> nn.Module:
-    """In eval mode, without the attention biases that timm caches from before the weights came."""
-    model.train()
     return model.eval()

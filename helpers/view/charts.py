@@ -19,7 +19,7 @@ def grouped_bars(
     width: float = 7.5,
     height: float = 3.8,
 ) -> Figure:
-    """Upright bars: `groups[label][series]`, one bar per series and label; a highlighted label is set in bold."""
+    """Upright bars: `groups[label][series]`, one bar for each; the label to `highlight` is set in bold."""
     drawn, (axes,) = figure(width, height)
     series = list(next(iter(groups.values())))
     bar = 0.8 / len(series)
@@ -91,7 +91,7 @@ def scatter(
     width: float = 7.5,
     height: float = 4.2,
 ) -> Figure:
-    """Points (x, y, label) per named series, each labelled beside its mark; `line` joins a series' points in order."""
+    """Points (x, y, label) per named series, labelled above or below; `line` joins a series in order."""
     drawn, (axes,) = figure(width, height)
     for place, (name, points) in enumerate(series.items()):
         x, y, labels = zip(*points, strict=True)

@@ -1,10 +1,12 @@
-"""One look for every figure: colour-blind safe, legible in greyscale and at half width, SVG with alternative text."""
+"""One look for every figure: colour-blind safe, legible in grey and at half width, SVG with words."""
 
 import html
 import io
 import re
+from typing import Literal
 
 import matplotlib as mpl
+from cycler import cycler
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -30,7 +32,7 @@ mpl.rcParams.update(
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.axisbelow": True,
-        "axes.prop_cycle": mpl.cycler(color=CYCLE),
+        "axes.prop_cycle": cycler(color=CYCLE),
         "grid.color": PALE,
         "grid.linewidth": 0.7,
         "xtick.color": INK,
@@ -73,7 +75,7 @@ def svg(drawn: Figure, *, alt: str) -> str:
     )
 
 
-def value_grid(axes: Axes, axis: str) -> None:
+def value_grid(axes: Axes, axis: Literal["x", "y"]) -> None:
     """Light lines across the axis that carries the values ("x" or "y"), none along the other."""
     axes.grid(True, axis=axis)
     axes.spines["bottom" if axis == "y" else "left"].set_color(GREY)

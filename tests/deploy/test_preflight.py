@@ -15,11 +15,12 @@ from onnx import TensorProto, helper
 from PIL import Image
 from small_graphs import graph, node
 
+from helpers.__main__ import main
 from helpers.deploy import export, pulsar2_config
 from helpers.deploy.config_builder import build_config_for
 from helpers.deploy.finding import Finding
 from helpers.deploy.fold import fold
-from helpers.deploy.preflight import main, preflight
+from helpers.deploy.preflight import preflight
 from helpers.deploy.preprocess import Preprocessing, for_board, mark
 
 BGR = Preprocessing.of(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), board_input="bgr", size=8)
@@ -341,7 +342,15 @@ def test_batches_need_shapes_that_follow(
 
 def test_the_command_prints_one_line_per_check(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = pulsar2_config.write(pulsar2_config.validate(plain_config()), small.parent / "c.json")
-    arguments = ["--onnx", str(small), "--config", str(config), "--calibration", str(small.parent / "a.tar")]
+    arguments = [
+        "preflight",
+        "--onnx",
+        str(small),
+        "--config",
+        str(config),
+        "--calibration",
+        str(small.parent / "a.tar"),
+    ]
     assert main(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 16 and all(line.split()[0] == "ok" for line in lines)

@@ -45,7 +45,15 @@ def test_harvest_finds_what_cells_left_behind(ipython):
     checks, results = harvest(json.loads(nbformat.writes(book)))
     assert [found["claim"] for found in checks] == ["a"]
     assert results == [
-        {"quantity": "latency", "value": 2, "unit": "ms", "model": "m", "engine": "e", "device": "d", "weights": "w"}
+        {
+            "quantity": "latency",
+            "value": 2,
+            "unit": "ms",
+            "model": "m",
+            "engine": "e",
+            "device": "d",
+            "weights": "w",
+        }
         | {"batch": 8}
     ]
 

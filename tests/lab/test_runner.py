@@ -62,9 +62,13 @@ def test_an_unknown_parameter_is_refused_before_any_work(house: Path):
 
 def test_a_failure_names_notebook_cell_and_error(house: Path):
     path = book(house / "notebooks" / "01_small.ipynb", "width = 2", "1 + 1", "1 / 0", "print('never')")
-    with pytest.raises(NotebookFailed, match=r"01_small stopped in cell 3 of 4\nZeroDivisionError: division by zero"):
+    with pytest.raises(
+        NotebookFailed, match=r"01_small stopped in cell 3 of 4\nZeroDivisionError: division by zero"
+    ):
         notebooks.run(path, output=house / "out.ipynb")
-    assert "never" not in json.dumps([cell.get("outputs") for cell in json.loads((house / "out.ipynb").read_text())["cells"]])
+    assert "never" not in json.dumps(
+        [cell.get("outputs") for cell in json.loads((house / "out.ipynb").read_text())["cells"]]
+    )
 
 
 def test_chapters_are_found_by_number_and_name(house: Path):
@@ -74,7 +78,9 @@ def test_chapters_are_found_by_number_and_name(house: Path):
         notebooks.find("06")
 
 
-def test_the_tutorial_stops_at_a_failure_and_keeps_what_came_before(house: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_tutorial_stops_at_a_failure_and_keeps_what_came_before(
+    house: Path, capsys: pytest.CaptureFixture[str]
+):
     book(house / "notebooks" / "01_good.ipynb", "width = 2", CHECKS)
     book(house / "notebooks" / "02_bad.ipynb", "width = 2", "raise KeyError('gone')")
     book(house / "notebooks" / "03_never.ipynb", "width = 2", CHECKS)
@@ -82,7 +88,9 @@ def test_the_tutorial_stops_at_a_failure_and_keeps_what_came_before(house: Path,
     built = house / "build"
     assert (built / "notebooks" / "01_good.html").exists()
     assert not (built / "notebooks" / "03_never.ipynb").exists()
-    assert [done["name"] for done in json.loads((built / "results.json").read_text())["notebooks"]] == ["01_good"]
+    assert [done["name"] for done in json.loads((built / "results.json").read_text())["notebooks"]] == [
+        "01_good"
+    ]
     last = capsys.readouterr().out.strip().splitlines()[-3:]
     assert last[0] == "02_bad stopped in cell 2 of 2"
     assert last[1].startswith("KeyError")

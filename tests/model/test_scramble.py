@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.model import pocket
-from helpers.model.scramble import scramble
+from helpers.model.scramble import _coarse, scramble
 from helpers.model.variants import VARIANTS
 from helpers.model.weights import load
 
@@ -42,6 +42,12 @@ def settled(model: nn.Module) -> nn.Module:
 
 def images(count: int = 1) -> Tensor:
     return torch.randn(count, 3, 224, 224, generator=torch.Generator().manual_seed(7))
+
+
+def test_what_is_measured_is_rounded_beyond_the_noise_of_another_machine() -> None:
+    values = torch.randn(10_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.equal(_coarse(values), _coarse(values * (1 + 1e-13)))
+    torch.testing.assert_close(_coarse(values), values, rtol=1 / 256, atol=0)
 
 
 def test_the_number_of_threads_changes_nothing() -> None:

@@ -1,0 +1,94 @@
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from helpers.board.forecast import _COUNTED, CONFIDENCE, forecast, leave_one_out, main
+from helpers.model.cost import cost, total
+from helpers.model.variants import VARIANTS
+from helpers.model.weights import fresh
+from helpers.published import published
+
+M5 = {"macs_m": 522, "params_m": 12.474}
+
+
+@pytest.mark.parametrize(("npu", "at_most"), [("NPU1", 0.025), ("NPU3", 0.02)])
+def test_a_model_left_out_is_forecast_well(npu: str, at_most: float):
+    errors = [abs(one.error) for one in leave_one_out()[npu]]
+    assert len(errors) == 6
+    assert sum(errors) / 6 <= at_most
+
+
+def test_the_interval_covers_what_it_says_when_each_model_is_left_out():
+    found = [one for row in leave_one_out().values() for one in row]
+    inside = sum(one.forecast.low <= one.measured <= one.forecast.high for one in found)
+    assert (inside, len(found)) == (11, 12)
+    assert inside / len(found) >= CONFIDENCE
+
+
+def test_the_fit_is_the_least_squares_fit_of_numpy():
+    rows = [row for row in published("ax650n_fps").rows if row["npu"] == "NPU1"]
+    design = np.array([[1, *_COUNTED[row["model"]]] for row in rows])
+    design *= np.array([[row["fps"]] for row in rows])
+    costs = np.linalg.lstsq(design / 1e6, np.ones(6), rcond=None)[0]
+    assert forecast(**M5)["NPU1"].fps == pytest.approx(1e6 / (costs @ [1, 522, 12.474]), rel=1e-9)
+
+
+def test_the_measured_six_lie_inside_their_own_interval():
+    for row in published("ax650n_fps").rows:
+        macs_m, params_m = _COUNTED[row["model"]]
+        one = forecast(macs_m=macs_m, params_m=params_m)[row["npu"]]
+        assert one.low < row["fps"] < one.high
+        assert one.low < one.fps < one.high
+
+
+def test_far_from_the_measured_models_the_interval_is_wider():
+    def width(macs_m: float, params_m: float) -> float:
+        one = forecast(macs_m=macs_m, params_m=params_m)["NPU1"]
+        return (one.high - one.low) / one.fps
+
+    assert width(250, 6) < width(522, 12.474) < width(1500, 12.474)
+
+
+def test_three_cores_are_faster_and_more_work_is_slower():
+    small, large = forecast(macs_m=100, params_m=3), forecast(macs_m=400, params_m=9)
+    assert small["NPU1"].fps < small["NPU3"].fps
+    assert all(large[npu].fps < small[npu].fps for npu in small)
+
+
+@pytest.mark.parametrize("macs_m, params_m", [(0, 1), (-5, 1), (math.nan, 1), (100, 0), (100, math.inf)])
+def test_numbers_that_are_no_network_are_refused(macs_m: float, params_m: float):
+    with pytest.raises(ValueError, match="give millions"):
+        forecast(macs_m=macs_m, params_m=params_m)
+
+
+@pytest.mark.parametrize("macs_m, params_m", [(0.001, 1e6), (1e6, 0.001), (0.001, 0.001)])
+def test_however_far_the_interval_stays_finite_and_positive(macs_m: float, params_m: float):
+    for one in forecast(macs_m=macs_m, params_m=params_m).values():
+        assert 0 < one.low < one.fps < one.high < math.inf
+
+
+def test_it_prints_the_contract(capsys: pytest.CaptureFixture[str]):
+    assert main(**M5) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert list(printed) == ["NPU1", "NPU3"]
+    for one in printed.values():
+        assert list(one) == ["fps", "low", "high"]
+        assert one["low"] < one["fps"] < one["high"]
+
+
+def test_the_counts_it_is_fitted_on_are_those_of_the_models():
+    for name in VARIANTS:
+        counted = total(cost(fresh(name)))
+        assert (round(counted.macs / 1e6, 1), round(counted.parameters / 1e6, 3)) == _COUNTED[name]
+
+
+def test_a_forecast_needs_neither_torch_nor_numpy():
+    code = (
+        "import sys, helpers.board.forecast as f; f.forecast(macs_m=522, params_m=12.474); "
+        "assert not {'torch', 'numpy', 'pandas'} & set(sys.modules), sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

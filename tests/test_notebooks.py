@@ -1,0 +1,81 @@
+"""Every notebook, run by papermill: as it is, for another model, and for a model that does not exist."""
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from papermill.inspection import inspect_notebook
+
+from helpers.lab import notebooks
+from helpers.lab.notebooks import NotebookFailed
+
+CHAPTERS = notebooks.chapters()
+MEMORY_MB = 1000
+TAKES_A_MODEL = [path for path in CHAPTERS if "model" in inspect_notebook(str(path))]
+
+
+def name(path: Path) -> str:
+    return path.stem
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=name)
+def test_it_runs_with_its_defaults(chapter: Path, tmp_path: Path):
+    done = notebooks.run(chapter, output=tmp_path / chapter.name)
+    assert len(done.checks) >= 4
+    assert done.results
+    assert done.peak_mb < MEMORY_MB
+    for row in done.results:
+        assert {"model", "engine", "device", "weights", "unit"} <= row.keys()
+
+
+@pytest.mark.parametrize("chapter", TAKES_A_MODEL, ids=name)
+def test_it_runs_for_another_model(chapter: Path, tmp_path: Path):
+    done = notebooks.run(chapter, output=tmp_path / chapter.name, parameters={"model": "efficientvit_m0"})
+    assert done.checks
+
+
+@pytest.mark.parametrize("chapter", TAKES_A_MODEL, ids=name)
+def test_an_unknown_model_is_refused_before_any_work(chapter: Path, tmp_path: Path):
+    with pytest.raises(
+        NotebookFailed, match=r"UnknownModel: .*choose one of efficientvit_m0, .*efficientvit_m5"
+    ) as failure:
+        notebooks.run(chapter, output=tmp_path / chapter.name, parameters={"model": "efficientvit_m9"})
+    cells = nbformat.read(failure.value.path, as_version=4).cells
+    ran = [cell for cell in cells if cell.cell_type == "code" and cell.get("outputs")]
+    assert len(ran) == 2  # the versions, then the refusal
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=name)
+def test_the_committed_outputs_are_of_one_clean_run(chapter: Path):
+    cells = [cell for cell in nbformat.read(chapter, as_version=4).cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert not [output for output in outputs if output.get("name") == "stderr"]
+    text = json.dumps(outputs)
+    assert not re.search(r"""["' (](/[a-z]+){2,}""", re.sub(r"https?://\S+", "", text)), "an absolute path"
+    assert chapter.stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=name)
+def test_it_has_the_shape_of_a_chapter(chapter: Path):
+    cells = nbformat.read(chapter, as_version=4).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    assert 15 <= len(code) <= 30
+    assert re.match(rf"# {chapter.name[:2]} · .*\?\n", cells[0].source)
+    assert [cell for cell in code if "parameters" in cell.metadata.get("tags", [])] == [code[1]]
+    for part in ("You will learn", "**Needs**", "## Summary", "## Exercises"):
+        assert part in prose
+    assert prose.count("<details><summary>Solution</summary>") == 3
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=name)
+def test_its_links_lead_somewhere(chapter: Path):
+    prose = "\n".join(
+        cell.source for cell in nbformat.read(chapter, as_version=4).cells if cell.cell_type == "markdown"
+    )
+    for target in re.findall(r"\]\(([^)#:]+)\)", prose):
+        assert (chapter.parent / target).exists(), target
