@@ -11,7 +11,7 @@ tutorial: $(VENV)/ready
 	@$(BIN)/python -m helpers tutorial
 
 test: lint
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/ready-test
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -1,7 +1,8 @@
 """What several test files need."""
 
-import torch
+import os
 
-import helpers.model  # noqa: F401  declares torchvision's operators before any test imports timm
+# Tests run side by side: more threads than cores only wait for each other. Notebook kernels inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-torch.set_num_threads(1)  # tests run side by side; more threads than cores would only wait for each other
+import helpers.model  # noqa: E402, F401  declares torchvision's operators before any test imports timm

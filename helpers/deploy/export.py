@@ -123,8 +123,8 @@ def parity(model: nn.Module, graph: onnx.ModelProto, *, images: int = 4, seed: i
     return float(np.abs(got - expected).max() / expected.std())
 
 
-def cpu_session(graph: bytes | str, *, threads: int = 0) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session on this CPU; `threads` 0 leaves their number to the runtime."""
+def cpu_session(graph: bytes | str, *, threads: int = 1) -> onnxruntime.InferenceSession:
+    """An ONNX Runtime session on this CPU, for a model's bytes or its path."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = False  # the arena keeps what a few runs do not need
