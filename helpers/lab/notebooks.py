@@ -181,9 +181,9 @@ def _peak_of_children_mb() -> float:
         try:
             status = Path(f"/proc/{child.pid}/status")
             if status.exists():
-                peak += sum(map(int, re.findall(r"VmHWM:\s+(\d+) kB", status.read_text()))) / 1024
+                peak += sum(map(int, re.findall(r"VmHWM:\s+(\d+) kB", status.read_text()))) * 1024 / 1e6
             else:
-                peak += child.memory_info().rss / 2**20
+                peak += child.memory_info().rss / 1e6
         except (psutil.NoSuchProcess, OSError):
             continue  # it ended meanwhile
     return peak

@@ -13,6 +13,7 @@ from torch import nn
 from helpers.model import layout, pocket
 from helpers.model.checkpoint import CheckpointError, file_hash, listed, read
 from helpers.model.download import Unreachable, download, reachable
+from helpers.model.memory import release_memory
 from helpers.model.scramble import scramble
 from helpers.model.variants import VARIANTS, variant
 
@@ -44,6 +45,7 @@ def load(name: str, checkpoint: str | Path | None = None, *, seed: int = 0) -> n
         return _from_pocket()
     model = fresh(name, seed=seed)
     scramble(model, seed=seed)
+    release_memory()
     return model.eval()
 
 
