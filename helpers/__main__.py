@@ -61,6 +61,10 @@ def _parser() -> argparse.ArgumentParser:
     preflight.add_argument("--config", type=Path, help="the build configuration: .json, .yaml or .toml")
     preflight.add_argument("--calibration", type=Path, help="the calibration archive: .tar, .tar.gz or .zip")
 
+    forecast = command("forecast", _forecast, "predict images/s on the AX650N at batch 8")
+    forecast.add_argument("--macs-m", type=float, required=True, help="million MACs per image")
+    forecast.add_argument("--params-m", type=float, required=True, help="million parameters")
+
     parse_log = command("parse-log", _parse_log, "read board and build logs: one JSON object a line")
     parse_log.add_argument("files", nargs="+", metavar="FILE")
     layout = parse_log.add_mutually_exclusive_group()
@@ -117,6 +121,12 @@ def _preflight(options: argparse.Namespace) -> int:
     for finding in findings:
         print(finding)
     return int(any(finding.level == "fail" for finding in findings))
+
+
+def _forecast(options: argparse.Namespace) -> int:
+    from helpers.board import forecast
+
+    return forecast.main(macs_m=options.macs_m, params_m=options.params_m)
 
 
 def _parse_log(options: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnxruntime
 import onnxsim
@@ -112,17 +113,30 @@ def check(graph: onnx.ModelProto, *, opset: int) -> None:
             raise GateFailed(f"{value.name} has a dynamic shape {sizes}: Pulsar2 wants static ones")
 
 
-def parity(
-    model: nn.Module, session: onnxruntime.InferenceSession, *, images: int = 4, seed: int = 0
-) -> float:
-    """max |Δ logits| between PyTorch and ONNX Runtime over their standard deviation, on random inputs."""
-    batch = session.get_inputs()[0].shape[0]
+@dataclass(frozen=True)
+class Reference:
+    """What PyTorch says: random images (n, 3, 224, 224) and the model's logits (n, classes), float32."""
+
+    pixels: npt.NDArray[np.float32]
+    logits: npt.NDArray[np.float32]
+
+
+def reference(model: nn.Module, *, images: int = 4, seed: int = 0) -> Reference:
+    """The model's logits on `images` random images; after it the model may go."""
     generator = torch.Generator().manual_seed(seed)
-    pixels = torch.randn(images * batch, 3, INPUT_SIZE, INPUT_SIZE, generator=generator)
+    pixels = torch.randn(images, 3, INPUT_SIZE, INPUT_SIZE, generator=generator)
     with torch.inference_mode():
-        expected = model(pixels).numpy()
-    got = np.concatenate([session.run(None, {"input": part.numpy()})[0] for part in pixels.split(batch)])
-    return float(np.abs(got - expected).max() / expected.std())
+        return Reference(pixels.numpy(), model(pixels).numpy())
+
+
+def parity(expected: Reference, session: onnxruntime.InferenceSession) -> float:
+    """max |Δ logits| between PyTorch and ONNX Runtime over the standard deviation of PyTorch's.
+
+    The reference must hold a multiple of the session's batch.
+    """
+    runs = len(expected.pixels) // session.get_inputs()[0].shape[0]
+    got = np.concatenate([session.run(None, {"input": part})[0] for part in np.split(expected.pixels, runs)])
+    return float(np.abs(got - expected.logits).max() / expected.logits.std())
 
 
 def cpu_session(graph: bytes | str, *, threads: int = 1) -> onnxruntime.InferenceSession:
@@ -166,19 +180,23 @@ def board_ready(
     mean, std = mean_and_std(trained)
     preprocessing = Preprocessing.of(mean=mean, std=std, board_input=board_input)
     model = for_board(trained, board_input)
-    del trained  # memory: a learner has 2 GB
+    expected = reference(model, images=4 * batch)
+    folded = fold(model)
+    del trained, model  # memory: a learner has 2 GB
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as scratch:
         plain_path, simplified_path = Path(scratch, "model.onnx"), Path(scratch, "model-sim.onnx")
-        plain = to_onnx(fold(model), plain_path, opset=opset, batch=batch)
+        plain = to_onnx(folded, plain_path, opset=opset, batch=batch)
         nodes_plain = len(plain.graph.node)
+        del folded
+        release_memory()
         simplified = simplify(plain)
         del plain  # memory, as above
         release_memory()
         mark(simplified, preprocessing)
         onnx.save(simplified, simplified_path)
         check(simplified, opset=opset)
-        distance = parity(model, cpu_session(str(simplified_path)))
+        distance = parity(expected, cpu_session(str(simplified_path)))
         if not distance <= PARITY_LIMIT:  # not >: NaN must fail
             raise GateFailed(
                 f"ONNX and PyTorch differ by {distance:.1e} standard deviations (limit {PARITY_LIMIT:.0e})"

@@ -1,38 +1,61 @@
 """Folds: an exact copy of the model with fewer operators, for inference only.
 
-Each fold replaces two linear operators in a row by the one that equals them. With a convolution W and a
-BatchNorm (γ, β, μ, σ² + ε):  BN(W x) = (γ/σ) W x + (β − γ μ/σ).  With a BatchNorm before a fully
-connected layer (A, b):  A BN(x) + b = (A γ/σ) x + (A (β − γ μ/σ) + b).
+Each fold replaces linear operators in a row by the one that equals them:
+
+- Conv-BN:        BN(W x) = (γ/σ) W x + (β − γ μ/σ), one convolution
+- BN-Linear:      A BN(x) + b = (A γ/σ) x + (A (β − γ μ/σ) + b), one fully connected layer
+- residual:       x + (w ∗ x) = (w + δ) ∗ x for a depth-wise kernel w; δ is 1 in its centre, else 0
+- query scale:    s · (w ∗ q + b) = (s w) ∗ q + (s b), with s = key_dim^-0.5 and the query's convolution w
+- bias table:     looked up once, a constant per head
+
+and windows are cut and joined by one transposition each, padded only where they do not tile the map.
 """
 
 import copy
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
-from helpers.model.reference import ConvNorm, NormLinear, fresh_copy
+from helpers.model.reference import (
+    CascadedGroupAttention,
+    ConvNorm,
+    LocalWindowAttention,
+    NormLinear,
+    ResidualDrop,
+    fresh_copy,
+)
 
 
 def fold(model: nn.Module) -> nn.Module:
-    """A folded copy of a timm EfficientViT: Conv-BN and the head's BN-Linear become one layer each.
+    """A folded copy of a timm EfficientViT, for the image size that it was built for and any batch.
 
     The copy is in eval mode and on the model's device; the argument is left as it is. Shapes in and out stay,
     outputs agree to rounding.
     """
     folded = fresh_copy(model)
-    for parent in list(folded.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, ConvNorm):
-                setattr(parent, name, _fold_conv_norm(child))
-            elif isinstance(child, NormLinear):
-                setattr(parent, name, _fold_norm_linear(child))
+    _fold_children(folded)
     return folded
 
 
-def _scale_and_shift(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
+def _fold_children(parent: nn.Module) -> None:
+    for name, child in parent.named_children():
+        if isinstance(child, ConvNorm):
+            setattr(parent, name, _fold_conv_norm(child))
+        elif isinstance(child, NormLinear):
+            setattr(parent, name, _fold_norm_linear(child))
+        elif isinstance(child, ResidualDrop) and _is_depthwise(child.m):
+            setattr(parent, name, _fold_residual(_fold_conv_norm(cast(ConvNorm, child.m))))
+        elif isinstance(child, LocalWindowAttention):
+            setattr(parent, name, FoldedWindows(child))
+        else:
+            _fold_children(child)
+
+
+def _scale_and_shift(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """BatchNorm in eval mode as x·scale + shift, in float64: folded weights are rounded once, at the end."""
-    mean, variance = cast(torch.Tensor, norm.running_mean), cast(torch.Tensor, norm.running_var)
+    mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
     scale = norm.weight.double() / torch.sqrt(variance.double() + norm.eps)
     return scale, norm.bias.double() - mean.double() * scale
 
@@ -55,3 +78,92 @@ def _fold_norm_linear(pair: NormLinear) -> nn.Linear:
     linear.weight.copy_(weight * scale)
     linear.bias = nn.Parameter((weight @ shift + bias).to(linear.weight.dtype))
     return linear
+
+
+def _is_depthwise(module: nn.Module) -> bool:
+    """A depth-wise convolution that keeps the map's size, so that its residual can move into its kernel."""
+    return (
+        isinstance(module, ConvNorm)
+        and module.conv.groups == module.conv.in_channels == module.conv.out_channels
+        and module.conv.stride == (1, 1)
+    )
+
+
+@torch.no_grad()
+def _fold_residual(conv: nn.Conv2d) -> nn.Conv2d:
+    rows, columns = conv.kernel_size
+    conv.weight[:, :, rows // 2, columns // 2] += 1
+    return conv
+
+
+class FoldedHead(nn.Module):
+    """One attention head without BatchNorm, scale or look-up: (n, c, side, side) → (n, value, side, side)."""
+
+    bias: Tensor
+
+    def __init__(self, attention: CascadedGroupAttention, head: int) -> None:
+        super().__init__()
+        self.side: int = attention.resolution
+        self.sizes = (attention.key_dim, attention.key_dim, attention.val_dim)
+        qkv, query = cast(ConvNorm, attention.qkvs[head]), cast(ConvNorm, attention.dws[head])
+        self.qkv = _fold_conv_norm(qkv)
+        self.query = _fold_conv_norm(query)
+        with torch.no_grad():
+            self.query.weight *= attention.scale
+            cast(Tensor, self.query.bias).mul_(attention.scale)
+        table, index = attention.attention_biases[head].detach(), cast(Tensor, attention.attention_bias_idxs)
+        self.register_buffer("bias", table[index][None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.side**2
+        key_dim, _, value_dim = self.sizes
+        q, k, v = self.qkv(x).split(self.sizes, dim=1)
+        # -1 for the batch, never x.shape: asking a tensor for its size puts size arithmetic into the graph
+        q = self.query(q).reshape(-1, key_dim, tokens)
+        k = k.reshape(-1, key_dim, tokens)
+        v = v.reshape(-1, value_dim, tokens)
+        weights = (q.transpose(1, 2) @ k + self.bias).softmax(dim=-1)
+        mixed: Tensor = v @ weights.transpose(1, 2)
+        return mixed.reshape(-1, value_dim, self.side, self.side)
+
+
+class FoldedAttention(nn.Module):
+    """Cascaded group attention on one window: (n, width, side, side) in and out."""
+
+    def __init__(self, attention: CascadedGroupAttention) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(FoldedHead(attention, head) for head in range(attention.num_heads))
+        relu, projection = attention.proj
+        self.project = nn.Sequential(relu, _fold_conv_norm(cast(ConvNorm, projection)))
+        self.share: int = cast(ConvNorm, attention.qkvs[0]).conv.in_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, *others = x.split(self.share, dim=1)
+        found = [self.heads[0](first)]
+        for head, part in zip(self.heads[1:], others, strict=True):
+            found.append(head(found[-1] + part))
+        return cast(Tensor, self.project(torch.cat(found, dim=1)))
+
+
+class FoldedWindows(nn.Module):
+    """Attention in windows: (n, width, resolution, resolution) in and out."""
+
+    def __init__(self, windows: LocalWindowAttention) -> None:
+        super().__init__()
+        self.attention = FoldedAttention(windows.attn)
+        self.width: int = windows.dim
+        self.resolution: int = windows.resolution
+        self.side: int = windows.attn.resolution
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.resolution == self.side:
+            return cast(Tensor, self.attention(x))
+        side, count = self.side, -(-self.resolution // self.side)
+        missing = count * side - self.resolution
+        if missing:
+            x = functional.pad(x, (0, missing, 0, missing))
+        x = x.reshape(-1, self.width, count, side, count, side).permute(0, 2, 4, 1, 3, 5)
+        x = self.attention(x.reshape(-1, self.width, side, side))
+        x = x.reshape(-1, count, count, self.width, side, side).permute(0, 3, 1, 4, 2, 5)
+        x = x.reshape(-1, self.width, count * side, count * side)
+        return x[:, :, : self.resolution, : self.resolution] if missing else x

@@ -5,6 +5,7 @@ operator that it lacks and refused two that it has. An attribute written at its 
 """
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -275,3 +276,20 @@ def _constant(attribute: onnx.AttributeProto) -> onnx.TensorProto:
     if attribute.type == onnx.AttributeProto.TENSOR:
         return attribute.t
     return numpy_helper.from_array(np.asarray(helper.get_attribute_value(attribute)))
+
+
+def written_bytes(model: onnx.ModelProto) -> int:
+    """Bytes of all tensors that the graph's nodes write, Constants apart: the traffic that folds save.
+
+    Raises ValueError where a shape is not known: simplify the graph, with a static batch, first.
+    """
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
+    values = {value.name: value.type.tensor_type for value in [*inferred.value_info, *inferred.output]}
+    total = 0
+    for node in inferred.node:
+        for name in node.output if node.op_type != "Constant" else ():
+            sizes = [axis.dim_value for axis in values[name].shape.dim] if name in values else [0]
+            if 0 in sizes:
+                raise ValueError(f"the shape of {name} is not known: simplify the graph first")
+            total += math.prod(sizes) * onnx.helper.tensor_dtype_to_np_dtype(values[name].elem_type).itemsize
+    return total

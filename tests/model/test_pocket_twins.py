@@ -47,7 +47,7 @@ def test_parameters_differ_by_the_named_part() -> None:
     assert parameters(build("efficientvit")) == own
     assert parameters(build("mhsa")) == own + wider_heads
     assert parameters(build("no_cascade")) == own
-    assert parameters(build("layer_norm")) == own
+    assert parameters(build("layer_norm")) == parameters(build("layer_norm_map")) == own
     assert parameters(build("no_depthwise")) == own - local
 
 
@@ -57,7 +57,7 @@ def test_only_the_named_modules_are_exchanged() -> None:
         "efficientvit": {},
         "mhsa": {"CascadedGroupAttention": -6, "MultiHead": 6},
         "no_cascade": {"CascadedGroupAttention": -6, "Uncascaded": 6},
-        "layer_norm": {"BatchNorm2d": -own["BatchNorm2d"], "BatchNorm1d": -1},
+        "layer_norm": {"BatchNorm2d": -own["BatchNorm2d"], "BatchNorm1d": -1, "LayerNorm": 1},
         "no_depthwise": {
             "ResidualDrop": -16,
             "ConvNorm": -16,
@@ -66,7 +66,8 @@ def test_only_the_named_modules_are_exchanged() -> None:
             "Identity": 16,
         },
     }
-    changed["layer_norm"] |= {"LayerNorm2d": own["BatchNorm2d"], "LayerNorm": 1}
+    changed["layer_norm_map"] = changed["layer_norm"] | {"GroupNorm": own["BatchNorm2d"]}
+    changed["layer_norm"] |= {"LayerNorm2d": own["BatchNorm2d"]}
     for twin in TWINS:
         found = Counter(type(module).__name__ for module in build(twin).modules())
         found.subtract(own)

@@ -1,0 +1,88 @@
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch, Rectangle
+
+from helpers.view.attention_maps import attention_grid, attention_picker
+
+PICTURE = np.full((224, 224, 3), 120, dtype=np.uint8)
+
+
+def looks(*, heads: int, side: int) -> np.ndarray:
+    """Every token looks at itself, 0.6, and at the one in the upper left corner, 0.1 times the head."""
+    found = np.zeros((heads, side, side, side, side))
+    for head in range(heads):
+        for row, column in np.ndindex(side, side):
+            found[head, row, column, row, column] += 0.6
+            found[head, row, column, 0, 0] += 0.1 * (head + 1)
+    return found
+
+
+def squares(drawn: Figure, panel: int) -> dict[tuple[float, float], float]:
+    """Area of each square of a panel, in tokens of a 7 x 7 map, by its centre."""
+    (patch,) = [p for p in drawn.axes[panel].patches if isinstance(p, PathPatch)]
+    corners = patch.get_path().vertices.reshape(-1, 5, 2)[:, :4] * 7
+    return {
+        tuple(square.mean(axis=0).round(3)): round(float(np.ptp(square[:, 0]) * np.ptp(square[:, 1])), 3)
+        for square in corners
+    }
+
+
+@pytest.fixture(autouse=True)
+def no_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    yield
+
+
+def test_squares_lie_where_the_token_looks_and_their_area_is_the_weight() -> None:
+    drawn = attention_grid(PICTURE, {"block": looks(heads=2, side=7)}, point=(100, 40), title="t")
+    assert squares(drawn, 1) == {(0.5, 0.5): round(0.1 / 0.6, 3), (3.5, 1.5): 1}
+    assert squares(drawn, 2) == {(0.5, 0.5): round(0.2 / 0.6, 3), (3.5, 1.5): 1}
+    assert drawn.axes[2].get_title() == "head 2\nlargest 0.60"
+
+
+def test_the_token_that_asks_is_framed() -> None:
+    drawn = attention_grid(PICTURE, {"block": looks(heads=1, side=7)}, point=(100, 40), title="t")
+    for axes in drawn.axes:
+        frames = [p for p in axes.patches if isinstance(p, Rectangle) and p.get_linestyle() == "solid"]
+        assert {(round(p.get_x() * 7), round(p.get_y() * 7)) for p in frames} == {(3, 1)}
+
+
+def test_a_window_is_outlined_and_a_whole_map_is_not() -> None:
+    window = np.zeros((1, 14, 14, 14, 14))
+    window[:, :7, :7, :7, :7] = 1 / 49
+    whole = np.full((1, 7, 7, 7, 7), 1 / 49)
+    drawn = attention_grid(PICTURE, {"stage 1": window, "stage 2": whole}, point=(50, 50), title="t")
+    dashed = [
+        [p.get_bbox().bounds for p in axes.patches if isinstance(p, Rectangle) and p.get_linestyle() == "--"]
+        for axes in drawn.axes
+    ]
+    assert dashed == [[], [(0, 0, 0.5, 0.5)], [], []]
+
+
+def test_blocks_may_differ_in_heads() -> None:
+    blocks = {"stage 1": looks(heads=2, side=14), "stage 2": looks(heads=3, side=7)}
+    drawn = attention_grid(PICTURE, blocks, point=(50, 50), title="t")
+    assert [axes.get_title().split("\n")[0] for axes in drawn.axes] == [
+        "stage 1", "head 1", "head 2", "", "stage 2", "head 1", "head 2", "head 3"
+    ]  # fmt: skip
+
+
+def test_without_a_browser_there_is_no_picker() -> None:
+    assert attention_picker(PICTURE, {"stage 1": looks(heads=2, side=14)}) is None
+
+
+def test_the_picker_follows_its_controls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JPY_SESSION_NAME", "02.ipynb")
+    blocks = {"stage 1": looks(heads=2, side=14), "stage 2": looks(heads=3, side=7)}
+    picker = attention_picker(PICTURE, blocks)
+    assert picker is not None
+    block, head, row, column, view = picker.children
+    assert "stage 1, head 1, token (1, 1): largest 0.70" in view.value
+    head.value, row.value, column.value = 2, 14, 9
+    assert "stage 1, head 2, token (14, 9): largest 0.60" in view.value
+    block.value = "stage 2"
+    assert (head.max, row.max, column.max) == (3, 7, 7)
+    assert "stage 2, head 2, token (7, 7): largest 0.60" in view.value
