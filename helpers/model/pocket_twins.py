@@ -40,10 +40,10 @@ SIMILARITY_PICTURES = 200
 
 
 ABOUT = (
-    "One entry in runs per trained twin. accuracy: share of the test pictures. head_similarity: per block, mean "
-    "over heads and windows of a head's greatest cosine similarity to another head. minutes: wall time on a "
-    "machine that other programs may share; core_minutes: processor time of one core, half of which is the time "
-    "on two idle cores. images_per_second: one thread, batch 16, forward only; folded: BatchNorm merged away."
+    "One entry in runs per trained twin. accuracy: share of the test pictures. head_similarity: per block, "
+    "the mean over heads and windows of a head's greatest cosine similarity to another. minutes: wall time, "
+    "which other programs lengthen; core_minutes: processor time of one core, half of it the time on two "
+    "idle ones. images_per_second: one thread, batch 16, forward; folded: with BatchNorm merged away."
 )
 
 
@@ -106,15 +106,15 @@ def _attention(kind: type[Uncascaded]) -> Callable[[nn.Module], None]:
     return lambda model: _replace(model, CascadedGroupAttention, swap)
 
 
-def _layer_norm(model: nn.Module) -> None:
-    """Normalises over the channels of each position; the zero-initialised scales stay zero."""
+def _layer_norm(over_maps: Callable[[int], nn.Module]) -> Callable[[nn.Module], None]:
+    """A change of every BatchNorm into one without batch statistics; zero-initialised scales stay zero."""
 
     def swap(old: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module:
-        new = (LayerNorm2d if isinstance(old, nn.BatchNorm2d) else nn.LayerNorm)(old.num_features)
+        new = (over_maps if isinstance(old, nn.BatchNorm2d) else nn.LayerNorm)(old.num_features)
         new.load_state_dict({"weight": old.weight, "bias": old.bias})
         return new
 
-    _replace(model, (nn.BatchNorm1d, nn.BatchNorm2d), swap)
+    return lambda model: _replace(model, (nn.BatchNorm1d, nn.BatchNorm2d), swap)
 
 
 def _no_depthwise(model: nn.Module) -> None:
@@ -126,10 +126,12 @@ TWINS: dict[str, Callable[[nn.Module], None]] = {
     "efficientvit": lambda model: None,
     "mhsa": _attention(MultiHead),
     "no_cascade": _attention(Uncascaded),
-    "layer_norm": _layer_norm,
+    "layer_norm": _layer_norm(LayerNorm2d),
+    "layer_norm_map": _layer_norm(partial(nn.GroupNorm, 1)),
     "no_depthwise": _no_depthwise,
 }
-"""Name to change; the first is the pocket model itself."""
+"""Name to change; the first is the pocket model. Of two readings of LayerNorm, `layer_norm` normalises
+the channels at each position, `layer_norm_map` all channels and positions of one picture or window."""
 
 
 def build(twin: str, *, seed: int = 0) -> EfficientVitMsra:
@@ -194,7 +196,7 @@ def images_per_second(models: dict[str, nn.Module], *, batch: int = 16, rounds: 
 class Run:
     """One trained twin, measured with its weights rounded to half precision as the shipped ones are.
 
-    `minutes` is wall time, which other programs lengthen; `core_minutes` is processor time, which they do not.
+    `minutes` is wall time, which other programs lengthen; `core_minutes` is processor time.
     """
 
     twin: str
@@ -233,19 +235,12 @@ def measure(twin: str, seed: int, *, folder: Path, recipe: pocket.Recipe) -> Run
     return run
 
 
-def main() -> None:
-    """Trains what `--folder` does not hold yet, then writes the record and the weights of the first seed."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.model.pocket_twins", description=main.__doc__)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--folder", type=Path, default=Path("build/pocket"), help="checkpoints and pictures")
-    options = parser.parse_args()
-    recipe = pocket.Recipe()
-    runs = []
-    for seed in options.seeds:
-        for twin in TWINS:
-            runs.append(measure(twin, seed, folder=options.folder, recipe=recipe))
-            print(f"{twin}, seed {seed}: {runs[-1].accuracy:.2%}", flush=True)
-    models: dict[str, nn.Module] = {twin: build(twin).eval() for twin in TWINS}
+def report(runs: Sequence[Run], recipe: pocket.Recipe) -> None:
+    """Measures the speed of every twin and writes RECORD."""
+    as_built: dict[str, nn.Module] = {twin: build(twin).eval() for twin in TWINS}
+    speed = images_per_second(
+        as_built | {f"{twin}, folded": folded(model) for twin, model in as_built.items()}
+    )
     record = {
         "about": ABOUT,
         "command": "python -m helpers.model.pocket_twins",
@@ -259,12 +254,24 @@ def main() -> None:
         "test_pictures": pocket.TEST_PICTURES,
         "similarity_pictures": SIMILARITY_PICTURES,
         "runs": [asdict(run) for run in runs],
-        "images_per_second": images_per_second(models),
-        "images_per_second_folded": images_per_second(
-            {twin: folded(model) for twin, model in models.items()}
-        ),
+        "images_per_second": speed,
     }
     RECORD.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def main() -> None:
+    """Trains what `--folder` does not hold yet, then writes the record and the weights of the first seed."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.model.pocket_twins", description=main.__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--folder", type=Path, default=Path("build/pocket"), help="checkpoints and pictures")
+    options = parser.parse_args()
+    recipe = pocket.Recipe()
+    runs = []
+    for seed in options.seeds:
+        for twin in TWINS:
+            runs.append(measure(twin, seed, folder=options.folder, recipe=recipe))
+            print(f"{twin}, seed {seed}: {runs[-1].accuracy:.2%}", flush=True)
+    report(runs, recipe)
     shutil.copyfile(options.folder / f"pocket-{options.seeds[0]}.safetensors", pocket.WEIGHTS)
 
 

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from helpers.view.style import CYCLE, GREY, INK, MARKERS, figure, value_grid
 
-HATCHES = ("", "///", "...", "xx")
+HATCHES = ("", "///", "\\\\\\", "xx")
 
 
 def grouped_bars(

@@ -1,6 +1,6 @@
 """Small matrices side by side, as shaded squares, from plain arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -19,11 +19,13 @@ def matrices(
     y_unit: str,
     x_unit: str,
     number: str | None = None,
+    names: Sequence[str] | None = None,
     height: float = 2.2,
 ) -> Figure:
     """One square per matrix [rows, columns], darker for larger, all on one scale from 0; row 1 is on top.
 
-    `number` formats the value written into every cell; None leaves the cells empty.
+    `number` formats the value written into every cell; None leaves the cells empty. `names` are
+    written at the rows and columns, which else are counted from 1.
     """
     drawn, panels = figure(7.5, height, columns=len(named))
     largest = max(float(values.max()) for values in named.values())
@@ -36,6 +38,9 @@ def matrices(
         axes.spines[:].set_color(GREY)
         axes.set_xticks([1, columns] if number is None else range(1, columns + 1))
         axes.set_yticks([1, rows] if number is None else range(1, rows + 1))
+        if names is not None:
+            axes.set_xticks(range(1, columns + 1), names, rotation=45, ha="right", rotation_mode="anchor")
+            axes.set_yticks(range(1, rows + 1), names)
         axes.tick_params(labelsize=9, labelleft=place == 0)
         if place == 0:
             axes.set_ylabel(y_unit, fontsize=10)

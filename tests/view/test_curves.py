@@ -26,11 +26,15 @@ def test_uneven_values_can_stand_equally_far_apart():
 
 
 def test_the_roof_bends_where_copy_and_product_meet():
-    drawn = roofline({"Swin-T": [(0.3, 2.0, "softmax")]}, peak=120, bandwidth=12, title="t")
-    (axes,) = drawn.axes
-    roof = axes.get_lines()[0]
-    assert list(roof.get_xdata())[1] == pytest.approx(10)
-    assert list(roof.get_ydata())[1:] == [120, 120]
-    texts = {text.get_text() for text in axes.texts}
-    assert {"softmax", "ridge: 10 op/byte", "copy: 12 GB/s", "matrix product: 120 Gop/s"} <= texts
-    assert axes.get_xscale() == axes.get_yscale() == "log"
+    panels = {"DeiT-T": {"linear": (60.0, 90.0)}, "M5": {"linear": (40.0, 80.0), "depth-wise": (2.0, 4.0)}}
+    drawn = roofline(panels, peak=120, bandwidth=12, title="t")
+    for axes, row in zip(drawn.axes, panels.values(), strict=True):
+        roof, _, *points = axes.get_lines()
+        assert list(roof.get_xdata())[1] == pytest.approx(10)
+        assert list(roof.get_ydata())[1:] == [120, 120]
+        assert [(point.get_xdata()[0], point.get_ydata()[0]) for point in points] == list(row.values())
+        assert axes.get_xscale() == axes.get_yscale() == "log"
+        assert axes.get_xlim()[0] < 2 and axes.get_ylim()[0] < 4
+    texts = {text.get_text() for text in drawn.axes[0].texts}
+    assert texts == {"ridge, 10.0", "copy, 12 GB/s", "product, 120 Gop/s"}
+    assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["linear", "depth-wise"]

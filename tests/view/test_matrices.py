@@ -26,3 +26,10 @@ def test_all_share_one_scale_from_zero() -> None:
 def test_darker_means_more_in_greyscale_too() -> None:
     grey = [np.dot(to_rgb(SHADES(value)), (0.299, 0.587, 0.114)) for value in np.linspace(0, 1, 9)]
     assert all(a > b for a, b in pairwise(grey))
+
+
+def test_names_stand_at_rows_and_columns() -> None:
+    names = ("cat", "mug")
+    (axes,) = matrices({"": np.eye(2)}, title="t", y_unit="y", x_unit="x", names=names).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(names)
+    assert [label.get_text() for label in axes.get_xticklabels()] == list(names)
