@@ -108,7 +108,9 @@ def roofline(
         if axes is not plots[0]:
             axes.set_yticklabels([])
     note: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9}
-    plots[0].annotate(f"copy, {bandwidth:.0f} GB/s", (0.3 * ridge, 0.3 * peak), xytext=(6, -10), **note)
+    plots[0].annotate(
+        f"copy, {bandwidth:.0f} GB/s", (0.6 * ridge, 0.6 * peak), xytext=(-4, 3), ha="right", **note
+    )
     plots[0].annotate(f"product, {peak:.0f} Gop/s", (right, peak), xytext=(-3, 5), ha="right", **note)
     plots[0].annotate(f"ridge, {ridge:.1f}", (ridge, bottom), xytext=(4, 5), color=GREY, **note)
     plots[0].set_ylabel("rate reached, Gop/s (log)")
