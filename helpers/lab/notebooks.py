@@ -141,7 +141,7 @@ def tutorial(*, commit_outputs: bool = False) -> int:
 
 
 class _Progress:
-    """One line per notebook: redrawn in place on a terminal, printed once at the end elsewhere."""
+    """One line per notebook: redrawn in place on a terminal, elsewhere its name first, the rest at the end."""
 
     def __init__(self, notebook: Path, *, injected: int) -> None:
         self.name = notebook.stem
@@ -151,6 +151,7 @@ class _Progress:
         self.peak_mb = 0.0
         self.cell = 0
         self.live = sys.stdout.isatty()
+        print(f"{self.name:<40}", end="", flush=True)
 
     def cell_started(self, cell: Any, cell_index: int) -> None:
         self.cell = cell_index + 1
@@ -162,16 +163,17 @@ class _Progress:
 
     def close(self) -> None:
         self.seconds = time.perf_counter() - self.started
-        print(self._line(), flush=True)
+        print(self._rest(), flush=True)
 
     def _draw(self) -> None:
         if self.live:
             self.seconds = time.perf_counter() - self.started
-            print(self._line(), end="", flush=True)
+            print(self._rest(), end="", flush=True)
 
-    def _line(self) -> str:
-        line = f"{self.name:<40} cell {self.cell:>2}/{self.cells}  {self.seconds:6.1f} s"
-        return f"\r{line}" if self.live else line
+    def _rest(self) -> str:
+        """What follows the name; on a terminal, the name again, over the line's last state."""
+        again = f"\r{self.name:<40}" if self.live else ""
+        return f"{again} cell {self.cell:>2}/{self.cells}  {self.seconds:6.1f} s"
 
 
 def _peak_of_children_mb() -> float:
