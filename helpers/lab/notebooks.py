@@ -141,7 +141,7 @@ def tutorial(*, commit_outputs: bool = False) -> int:
 
 
 class _Progress:
-    """One line per notebook: redrawn in place on a terminal, elsewhere its name first, the rest at the end."""
+    """One line per notebook: redrawn in place on a terminal, elsewhere the name first, then the rest."""
 
     def __init__(self, notebook: Path, *, injected: int) -> None:
         self.name = notebook.stem
