@@ -1,7 +1,6 @@
 """Running notebooks with papermill: parameters checked, progress shown, evidence collected."""
 
 import json
-import os
 import re
 import sys
 import time
@@ -17,6 +16,7 @@ from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 from papermill.inspection import inspect_notebook
 
+from helpers.deploy.files import replacing
 from helpers.lab import environment
 from helpers.lab.evidence import harvest
 from helpers.lab.paths import BUILD, NOTEBOOKS, shown
@@ -239,11 +239,8 @@ def _pictures(executed: nbformat.NotebookNode) -> Iterator[tuple[str, str]]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Writes beside the file and moves it into place: an interruption leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8")
 
 
 def _file_name_part(value: Any) -> str:
