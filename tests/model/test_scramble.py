@@ -2,7 +2,6 @@
 
 import copy
 import functools
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -12,15 +11,6 @@ from helpers.model import pocket
 from helpers.model.scramble import _coarse, scramble
 from helpers.model.variants import VARIANTS
 from helpers.model.weights import load
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """On a busy machine torch's threads wait for each other many times longer than they work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @functools.cache

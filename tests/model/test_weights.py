@@ -49,15 +49,6 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(weights.ENVIRONMENT_VARIABLE, raising=False)
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """On a busy machine torch's threads wait for each other many times longer than they work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """Emptied at once: six models twice are 0.3 GB, which pytest's own folder would keep three times over."""
