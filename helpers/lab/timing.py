@@ -1,0 +1,51 @@
+"""Timing of things side by side: measured in turn, so that whatever else the machine does hits all alike."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tqdm.auto import tqdm
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds per call: the median, and the range that holds the middle half of the rounds."""
+
+    median: float
+    low: float
+    high: float
+    rounds: int
+
+    @classmethod
+    def of(cls, seconds: list[float]) -> "Timing":
+        """From the seconds of each round, two or more."""
+        low, median, high = statistics.quantiles(seconds, n=4, method="inclusive")
+        return cls(median, low, high, len(seconds))
+
+    def __str__(self) -> str:
+        return f"{self.median * 1e3:.2f} ms ({self.low * 1e3:.2f} to {self.high * 1e3:.2f})"
+
+
+def in_turn(
+    functions: Mapping[str, Callable[[], object]], *, rounds: int = 20, warmup: int = 3
+) -> dict[str, list[float]]:
+    """The seconds of each function in each round, after `warmup` rounds that do not count.
+
+    The order within a round turns, so that none always comes first.
+    """
+    names = list(functions)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for done in tqdm(range(warmup + rounds), desc="rounds", leave=False):
+        turn = done % len(names)
+        for name in names[turn:] + names[:turn]:
+            started = time.perf_counter()
+            functions[name]()
+            if done >= warmup:
+                seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def ratio(numerator: list[float], denominator: list[float]) -> Timing:
+    """One side over the other, round by round: its median and middle half (no unit)."""
+    return Timing.of([above / below for above, below in zip(numerator, denominator, strict=True)])

@@ -1,0 +1,34 @@
+import pytest
+
+from helpers.lab import timing
+
+
+def test_measures_in_turn_and_the_turn_moves():
+    calls: list[str] = []
+    found = timing.in_turn(
+        {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=4, warmup=1
+    )
+    assert calls == ["a", "b", "b", "a", "a", "b", "b", "a", "a", "b"]
+    assert {name: len(seconds) for name, seconds in found.items()} == {"a": 4, "b": 4}
+
+
+def test_the_warm_up_does_not_count(monkeypatch):
+    clock = {"now": 0.0}
+    costs = iter([100.0, 1.0, 2.0, 3.0])
+
+    def work() -> None:
+        clock["now"] += next(costs)
+
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock["now"])
+    assert timing.in_turn({"a": work}, rounds=3, warmup=1) == {"a": [1.0, 2.0, 3.0]}
+
+
+def test_median_and_middle_half():
+    entry = timing.Timing.of([1.0, 2.0, 3.0, 4.0, 100.0])
+    assert (entry.median, entry.low, entry.high) == (3.0, 2.0, 4.0)
+
+
+def test_a_ratio_is_taken_round_by_round():
+    entry = timing.ratio([1.0, 2.0, 30.0], [2.0, 4.0, 60.0])
+    assert entry.median == pytest.approx(0.5)
+    assert entry.low == entry.high == pytest.approx(0.5)
