@@ -1,22 +1,28 @@
-"""What is in a calibration archive, read member by member: nothing is unpacked, no picture decoded."""
+"""What is in a calibration archive, read member by member: nothing is unpacked."""
 
 import io
+import itertools
 import stat
 import tarfile
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
+
+from helpers.deploy.preprocess import Preprocessing, normalize
 
 MEMBER_LIMIT = 100_000
 BYTES_LIMIT = 8 << 30  # all members together, unpacked
+MEMBER_BYTES = 64 << 20  # of one picture that is decoded
 HEAD_BYTES = 1 << 20  # read of each member: a picture's size may stand behind long metadata
 
 
@@ -43,26 +49,74 @@ class _Member:
 
 
 def contents(path: Path | str) -> Contents:
-    """Reads a tar (plain or compressed) or a zip.
+    """What a tar (plain or compressed) or a zip holds; no picture is decoded.
 
     Raises ArchiveError when it is missing or damaged, when a member could land outside the folder it is
     unpacked in, and when it would unpack to more than 8 GiB or 100,000 files.
     """
+    path, found = Path(path), Contents()
+    with _damage_told(path):
+        for member in _files(path):
+            _sort_in(found, member)
+    return found
+
+
+def pictures(path: Path | str, preprocessing: Preprocessing, count: int) -> list[npt.NDArray[np.float32]]:
+    """The first `count` members as the model gets them: float32 [1, 3, size, size], in board order.
+
+    Images are normalised as the compiled model does it, arrays come as they are; so Pulsar2 calibrates on the
+    same values. Raises ArchiveError as `contents` does, and for a member of another size.
+    """
     path = Path(path)
+    found: list[npt.NDArray[np.float32]] = []
+    with _damage_told(path):
+        for member in itertools.islice(_files(path), count):
+            stream = member.open()
+            values = _decoded(stream.read(MEMBER_BYTES) if stream else b"", preprocessing)
+            expected = (1, 3, preprocessing.size, preprocessing.size)
+            if values is None or values.shape != expected or values.dtype != np.float32:
+                raise ArchiveError(
+                    f"{path.name}: {member.name!r} is no picture of {preprocessing.size} × "
+                    f"{preprocessing.size}; make the archive again for this model"
+                )
+            found.append(values)
+    return found
+
+
+def _decoded(content: bytes, preprocessing: Preprocessing) -> npt.NDArray[np.float32] | None:
+    try:
+        if content.startswith(b"\x93NUMPY"):
+            array: npt.NDArray[np.float32] = np.load(io.BytesIO(content), allow_pickle=False)
+            return array
+        with Image.open(io.BytesIO(content)) as image:
+            pixels = np.asarray(image.convert("RGB"))
+    except Exception:  # decoders raise nearly anything on damaged files
+        return None
+    ordered = pixels if preprocessing.board_input == "rgb" else pixels[..., ::-1]
+    return normalize(np.ascontiguousarray(ordered), preprocessing)
+
+
+def _files(path: Path) -> Iterator[_Member]:
+    """The files of an archive, each checked before it is given; ArchiveError as `contents` says."""
     if not path.is_file():
         raise ArchiveError(f"{path}: no such file; make it with calibration.make_archive")
-    found, total = Contents(), 0
+    total = 0
+    for number, member in enumerate(_zip(path) if zipfile.is_zipfile(path) else _tar(path)):
+        _check_name(path, member)
+        total += member.size
+        if number >= MEMBER_LIMIT or total > BYTES_LIMIT:
+            raise ArchiveError(f"{path.name}: unpacks to over 8 GiB or 100,000 files; make it smaller")
+        if member.kind == "file":
+            yield member
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """Whatever reading a damaged archive raises, as one sentence."""
     try:
-        for number, member in enumerate(_zip(path) if zipfile.is_zipfile(path) else _tar(path)):
-            _check_name(path, member)
-            total += member.size
-            if number >= MEMBER_LIMIT or total > BYTES_LIMIT:
-                raise ArchiveError(f"{path.name}: unpacks to over 8 GiB or 100,000 files; make it smaller")
-            if member.kind == "file":
-                _sort_in(found, member)
+        yield
     except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, RuntimeError, zlib.error) as error:
         raise ArchiveError(f"{path.name}: not a tar or zip, or a damaged one; make it again") from error
-    return found
 
 
 def _check_name(path: Path, member: _Member) -> None:

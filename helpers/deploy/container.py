@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.deploy.process import Answer, probe
+from helpers.process import Answer, probe
 
 MOUNT = "/data"  # where the image's own working directory is
 PROBE_SECONDS = 5.0  # a daemon that hangs must not hang the notebook

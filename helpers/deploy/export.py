@@ -25,7 +25,7 @@ import torch
 from torch import nn
 from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
-from helpers.deploy.fold import fold
+from helpers.deploy.fold import FOLDS, Fold, fold
 from helpers.deploy.preprocess import BoardInput, Preprocessing, for_board, mark
 from helpers.model import weights
 from helpers.model.memory import release_memory
@@ -49,6 +49,7 @@ class Recipe:
     opset: int
     batch: int
     board_input: BoardInput
+    folds: tuple[Fold, ...]
     versions: dict[str, str]
 
 
@@ -90,12 +91,25 @@ def to_onnx(model: nn.Module, path: Path, *, opset: int = 11, batch: int = 1) ->
 
 
 def simplify(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """onnxsim's simplification: constants folded, size arithmetic gone. Its chatter is dropped."""
+    """onnxsim's simplification: constants folded, size arithmetic gone. Its chatter is dropped.
+
+    Every attribute is written out, also at its default: builds failed where one was left to it (facts:
+    ax650n_measured.md, section 5).
+    """
     with _quiet_stderr():
         simplified, agrees = onnxsim.simplify(graph)
     if not agrees:
         raise GateFailed("onnxsim's own comparison failed: compile the file before simplification instead")
+    for node in simplified.graph.node:
+        _write_defaults(node, opset=simplified.opset_import[0].version)
     return cast(onnx.ModelProto, simplified)
+
+
+def _write_defaults(node: onnx.NodeProto, *, opset: int) -> None:
+    written = {attribute.name for attribute in node.attribute}
+    for name, attribute in onnx.defs.get_schema(node.op_type, opset, node.domain).attributes.items():
+        if attribute.default_value.type and name not in written and name != "auto_pad":  # pads stand there
+            node.attribute.append(attribute.default_value)
 
 
 def check(graph: onnx.ModelProto, *, opset: int) -> None:
@@ -156,6 +170,7 @@ def board_ready(
     opset: int = 11,
     batch: int = 1,
     board_input: BoardInput = "rgb",
+    folds: tuple[Fold, ...] = FOLDS,
 ) -> Exported:
     """Writes `model.onnx`, `model-sim.onnx` and `export.json` into `out`, or returns those already there.
 
@@ -170,6 +185,7 @@ def board_ready(
         opset=opset,
         batch=batch,
         board_input=board_input,
+        folds=folds,
         versions={
             package: importlib.metadata.version(package) for package in ("torch", "timm", "onnx", "onnxsim")
         },
@@ -181,7 +197,7 @@ def board_ready(
     preprocessing = Preprocessing.of(mean=mean, std=std, board_input=board_input)
     model = for_board(trained, board_input)
     expected = reference(model, images=4 * batch)
-    folded = fold(model)
+    folded = fold(model, folds=folds)
     del trained, model  # memory: a learner has 2 GB
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as scratch:
@@ -231,7 +247,7 @@ def _read(out: Path, recipe: Recipe) -> Exported | None:
     """The export already in `out`, if it was made by this recipe and its files are still what they were."""
     try:
         said = json.loads((out / "export.json").read_text(encoding="utf-8"))
-        if Recipe(**said["recipe"]) != recipe:
+        if Recipe(**said["recipe"] | {"folds": tuple(said["recipe"]["folds"])}) != recipe:
             return None
         if any(_sha256(out / name) != digest for name, digest in said["sha256"].items()):
             return None

@@ -12,7 +12,8 @@ and windows are cut and joined by one transposition each, padded only where they
 """
 
 import copy
-from typing import cast
+from collections.abc import Collection
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -27,30 +28,38 @@ from helpers.model.reference import (
     fresh_copy,
 )
 
+Fold = Literal["norms", "heads", "windows", "residuals"]
+FOLDS: tuple[Fold, ...] = get_args(Fold)
 
-def fold(model: nn.Module) -> nn.Module:
+
+def fold(model: nn.Module, *, folds: Collection[Fold] = FOLDS) -> nn.Module:
     """A folded copy of a timm EfficientViT, for the image size that it was built for and any batch.
 
     The copy is in eval mode and on the model's device; the argument is left as it is. Shapes in and out stay,
-    outputs agree to rounding.
+    outputs agree to rounding. `folds` leaves some out, so that chapter 5 can show one after the other, and
+    INT8 can do without the folded residuals (chapter 6).
     """
     folded = fresh_copy(model)
-    _fold_children(folded)
+    _fold_children(folded, folds)
     return folded
 
 
-def _fold_children(parent: nn.Module) -> None:
+def _fold_children(parent: nn.Module, folds: Collection[Fold]) -> None:
     for name, child in parent.named_children():
         if isinstance(child, ConvNorm):
-            setattr(parent, name, _fold_conv_norm(child))
+            if "norms" in folds:
+                setattr(parent, name, _fold_conv_norm(child))
         elif isinstance(child, NormLinear):
-            setattr(parent, name, _fold_norm_linear(child))
-        elif isinstance(child, ResidualDrop) and _is_depthwise(child.m):
+            if "norms" in folds:
+                setattr(parent, name, _fold_norm_linear(child))
+        elif isinstance(child, ResidualDrop) and _is_depthwise(child.m) and "residuals" in folds:
             setattr(parent, name, _fold_residual(_fold_conv_norm(cast(ConvNorm, child.m))))
-        elif isinstance(child, LocalWindowAttention):
-            setattr(parent, name, FoldedWindows(child))
+        elif isinstance(child, CascadedGroupAttention) and "heads" in folds:
+            setattr(parent, name, FoldedAttention(child))
         else:
-            _fold_children(child)
+            _fold_children(child, folds)
+            if isinstance(child, LocalWindowAttention) and "windows" in folds:
+                setattr(parent, name, FoldedWindows(child))
 
 
 def _scale_and_shift(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
@@ -136,6 +145,7 @@ class FoldedAttention(nn.Module):
         relu, projection = attention.proj
         self.project = nn.Sequential(relu, _fold_conv_norm(cast(ConvNorm, projection)))
         self.share: int = cast(ConvNorm, attention.qkvs[0]).conv.in_channels
+        self.resolution: int = attention.resolution  # timm's window module asks for it
 
     def forward(self, x: Tensor) -> Tensor:
         first, *others = x.split(self.share, dim=1)
@@ -146,14 +156,14 @@ class FoldedAttention(nn.Module):
 
 
 class FoldedWindows(nn.Module):
-    """Attention in windows: (n, width, resolution, resolution) in and out."""
+    """Attention in windows, folded or not: (n, width, resolution, resolution) in and out."""
 
     def __init__(self, windows: LocalWindowAttention) -> None:
         super().__init__()
-        self.attention = FoldedAttention(windows.attn)
+        self.attention = windows.attn
         self.width: int = windows.dim
         self.resolution: int = windows.resolution
-        self.side: int = windows.attn.resolution
+        self.side: int = min(windows.window_resolution, windows.resolution)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.resolution == self.side:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from helpers.deploy import build_folder, container, process
+from helpers import process
+from helpers.deploy import build_folder, container
 from helpers.deploy.build_folder import BuildFailed, BuildFolder
 from helpers.deploy.stages import StageClock
 

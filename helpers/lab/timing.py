@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from tqdm.auto import tqdm
 
@@ -18,13 +19,20 @@ class Timing:
     rounds: int
 
     @classmethod
-    def of(cls, seconds: list[float]) -> "Timing":
-        """From the seconds of each round, two or more."""
+    def of(cls, seconds: list[float]) -> Self:
+        """From the value of each round, two or more."""
         low, median, high = statistics.quantiles(seconds, n=4, method="inclusive")
         return cls(median, low, high, len(seconds))
 
     def __str__(self) -> str:
         return f"{self.median * 1e3:.2f} ms ({self.low * 1e3:.2f} to {self.high * 1e3:.2f})"
+
+
+class Ratio(Timing):
+    """One side over the other, without a unit."""
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
 def in_turn(
@@ -46,6 +54,6 @@ def in_turn(
     return seconds
 
 
-def ratio(numerator: list[float], denominator: list[float]) -> Timing:
-    """One side over the other, round by round: its median and middle half (no unit)."""
-    return Timing.of([above / below for above, below in zip(numerator, denominator, strict=True)])
+def ratio(numerator: list[float], denominator: list[float]) -> Ratio:
+    """One side over the other, round by round."""
+    return Ratio.of([above / below for above, below in zip(numerator, denominator, strict=True)])

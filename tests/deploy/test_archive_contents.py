@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from helpers.deploy import archive_contents
-from helpers.deploy.archive_contents import ArchiveError, contents
+from helpers.deploy.archive_contents import ArchiveError, contents, pictures
+from helpers.deploy.calibration import ArchiveFormat, make_archive
+from helpers.deploy.preprocess import Preprocessing, board_crop, normalize
 
 
 def png(size: tuple[int, int], mode: str = "RGB") -> bytes:
@@ -90,3 +92,37 @@ def test_what_is_no_archive_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "b.tar.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ArchiveError, match="damaged"):
         contents(tmp_path / "b.tar.gz")
+
+
+PREPROCESSING = Preprocessing.of(mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2), board_input="bgr", size=64)
+
+
+@pytest.mark.parametrize("calibration_format", ["Image", "Numpy"])
+def test_pictures_come_as_the_model_gets_them(tmp_path: Path, calibration_format: ArchiveFormat):
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 280, 3), np.uint8)).save(photo)
+    out = tmp_path / "calibration.tar"
+    make_archive([photo], out, PREPROCESSING, calibration_format=calibration_format)
+    (found,) = pictures(out, PREPROCESSING, 5)
+    expected = normalize(board_crop(Image.open(photo), PREPROCESSING), PREPROCESSING)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, expected)
+    assert not np.array_equal(found, expected[:, ::-1])
+
+
+def test_pictures_takes_the_first_ones(tmp_path: Path):
+    archive = tar(tmp_path / "a.tar", {f"{index}.png": png((64, 64)) for index in range(3)})
+    assert len(pictures(archive, PREPROCESSING, 2)) == 2
+
+
+@pytest.mark.parametrize("content", [b"no picture", png((65, 64)), b""])
+def test_pictures_that_do_not_fit_are_refused_by_name(tmp_path: Path, content: bytes):
+    with pytest.raises(ArchiveError, match=r"odd\.png.*64 × 64"):
+        pictures(tar(tmp_path / "a.tar", {"odd.png": content}), PREPROCESSING, 1)
+
+
+def test_pictures_of_a_cut_off_archive_are_refused(tmp_path: Path):
+    whole = tar(tmp_path / "a.tar", {"1.png": png((64, 64)), "2.png": png((64, 64))})
+    whole.write_bytes(whole.read_bytes()[:700])
+    with pytest.raises(ArchiveError, match="damaged"):
+        pictures(whole, PREPROCESSING, 2)

@@ -1,3 +1,4 @@
+from itertools import combinations
 from pathlib import Path
 
 import onnx
@@ -7,7 +8,7 @@ import torch
 from torch import nn
 
 from helpers.deploy import export, operators
-from helpers.deploy.fold import fold
+from helpers.deploy.fold import FOLDS, Fold, fold
 from helpers.model import weights
 from helpers.model.variants import VARIANTS
 
@@ -33,6 +34,22 @@ def test_folding_is_exact_and_leaves_no_batch_norm(name: str):
     assert not [part for part in folded.modules() if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d)]
     with torch.inference_mode():
         assert distance(folded(IMAGES), model(IMAGES)) < 1e-4
+
+
+@pytest.mark.parametrize("folds", [*combinations(FOLDS, 1), *combinations(FOLDS, 3)], ids="+".join)
+def test_every_choice_of_folds_is_exact(folds: tuple[Fold, ...]):
+    model = weights.load("efficientvit_m0", "random")
+    with torch.inference_mode():
+        assert distance(fold(model, folds=folds)(IMAGES), model(IMAGES)) < 1e-4
+
+
+def test_each_fold_takes_nodes_away(tmp_path: Path):
+    model = weights.load("efficientvit_m0", "random")
+    left = [
+        len(export.simplify(export.to_onnx(fold(model, folds=FOLDS[:count]), tmp_path / "m.onnx")).graph.node)
+        for count in range(len(FOLDS) + 1)
+    ]
+    assert left == sorted(set(left), reverse=True)
 
 
 def test_m5_has_the_fewest_nodes_and_bytes_that_the_folds_allow(tmp_path: Path):
