@@ -175,14 +175,6 @@ def layer_configs(chosen: Sequence[Choice]) -> list[LayerConfig]:
     return [LayerConfig(op_types=tuple(choice.op_type for choice in chosen), data_type="U16")]
 
 
-def interval(right: int, total: int) -> tuple[float, float]:
-    """The 95 % interval of a share, after Wilson: where the accuracy of `right` out of `total` may lie."""
-    z, share = 1.96, right / total
-    centre = (share + z**2 / (2 * total)) / (1 + z**2 / total)
-    half = z / (1 + z**2 / total) * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
-    return float(centre - half), float(centre + half)
-
-
 @dataclass(frozen=True)
 class Rehearsal:
     """One rehearsal: noise of plain INT8 and of the mixed graph, every layer, and what Pulsar2 is told."""

@@ -84,7 +84,9 @@ class Card:
 def build(*, seed: int = 0) -> EfficientVitMsra:
     """A fresh pocket model in training mode: input [n, 3, 224, 224], output logits [n, 10]."""
     torch.manual_seed(seed)
-    return EfficientVitMsra(num_classes=len(pocket_data.CLASSES), **DIMENSIONS)
+    model = EfficientVitMsra(num_classes=len(pocket_data.CLASSES), **DIMENSIONS)
+    model.pretrained_cfg = {"mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFAULT_STD}  # type: ignore[assignment]
+    return model
 
 
 def to_input(pictures: NDArray[np.uint8]) -> Tensor:

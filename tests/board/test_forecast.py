@@ -2,10 +2,14 @@ import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
+from helpers.__main__ import main as command_line
 from helpers.board.forecast import _COUNTED, CONFIDENCE, forecast, leave_one_out, main
 from helpers.model.cost import cost, total
 from helpers.model.variants import VARIANTS
@@ -78,6 +82,28 @@ def test_it_prints_the_contract(capsys: pytest.CaptureFixture[str]):
     for one in printed.values():
         assert list(one) == ["fps", "low", "high"]
         assert one["low"] < one["fps"] < one["high"]
+
+
+def test_a_graph_is_forecast_as_its_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    weight = numpy_helper.from_array(np.ones((700, 3, 64, 64), np.float32), "w")
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in {"input": [2, 3, 72, 72], "logits": [2, 700, 9, 9]}.items()
+    ]
+    made = helper.make_graph(
+        [helper.make_node("Conv", ["input", "w"], ["logits"])], "g", [ends[0]], [ends[1]], [weight]
+    )
+    onnx.save(helper.make_model(made), tmp_path / "model.onnx")
+    assert command_line(["forecast", "--onnx", str(tmp_path / "model.onnx")]) == 0
+    counted = capsys.readouterr().out
+    assert main(macs_m=700 * 81 * 12288 / 1e6, params_m=700 * 12288 / 1e6) == 0
+    assert counted == capsys.readouterr().out
+
+
+@pytest.mark.parametrize("given", [[], ["--macs-m", "5"], ["--onnx", "m.onnx", "--params-m", "5"]])
+def test_half_of_the_numbers_are_refused(given: list[str], capsys: pytest.CaptureFixture[str]):
+    assert command_line(["forecast", *given]) == 2
+    assert "either --onnx, or --macs-m and --params-m" in capsys.readouterr().err
 
 
 def test_the_counts_it_is_fitted_on_are_those_of_the_models():

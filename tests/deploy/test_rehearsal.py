@@ -145,9 +145,3 @@ def test_the_files_are_used_again_only_for_the_same_inputs(
     report.write_text(json.dumps(said)[:100])
     with pytest.raises(AssertionError, match="made again"):
         rehearsal.rehearse(path, tmp_path, **inputs)
-
-
-@pytest.mark.parametrize(("right", "total", "low", "high"), [(8, 10, 0.490, 0.943), (0, 20, 0.0, 0.161)])
-def test_wilson_intervals_as_tabled(right: int, total: int, low: float, high: float):
-    found = rehearsal.interval(right, total)
-    assert found == pytest.approx((low, high), abs=1e-3)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.deploy import process
+from helpers import process
 
 PATIENCE = 20.0  # seconds; an upper bound that only a hang passes
 

@@ -1,0 +1,162 @@
+"""Child processes that cannot hang their parent: short probes, and long runs streamed to disk. POSIX only.
+
+Every child leads a session of its own. Ctrl-C in a terminal or a notebook then reaches only Python, which
+decides what to stop and in what order, and a child is ended together with all that it started.
+"""
+
+import contextlib
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+_TICK_SECONDS = 0.5
+_LINE_LIMIT = 1 << 20  # bytes; a child that never ends its line must not fill the memory
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_SIGTERM_STATUS = 128 + signal.SIGTERM
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a probe said: exit status (127 when it could not start), standard output and standard error."""
+
+    status: int
+    out: str
+    err: str
+
+
+def probe(argv: Sequence[str], *, seconds: float) -> Answer | None:
+    """Runs a short command and returns what it said, or None when it did not end within `seconds`."""
+    try:
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+    except OSError as error:
+        return Answer(status=127, out="", err=f"{argv[0]}: {error.strerror}")
+    try:
+        out, err = child.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        end(child)
+        return None
+    except BaseException:
+        end(child)
+        raise
+    return Answer(status=child.returncode, out=out, err=err)
+
+
+def stream(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    environment: Mapping[str, str],
+    log: Path,
+    seconds: float,
+    on_line: Callable[[str], None],
+) -> int:
+    """Runs `argv`, writes what it prints to `log` as it comes, and returns its exit status.
+
+    `on_line` gets each line without colour codes (a carriage return ends a line too, so that progress bars
+    are seen), and an empty string about twice a second while the child is silent. The child has ended when
+    this returns or raises. Raises subprocess.TimeoutExpired after `seconds`, OSError when the child cannot
+    start or the log cannot be written; SIGTERM becomes SystemExit, so that callers clean up after it too.
+    """
+    deadline = time.monotonic() + seconds
+    with log.open("wb") as file, _sigterm_as_exit(), selectors.DefaultSelector() as selector:
+        child = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        assert child.stdout is not None
+        try:
+            selector.register(child.stdout, selectors.EVENT_READ)
+            pending = b""
+            while (left := deadline - time.monotonic()) > 0:
+                if selector.select(timeout=min(left, _TICK_SECONDS)):
+                    chunk = os.read(child.stdout.fileno(), 1 << 16)
+                    if not chunk:
+                        break
+                    file.write(chunk)
+                    file.flush()
+                    *lines, pending = re.split(rb"[\r\n]+", (pending + chunk)[-_LINE_LIMIT:])
+                    for line in filter(None, lines):
+                        on_line(_text(line))
+                elif child.poll() is not None:
+                    break  # something the child left behind still holds the pipe
+                else:
+                    on_line("")
+            if pending:
+                on_line(_text(pending))
+            return child.wait(timeout=max(deadline - time.monotonic(), 0))
+        except subprocess.TimeoutExpired:
+            raise subprocess.TimeoutExpired(list(argv), seconds) from None
+        finally:
+            with unhurried():
+                end(child, grace=2)
+
+
+def _text(line: bytes) -> str:
+    return _ANSI.sub("", line.decode("utf-8", errors="replace"))
+
+
+def end(child: subprocess.Popen[bytes] | subprocess.Popen[str], *, grace: float = 0) -> None:
+    """Ends a child and all it started: SIGTERM, then SIGKILL after `grace` seconds."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(timeout=grace)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(timeout=5)
+    for pipe in (child.stdout, child.stderr):
+        if pipe is not None:
+            pipe.close()
+
+
+@contextlib.contextmanager
+def unhurried() -> Iterator[None]:
+    """Ignores SIGINT and SIGTERM while cleaning up: a second Ctrl-C must not leave a build running."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _sigterm_as_exit() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        sys.exit(_SIGTERM_STATUS)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
