@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: tutorial test lint lab notebooks clean
+.PHONY: tutorial test lint lab notebooks site clean
 .DEFAULT_GOAL := tutorial
 
 tutorial: $(VENV)/ready
@@ -14,13 +14,17 @@ test: lint
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/ready-test
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/codespell
 
 lab: $(VENV)/ready
+	@$(BIN)/jupyter trust notebooks/*.ipynb >/dev/null  # else JupyterLab shows none of their figures
 	@$(BIN)/jupyter lab notebooks
 
 notebooks: $(VENV)/ready
 	@$(BIN)/python -m helpers tutorial --commit-outputs
+
+site: $(VENV)/ready-site
+	@$(BIN)/python -m helpers.lab.site
 
 clean:
 	rm -rf build $(VENV)
@@ -36,5 +40,9 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/ready-test: $(VENV)/ready
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,site]'
+	@touch $@
+
+$(VENV)/ready-site: $(VENV)/ready
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[site]'
 	@touch $@

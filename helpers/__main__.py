@@ -46,6 +46,8 @@ def _parser() -> argparse.ArgumentParser:
         help="a parameter",
     )
 
+    command("doctor", _doctor, "say what this machine has of what the tutorial needs")
+
     export = command("export", _export, "write the gated ONNX files of notebook 05")
     export.add_argument("--model", required=True, help="efficientvit_m0 to efficientvit_m5")
     export.add_argument("--checkpoint", help="a weights file, or one of random, timm (default: random)")
@@ -55,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--board-input", choices=("rgb", "bgr"), default="rgb", help="channel order it takes (default rgb)"
     )
+    export.add_argument(
+        "--keep-residuals", action="store_true", help="more operators, less loss in INT8 (chapter 06)"
+    )
 
     preflight = command("preflight", _preflight, "check a graph, its configuration and its pictures")
     preflight.add_argument("--onnx", required=True, type=Path, help="the graph to compile")
@@ -62,8 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     preflight.add_argument("--calibration", type=Path, help="the calibration archive: .tar, .tar.gz or .zip")
 
     forecast = command("forecast", _forecast, "predict images/s on the AX650N at batch 8")
-    forecast.add_argument("--macs-m", type=float, required=True, help="million MACs per image")
-    forecast.add_argument("--params-m", type=float, required=True, help="million parameters")
+    forecast.add_argument("--onnx", type=Path, help="an EfficientViT's graph, to count in it both of these:")
+    forecast.add_argument("--macs-m", type=float, help="million MACs per image")
+    forecast.add_argument("--params-m", type=float, help="million parameters")
 
     parse_log = command("parse-log", _parse_log, "read board and build logs: one JSON object a line")
     parse_log.add_argument("files", nargs="+", metavar="FILE")
@@ -96,8 +102,15 @@ def _value(text: str) -> Any:
         return text
 
 
+def _doctor(options: argparse.Namespace) -> int:
+    from helpers.lab import doctor
+
+    return doctor.main()
+
+
 def _export(options: argparse.Namespace) -> int:
     from helpers.deploy import export
+    from helpers.deploy.fold import FOLDS
 
     made = export.board_ready(
         options.model,
@@ -106,6 +119,7 @@ def _export(options: argparse.Namespace) -> int:
         opset=options.opset,
         batch=options.batch,
         board_input=options.board_input,
+        folds=tuple(fold for fold in FOLDS if fold != "residuals" or not options.keep_residuals),
     )
     print(f"{made.simplified}: {made.nodes_simplified} nodes ({made.nodes_plain} before simplification)")
     print(f"opset {options.opset}, batch {options.batch}, {made.recipe.board_input} input")
@@ -126,7 +140,15 @@ def _preflight(options: argparse.Namespace) -> int:
 def _forecast(options: argparse.Namespace) -> int:
     from helpers.board import forecast
 
-    return forecast.main(macs_m=options.macs_m, params_m=options.params_m)
+    numbers = (options.macs_m, options.params_m)
+    if options.onnx and numbers == (None, None):
+        from helpers.deploy import graph_file, macs
+
+        found = macs.graph_cost(graph_file.load(options.onnx))
+        numbers = (found.macs / 1e6, found.parameters / 1e6)
+    elif options.onnx or None in numbers:
+        raise ValueError("give either --onnx, or --macs-m and --params-m")
+    return forecast.main(macs_m=numbers[0], params_m=numbers[1])
 
 
 def _parse_log(options: argparse.Namespace) -> int:

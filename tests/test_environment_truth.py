@@ -56,6 +56,12 @@ def test_post_build_stops_at_the_first_error_and_installs_no_dependency():
     assert "--no-deps" in script
 
 
+@pytest.mark.parametrize("place", ["postBuild", "Makefile"])
+def test_notebooks_are_trusted_before_jupyterlab_opens_them(place: str):
+    """JupyterLab shows no SVG figure of a notebook that it does not trust."""
+    assert "jupyter trust notebooks/*.ipynb" in (ROOT / place).read_text()
+
+
 def test_no_second_list_beside_them():
     assert not list(ROOT.glob("*requirements*.txt"))
 

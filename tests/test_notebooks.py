@@ -70,12 +70,3 @@ def test_it_has_the_shape_of_a_chapter(chapter: Path):
     for part in ("You will learn", "**Needs**", "## Summary", "## Exercises"):
         assert part in prose
     assert prose.count("<details><summary>Solution</summary>") == 3
-
-
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=name)
-def test_its_links_lead_somewhere(chapter: Path):
-    prose = "\n".join(
-        cell.source for cell in nbformat.read(chapter, as_version=4).cells if cell.cell_type == "markdown"
-    )
-    for target in re.findall(r"\]\(([^)#:]+)\)", prose):
-        assert (chapter.parent / target).exists(), target

@@ -20,6 +20,7 @@ from helpers.deploy.files import replacing
 from helpers.lab import environment
 from helpers.lab.evidence import harvest
 from helpers.lab.paths import BUILD, NOTEBOOKS, shown
+from helpers.view import journey
 
 
 class UnknownNotebook(ValueError):
@@ -116,6 +117,8 @@ def tutorial(*, commit_outputs: bool = False) -> int:
     With `commit_outputs`, and only when all have passed, their outputs replace those in `notebooks/`.
     """
     runs: list[NotebookRun] = []
+    for picture in (NOTEBOOKS / "pictures").glob("*.svg"):  # their texts show some of them
+        _write(BUILD / "notebooks" / "pictures" / picture.name, picture.read_text(encoding="utf-8"))
     for notebook in chapters():
         output = BUILD / "notebooks" / notebook.name
         try:
@@ -133,6 +136,8 @@ def tutorial(*, commit_outputs: bool = False) -> int:
             for name, drawing in _pictures(executed):
                 _write(NOTEBOOKS / "pictures" / f"{name}.svg", drawing)
             _write(notebook, _for_commit(executed))
+        for name, drawing in journey.pictures().items():
+            _write(NOTEBOOKS / "pictures" / f"{name}.svg", drawing)
     print(_table(runs))
     print(
         "\nRead them in build/notebooks (.html and .ipynb); results with their conditions: build/results.json"
@@ -218,8 +223,9 @@ def _results(runs: Sequence[NotebookRun]) -> str:
 def _html(notebook: Path) -> str:
     """The executed notebook as one HTML file that asks no other host for anything."""
     nowhere = ("mathjax_url", "require_js_url", "jquery_url", "mermaid_js_url", "mermaid_layout_elk_js_url")
-    exporter = HTMLExporter(**dict.fromkeys(nowhere, ""))
-    return str(exporter.from_notebook_node(nbformat.read(notebook, as_version=4))[0])
+    exporter = HTMLExporter(embed_images=True, **dict.fromkeys(nowhere, ""))
+    beside = {"metadata": {"path": str(NOTEBOOKS)}}
+    return str(exporter.from_notebook_node(nbformat.read(notebook, as_version=4), beside)[0])
 
 
 def _for_commit(executed: nbformat.NotebookNode) -> str:

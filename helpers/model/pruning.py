@@ -57,7 +57,7 @@ def prunable(network: EfficientViT) -> list[Channels]:
 def importance(
     network: EfficientViT, pictures: NDArray[np.uint8], labels: NDArray[np.int64], *, batch: int = 16
 ) -> list[NDArray[np.float64]]:
-    """Importance of each channel, meaned over pictures uint8 [n, h, w, 3]: an array per entry of `prunable`.
+    """Mean importance of each channel over pictures uint8 [n, h, w, 3]: an array per entry of `prunable`.
 
     Batches hold `batch` pictures or a few more, and never one: on a CPU, PyTorch 2.13 then gives wrong
     gradients for a BatchNorm before a matrix product (found by finite differences). Raises ValueError for a

@@ -1,30 +1,49 @@
 """An ONNX file to look at: live in Netron where a browser can reach it, else as a table of its operators."""
 
 import importlib.util
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import netron
 from IPython.display import IFrame
+from jupyter_core.paths import jupyter_runtime_dir
+
+from helpers.view import netron_server
+
+_PROXY = "jupyter_server_proxy"
 
 
 def netron_frame(path: Path, *, height: int = 560) -> IFrame | None:
     """A frame with the graph in Netron, or None where no browser could open it: draw the operator table then.
 
-    Serves this one file, from memory, on a free loopback port, by a thread that ends with the kernel. A
-    kernel under a plain Jupyter server is reached on localhost; one behind a hub through its proxy, if
-    jupyter-server-proxy is there; one that papermill started has no browser.
+    Serves this one file, on a free loopback port, by a thread that ends with the kernel. The browser reaches
+    it on localhost under a Jupyter server of this machine, through jupyter-server-proxy under one that is
+    behind a hub, a prefix or a container's port; a kernel that papermill started has no browser.
     """
-    environment = os.environ
-    if "JPY_SESSION_NAME" not in environment:  # set by a Jupyter server, and by nothing else
+    if "JPY_SESSION_NAME" not in os.environ:  # set by a Jupyter server, and by nothing else
         return None
-    hub = environment.get("JUPYTERHUB_SERVICE_PREFIX")
-    if hub and importlib.util.find_spec("jupyter_server_proxy") is None:
+    prefix = _prefix()
+    if prefix and importlib.util.find_spec(_PROXY) is None:
         return None
-    host, port = netron.serve(path.name, path.read_bytes(), address=("127.0.0.1", 0), browse=False)
-    address = f"{hub.rstrip('/')}/proxy/{port}/" if hub else f"http://{host}:{port}/"
+    port = netron_server.serve(path.resolve(strict=True))
+    address = f"{prefix}proxy/{port}/" if prefix else f"http://{netron_server.LOOPBACK}:{port}/"
     return IFrame(address, width="100%", height=height)
+
+
+def _prefix() -> str | None:
+    """The path under which a browser finds the Jupyter server; None for a plain one on this machine.
+
+    A hub says it in the environment, a server in the file that it keeps in Jupyter's runtime folder.
+    """
+    if hub := os.environ.get("JUPYTERHUB_SERVICE_PREFIX"):
+        return f"{hub.rstrip('/')}/"
+    described = Path(jupyter_runtime_dir()) / f"jpserver-{os.environ.get('JPY_PARENT_PID')}.json"
+    if not described.is_file():
+        return None
+    server = json.loads(described.read_text(encoding="utf-8"))
+    local = server["base_url"] == "/" and server["hostname"] in ("localhost", "127.0.0.1", "::1")
+    return None if local else str(server["base_url"])
 
 
 def operator_rows(graphs: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, float]]:

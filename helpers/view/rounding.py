@@ -19,7 +19,8 @@ def ranges_over_histogram(
     """A histogram with a logarithmic count, and below it the stretch that each named range keeps."""
     drawn, (bars, stretches) = figure(7.5, 4.2, rows=2)
     drawn.set_layout_engine("constrained", hspace=0.02)
-    bars.get_gridspec().set_height_ratios([2.2, 1])
+    if grid := bars.get_gridspec():
+        grid.set_height_ratios([2.2, 1])
     bars.fill_between(middles, counts, step="mid", color=PALE, edgecolor=GREY, linewidth=0.5, rasterized=True)
     bars.set_yscale("log")
     bars.set_ylim(bottom=0.7)

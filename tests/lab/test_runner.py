@@ -116,3 +116,16 @@ def test_the_html_asks_no_other_host_for_anything(house: Path):
     page = (house / "build" / "notebooks" / "01_good.html").read_text()
     assert not re.findall(r"""(?:src|href|import|url)\s*[=(]?\s*["']?https?://[^"'\s]*""", page)
     assert "cdnjs" not in page
+
+
+def test_pictures_of_the_text_come_along(house: Path):
+    path = book(house / "notebooks" / "01_good.ipynb", "width = 2", CHECKS)
+    told = nbformat.read(path, as_version=4)
+    told.cells.append(nbformat.v4.new_markdown_cell("![a map](pictures/map.svg)"))
+    nbformat.write(told, path)
+    (house / "notebooks" / "pictures").mkdir()
+    (house / "notebooks" / "pictures" / "map.svg").write_text("<svg/>")
+    assert notebooks.tutorial() == 0
+    built = house / "build" / "notebooks"
+    assert (built / "pictures" / "map.svg").read_text() == "<svg/>"
+    assert '<img alt="a map" src="data:image/svg+xml;base64,' in (built / "01_good.html").read_text()

@@ -1,0 +1,106 @@
+"""`make site`: the documents and the executed notebooks as a web book in build/site. Nothing is executed."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from helpers.lab.notebooks import chapters
+from helpers.lab.paths import BUILD, NOTEBOOKS, ROOT, shown
+from helpers.lab.site_check import inspect
+
+INDEX = "README.md"
+DOCUMENTS = ("README.ja.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/images/CREDITS.md")
+EXECUTED = BUILD / "notebooks"
+SITE = BUILD / "site"
+
+
+class SiteFailed(RuntimeError):
+    """The pages could not be built, or have faults that the message lists."""
+
+
+def make() -> None:
+    """Builds and checks the book, then puts it in the last one's place; raises SiteFailed with the faults."""
+    began = time.perf_counter()
+    BUILD.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=BUILD, prefix=".site-") as beside:
+        source, pages = Path(beside, "source"), Path(beside, "pages")
+        lay_out(source)
+        build(source, pages)
+        found = inspect(pages)
+        if found.faults:
+            raise SiteFailed("\n".join(["the web book has faults", *found.faults]))
+        (BUILD / "site-external-links.txt").write_text(
+            "\n".join(sorted(found.external)) + "\n", encoding="utf-8"
+        )
+        shutil.rmtree(SITE, ignore_errors=True)
+        pages.rename(SITE)
+    print(f"{found.pages} pages in {time.perf_counter() - began:.0f} s: {shown(SITE / 'index.html')}")
+    print(f"{len(found.external)} links to other hosts, not followed: build/site-external-links.txt")
+
+
+def lay_out(source: Path) -> None:
+    """Copies what the book is made of to `source`: same paths, but the README is the index."""
+    for name in (INDEX, *DOCUMENTS):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for linked in re.findall(r"\]\(([^)#:]+)", text):
+            if (ROOT / linked).is_file() and Path(linked).suffix not in {".md", ".ipynb", ".svg"}:
+                _copy(ROOT / linked, source / linked)
+        text = text.replace(f"]({INDEX}", "](index.md")
+        _put(source / "index.md", text + _contents()) if name == INDEX else _put(source / name, text)
+    for chapter in chapters():
+        _copy(executed(chapter), source / "notebooks" / chapter.name)
+    shutil.copytree(NOTEBOOKS / "pictures", source / "notebooks" / "pictures")
+
+
+def executed(chapter: Path) -> Path:
+    """The notebook as `make tutorial` left it when it is newer and was run to its end, else as committed."""
+    run = EXECUTED / chapter.name
+    finished = run.with_suffix(".html")  # written after a run without error
+    if not finished.exists() or not run.exists():
+        return chapter
+    times = [path.stat().st_mtime_ns for path in (chapter, run, finished)]
+    return run if times == sorted(times) else chapter
+
+
+def build(source: Path, pages: Path) -> None:
+    """Runs Sphinx over a laid-out folder; raises SiteFailed with its words when it warns of anything."""
+    options = ["-q", "-j", "2", "-n", "-W", "--keep-going", "-d", str(source.with_name("doctrees"))]
+    command = [sys.executable, "-m", "sphinx", *options, "-c", str(ROOT / "docs"), str(source), str(pages)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        said = done.stderr.replace(f"{source}/", "")
+        raise SiteFailed(f"Sphinx does not build the pages without a warning; it says\n{said}")
+    for made_for_sphinx in (".buildinfo", "objects.inv"):
+        (pages / made_for_sphinx).unlink(missing_ok=True)
+
+
+def _contents() -> str:
+    """The sidebar: chapters first, then the documents."""
+    named = {"Chapters": [f"notebooks/{chapter.stem}" for chapter in chapters()]}
+    named["About"] = [name.removesuffix(".md") for name in DOCUMENTS]
+    trees = (
+        ["```{toctree}", ":hidden:", f":caption: {caption}", "", *names, "```"]
+        for caption, names in named.items()
+    )
+    return "\n" + "\n\n".join("\n".join(tree) for tree in trees) + "\n"
+
+
+def _put(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _copy(file: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, to)
+
+
+if __name__ == "__main__":
+    try:
+        make()
+    except SiteFailed as failure:
+        sys.exit(f"site: {failure}")

@@ -1,0 +1,129 @@
+"""The map of the whole way: nine chapters, what each hands on, and for what another thing stands in."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from helpers.view.style import BLUE, GREY, INK, PALE, figure, svg
+
+# Inches. The lettering is large because the map must still be read at half its width.
+WIDTH, EDGE, CARD, HEAD, TAG, GAP, LEGEND = 7.5, 0.05, 2.1, 0.46, 0.3, 0.42, 0.3
+COLUMNS = 3
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What a chapter hands on; `stood_in` when by default something else takes its place."""
+
+    name: str
+    stood_in: bool = False
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One station: its number, its question in a word or two, and what it hands on."""
+
+    number: str
+    word: str
+    gives: tuple[Thing, ...]
+
+
+CHAPTERS = (
+    Chapter("01", "Why slow?", (Thing("time profile"),)),
+    Chapter("02", "The block", (Thing("attention by hand"),)),
+    Chapter("03", "The widths", (Thing("your own plan"),)),
+    Chapter("04", "Train", (Thing("checkpoint", stood_in=True),)),
+    Chapter("05", "Export", (Thing("model-sim.onnx"),)),
+    Chapter("06", "Try INT8", (Thing("layer_configs"),)),
+    Chapter(
+        "07",
+        "Compile",
+        (Thing("pulsar2.json"), Thing("calibration.tar"), Thing("compiled.axmodel", stood_in=True)),
+    ),
+    Chapter("08", "Run", (Thing("board log", stood_in=True),)),
+    Chapter("09", "Judge", (Thing("results.json"),)),
+)
+
+
+def journey(here: str | None = None) -> Figure:
+    """The way in three rows of three chapters; `here` ("01" to "09") is marked as where the reader is.
+
+    Raises ValueError for a number that is no chapter's.
+    """
+    if here is not None:
+        _chapter(here)
+    rows = [CHAPTERS[first : first + COLUMNS] for first in range(0, len(CHAPTERS), COLUMNS)]
+    depths = [HEAD + TAG * max(len(chapter.gives) for chapter in row) for row in rows]
+    height = sum(depths) + GAP * (len(rows) - 1) + LEGEND + 2 * EDGE
+    drawn, (axes,) = figure(WIDTH, height)
+    axes.set(xlim=(0, WIDTH), ylim=(0, height))
+    axes.set_axis_off()
+    top, pitch = height - EDGE, (WIDTH - 2 * EDGE - CARD) / (COLUMNS - 1)
+    for row, depth in zip(rows, depths, strict=True):
+        for place, chapter in enumerate(row):
+            left = EDGE + place * pitch
+            _card(axes, left, top, chapter, here=chapter.number == here)
+            if place + 1 < COLUMNS:
+                _arrow(axes, (left + CARD, top - HEAD / 2), (left + pitch, top - HEAD / 2))
+        if row is not rows[-1]:
+            last, first, turn = WIDTH - EDGE - CARD / 2, EDGE + CARD / 2, top - depth - GAP / 2
+            axes.plot([last, last, first], [top - depth, turn, turn], color=INK, linewidth=1.4)
+            _arrow(axes, (first, turn), (first, top - depth - GAP))
+        top -= depth + GAP
+    legend = "solid frame: made here    dashed: a stand-in, until you bring yours"
+    axes.text(WIDTH - EDGE, EDGE, legend, ha="right", va="bottom", fontsize=12)
+    return drawn
+
+
+def alt(here: str | None = None) -> str:
+    """The map in words: the chapters in order with what each hands on, and where the reader is."""
+    way = "; ".join(
+        f"{chapter.number} {chapter.word} gives {', '.join(thing.name for thing in chapter.gives)}"
+        for chapter in CHAPTERS
+    )
+    stood_in = ", ".join(thing.name for chapter in CHAPTERS for thing in chapter.gives if thing.stood_in)
+    place = f" You are at {here}, {_chapter(here).word}" if here else ""
+    return f"Map of the way. {way}. By default something stands in for {stood_in}.{place}"
+
+
+def pictures() -> dict[str, str]:
+    """The maps as SVG by file name: `map` for the README, `map-01` to `map-09` for the chapters' heads."""
+    places = [None, *(chapter.number for chapter in CHAPTERS)]
+    return {
+        f"map-{here}" if here else "map": svg(journey(here), alt=alt(here)).rstrip() + "\n" for here in places
+    }
+
+
+def _chapter(number: str) -> Chapter:
+    for chapter in CHAPTERS:
+        if chapter.number == number:
+            return chapter
+    raise ValueError(f"there is no chapter {number!r}: give {CHAPTERS[0].number} to {CHAPTERS[-1].number}")
+
+
+def _card(axes: Axes, left: float, top: float, chapter: Chapter, *, here: bool) -> None:
+    face, ink = (BLUE, "white") if here else (PALE, INK)
+    axes.add_patch(Rectangle((left, top - HEAD), CARD, HEAD, facecolor=face, edgecolor=INK))
+    _centred(
+        axes, left, top - HEAD / 2, f"{chapter.number}  {chapter.word}", size=15, color=ink, weight="bold"
+    )
+    for line, thing in enumerate(chapter.gives, start=1):
+        _tag(axes, left, top - HEAD - TAG * line, thing)
+
+
+def _tag(axes: Axes, left: float, bottom: float, thing: Thing) -> None:
+    line, color, slant = ("--", GREY, "italic") if thing.stood_in else ("-", INK, "normal")
+    axes.add_patch(Rectangle((left, bottom), CARD, TAG, facecolor="white", edgecolor=color, linestyle=line))
+    _centred(axes, left, bottom + TAG / 2, thing.name, size=13, style=slant)
+
+
+def _centred(axes: Axes, left: float, middle: float, text: str, **look: Any) -> None:
+    axes.text(left + CARD / 2, middle, text, ha="center", va="center", **look)
+
+
+def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    look = {"arrowstyle": "-|>", "color": INK, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", xy=end, xytext=start, arrowprops=look)

@@ -1,0 +1,226 @@
+"""The notebooks as a reader meets them: JupyterLab in Chromium, on this machine and behind a path prefix.
+
+The server gets a copy of the checkout, so that what runs here meets no other test's files. Screenshots go to
+build/screens/.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import nbformat
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from helpers.lab.doctor import BROWSERS
+
+ROOT = Path(__file__).parents[1]
+SCREENS = ROOT / "build" / "screens"
+CHAPTERS = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
+PATIENCE = 300_000  # ms: a busy machine is no failure
+PREFIX = "/user/x/"
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: apt install chromium")
+
+
+@dataclass
+class Lab:
+    """A running JupyterLab, and what went wrong in its pages."""
+
+    url: str
+    token: str
+    faults: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def open(self, browser: Browser, chapter: str) -> Iterator[Page]:
+        """The notebook in a page of its own, its kernel ready; shuts the kernel down in the end."""
+        self.faults.clear()
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(PATIENCE)
+        page.on("pageerror", lambda error: self.faults.append(f"script error: {error}"))
+        page.on("request", lambda request: self._own(request.url))
+        try:
+            page.goto(f"{self.url}lab/tree/notebooks/{chapter}?token={self.token}&reset")
+            page.wait_for_function(
+                "() => window.jupyterapp?.shell.currentWidget?.content?.model?.cells.length"
+            )
+            page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.sessionContext.ready }")
+            yield page
+            shut_down(page)
+        finally:
+            page.close()
+
+    def _own(self, url: str) -> None:
+        if urlsplit(url).hostname not in ("localhost", "127.0.0.1", None):
+            self.faults.append(f"asks another host: {url}")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the notebooks use of the checkout."""
+    copy = tmp_path_factory.mktemp("checkout")
+    for name in ("notebooks", "helpers", "data"):
+        shutil.copytree(ROOT / name, copy / name)
+    return copy
+
+
+@contextmanager
+def jupyter_lab(checkout: Path, home: Path, prefix: str) -> Iterator[Lab]:
+    """`jupyter lab` as `make lab` starts it, without this user's own settings, and asking for no news."""
+    folders = {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+    folders |= {f"JUPYTERLAB_{name}_DIR": str(home / name.lower()) for name in ("SETTINGS", "WORKSPACES")}
+    environment = os.environ | folders | {"PYTHONPATH": str(checkout)}
+    environment.pop("JUPYTERHUB_SERVICE_PREFIX", None)
+    news = home / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    news.parent.mkdir(parents=True)
+    news.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
+    chapters = [str(checkout / "notebooks" / name) for name in CHAPTERS]
+    subprocess.run([sys.executable, "-m", "jupyter", "trust", *chapters], env=environment, check=True)
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0"]
+    command += ["--expose-app-in-browser", "--IdentityProvider.token=secret"]
+    command += [f"--ServerApp.base_url={prefix}", f"--ServerApp.root_dir={checkout}"]
+    with (home / "log").open("w") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        described = home / "runtime" / f"jpserver-{server.pid}.json"
+        while not described.exists():
+            assert server.poll() is None, (home / "log").read_text()
+            time.sleep(0.1)
+        yield Lab(json.loads(described.read_text())["url"], "secret")
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.fixture(scope="module")
+def plain(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with jupyter_lab(checkout, tmp_path_factory.mktemp("plain"), "/") as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def prefixed(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """As behind a hub."""
+    with jupyter_lab(checkout, tmp_path_factory.mktemp("prefixed"), PREFIX) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    quiet = "--no-first-run --disable-background-networking --disable-component-update --disable-sync"
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-quic", *quiet.split()],
+        )
+        yield launched
+        launched.close()
+
+
+def chapter(number: str) -> str:
+    return next(name for name in CHAPTERS if name.startswith(number))
+
+
+def shut_down(page: Page) -> None:
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+
+
+def run_all(page: Page) -> nbformat.NotebookNode:
+    """Runs every cell, holds that none failed or warned, and gives the notebook as it then is."""
+    finished = page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    ran = nbformat.from_dict(
+        page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.toJSON()")
+    )
+    code = [cell for cell in ran.cells if cell.cell_type == "code"]
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not [output for output in outputs if "error" in (output.output_type, output.get("name"))]
+    assert not [output for output in outputs if output.get("name") == "stderr"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert finished
+    return ran
+
+
+def wait_for_figures(page: Page, notebook: nbformat.NotebookNode) -> None:
+    """Waits until each figure in the outputs is drawn: JupyterLab draws those out of sight when it can."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    figures = sum("image/svg+xml" in output.get("data", {}) for output in outputs)
+    assert figures, "no figure among the outputs: run `make notebooks`"
+    page.wait_for_function(
+        """count => {
+          const drawn = document.querySelectorAll('.jp-OutputArea-output.jp-RenderedSVG img');
+          return drawn.length === count && [...drawn].every(image => image.naturalWidth > 0);
+        }""",
+        arg=figures,
+    )
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_notebook_opens_with_its_figures(name: str, plain: Lab, browser: Browser):
+    with plain.open(browser, name) as page:
+        wait_for_figures(page, nbformat.read(ROOT / "notebooks" / name, as_version=4))
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('.jp-Notebook img')].every(image => image.naturalWidth > 0)"
+        )
+        page.screenshot(path=SCREENS / f"{name[:2]}_open.png")
+    assert not plain.faults
+
+
+def test_chapter_02_runs_and_its_picker_answers(plain: Lab, browser: Browser):
+    with plain.open(browser, chapter("02")) as page:
+        wait_for_figures(page, run_all(page))
+        picker = page.locator(".widget-vbox")
+        picker.scroll_into_view_if_needed()
+        picker.get_by_role("img", name="stage 1, block 1, head 1, token (1, 1)").wait_for()
+        picker.locator("select").select_option("stage 2, block 1")
+        picker.get_by_role("img", name="stage 2, block 1, head 1, token (1, 1)").wait_for()
+        picker.get_by_role("slider").first.press("ArrowRight")
+        picker.get_by_role("img", name="stage 2, block 1, head 2, token (1, 1)").wait_for()
+        page.screenshot(path=SCREENS / "02_picker.png")
+    assert not plain.faults
+
+
+@pytest.mark.parametrize("server", ["plain", "prefixed"])
+def test_chapter_05_runs_and_netron_draws_its_graph(
+    server: str, browser: Browser, request: pytest.FixtureRequest
+):
+    lab: Lab = request.getfixturevalue(server)
+    with lab.open(browser, chapter("05")) as page:
+        wait_for_figures(page, run_all(page))
+        frame = page.locator(".jp-OutputArea-output iframe")
+        frame.scroll_into_view_if_needed()
+        address = urlsplit(frame.get_attribute("src") or "")
+        if server == "plain":
+            assert (address.hostname, address.path) == ("127.0.0.1", "/")
+            port = address.port
+        else:
+            port = int(address.path.removeprefix(f"{PREFIX}proxy/").rstrip("/"))
+        frame.content_frame.locator("body.default").wait_for()  # Netron's word for: the graph is shown
+        assert frame.content_frame.locator("#canvas .node").count() > 500
+        page.screenshot(path=SCREENS / f"05_netron_{server}.png")
+        socket.create_connection(("127.0.0.1", port)).close()
+        shut_down(page)
+        page.wait_for_timeout(1000)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+    assert not lab.faults
+
+
+def test_chapter_09_runs(plain: Lab, browser: Browser):
+    with plain.open(browser, chapter("09")) as page:
+        wait_for_figures(page, run_all(page))
+        figure = page.locator(".jp-RenderedSVG img").last
+        figure.scroll_into_view_if_needed()
+        figure.wait_for()
+        page.screenshot(path=SCREENS / "09_run.png")
+    assert not plain.faults

@@ -1,0 +1,127 @@
+"""What the documents say holds: links and anchors, commands, chapters; and both READMEs say the same."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from helpers.__main__ import _parser
+from helpers.lab import notebooks
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), ROOT / "data" / "images" / "CREDITS.md"])
+CHAPTERS = notebooks.chapters()
+ENGLISH, JAPANESE = ROOT / "README.md", ROOT / "README.ja.md"
+
+
+def prose(path: Path) -> str:
+    """The Markdown of a document, or of a notebook's cells."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        cells = nbformat.reads(text, as_version=4).cells
+        return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    return text
+
+
+def without_code(text: str) -> str:
+    text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"^    .*$|`[^`\n]*`", "", text, flags=re.MULTILINE)
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors of a document's headings, made as code hosts make them."""
+    headings = re.findall(r"^#{1,6} (.+)$", re.sub(r"^```.*?^```", "", prose(path), flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def dead_links(path: Path) -> list[str]:
+    """The relative links of a document that name no file, or an anchor that it does not have."""
+    dead = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", without_code(prose(path))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (path.parent / name) if name else path
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            dead.append(target)
+    return dead
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, *CHAPTERS], ids=lambda path: path.name)
+def test_links_and_anchors_lead_somewhere(path: Path):
+    assert dead_links(path) == []
+
+
+def test_a_dead_link_is_noticed(tmp_path: Path):
+    page = tmp_path / "page.md"
+    (tmp_path / "other.md").write_text("# Two words, here\n")
+    page.write_text("# Top\n[a](other.md#two-words-here) [b](#top) [c](https://a.example/x) `[d](no.md)`\n")
+    assert dead_links(page) == []
+    page.write_text("# Top\n[a](other.md#three) [b](#bottom) ![c](no.svg)\n")
+    assert dead_links(page) == ["other.md#three", "#bottom", "no.svg"]
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, *CHAPTERS], ids=lambda path: path.name)
+def test_the_commands_exist(path: Path, capsys: pytest.CaptureFixture[str]):
+    for start, command in re.findall(r"(.)python -m helpers ([^`\n]+)", prose(path)):
+        words = shlex.split(command.split(" #")[0])
+        if start == "`" and words[0] != "run":  # a mention: it may leave out what goes without saying
+            with pytest.raises(SystemExit, match="0"):
+                _parser().parse_args([words[0], "--help"])
+            says = capsys.readouterr().out
+            assert [word for word in words if word.startswith("-") and word not in says] == [], command
+        else:
+            options = _parser().parse_args(words)  # it ends the test if it does not know them
+            if options.name == "run" and options.chapter.isdecimal():
+                notebooks.check_parameters(notebooks.find(options.chapter), dict(options.parameters))
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z]+)", prose(path))) <= targets
+
+
+@pytest.mark.parametrize("readme", [ENGLISH, JAPANESE], ids=lambda path: path.name)
+def test_a_readme_has_every_chapter(readme: Path):
+    text = readme.read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| [")]
+    assert [re.search(r"\(notebooks/(.+?)\)", row)[1] for row in rows] == [path.name for path in CHAPTERS]
+
+
+def test_the_readmes_have_the_same_parts():
+    def parts(path: Path) -> dict[str, list[str] | list[int]]:
+        text = path.read_text(encoding="utf-8")
+        code = re.findall(r"^ {4,}(\S.*?)(?: +#.*)?$", text, re.MULTILINE)
+        links = sorted(set(re.findall(r"\]\(([^)]+)\)", text)) - {"README.md", "README.ja.md"})
+        tables = [block.count("\n|") for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)]
+        headings = [len(marks) for marks in re.findall(r"^(#+) ", text, re.MULTILINE)]
+        return {"headings": headings, "code": code, "links": links, "rows of tables": tables}
+
+    english, japanese = parts(ENGLISH), parts(JAPANESE)
+    # A paragraph within a list is indented too: only what looks like a command is compared.
+    for found in (english, japanese):
+        found["code"] = [
+            line for line in found["code"] if re.match(r"make |python |sample_|\[!|\w+ += ", line)
+        ]
+    assert english == japanese
+
+
+def test_the_citation_names_this_release_and_the_paper():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    paper = citation["preferred-citation"]
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+    for readme in (ENGLISH, JAPANESE):
+        entry = readme.read_text(encoding="utf-8")
+        assert paper["doi"] in entry
+        names = [f"{author['family-names']}, {author['given-names']}" for author in paper["authors"]]
+        assert " and ".join(names) in entry
+        assert f"{paper['start']}--{paper['end']}" in entry
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.name)
+def test_a_map_says_where_its_chapter_is(chapter: Path):
+    maps = re.findall(r"pictures/map-(\d\d)\.svg", prose(chapter))
+    assert set(maps) <= {chapter.name[:2]}

@@ -1,0 +1,58 @@
+from itertools import combinations
+
+import pytest
+from matplotlib.colors import to_rgba
+from matplotlib.text import Text
+
+from helpers.lab.paths import NOTEBOOKS
+from helpers.view.journey import CHAPTERS, alt, journey, pictures
+from helpers.view.style import BLUE
+
+NUMBERS = [chapter.number for chapter in CHAPTERS]
+
+
+@pytest.mark.parametrize("here", [None, *NUMBERS])
+def test_its_words_neither_meet_nor_leave_the_page(here: str | None) -> None:
+    drawn = journey(here)
+    drawn.canvas.draw()
+    found = [text for text in drawn.findobj(Text) if text.get_text()]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in found]
+    assert not [(a, b) for (a, at), (b, bt) in combinations(boxes, 2) if at.overlaps(bt)]
+    whole = drawn.bbox
+    assert not [
+        text
+        for text, box in boxes
+        if not all(whole.contains(x, y) for x, y in ((box.x0, box.y0), (box.x1, box.y1)))
+    ]
+
+
+def test_every_word_is_read_at_half_width() -> None:
+    sizes = [text.get_fontsize() for text in journey("07").findobj(Text) if text.get_text()]
+    assert min(sizes) / 2 >= 6, "points that are left at half the width"
+
+
+@pytest.mark.parametrize("here", NUMBERS)
+def test_one_card_is_marked(here: str) -> None:
+    marked = [patch for patch in journey(here).axes[0].patches if patch.get_facecolor() == to_rgba(BLUE)]
+    white = [text.get_text() for text in journey(here).axes[0].texts if text.get_color() == "white"]
+    assert len(marked) == 1
+    assert [text[:2] for text in white] == [here]
+    assert f"You are at {here}" in alt(here)
+
+
+def test_a_chapter_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="no chapter '10': give 01 to 09"):
+        journey("10")
+
+
+def test_the_committed_maps_are_todays() -> None:
+    drawn = pictures()
+    committed = {path.stem: path.read_text(encoding="utf-8") for path in NOTEBOOKS.glob("pictures/map*.svg")}
+    assert committed.keys() == drawn.keys()
+    old = [name for name in drawn if committed[name] != drawn[name]]
+    assert not old, "drawn otherwise today: run make notebooks"
+
+
+def test_the_map_names_the_chapters_that_exist() -> None:
+    there = {path.name[:2] for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")}
+    assert there <= set(NUMBERS)
