@@ -1,7 +1,7 @@
 """How often a graph is right: labelled pictures, and the interval around a share."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,8 @@ import onnx
 from PIL import Image
 from tqdm.auto import tqdm
 
-from helpers.deploy.export import cpu_session
+from helpers.deploy import quantize, rehearsal
+from helpers.deploy.export import session_of
 from helpers.deploy.preprocess import Preprocessing, board_crop, normalize
 from helpers.deploy.ranges import Values
 
@@ -63,7 +64,7 @@ def predictions(
     graphs: Mapping[str, onnx.ModelProto], pictures: Iterable[tuple[Values, int]], *, total: int
 ) -> tuple[dict[str, Labels], Labels]:
     """The label that each graph gives to each of `total` pictures, and the true ones: int64 [total]."""
-    sessions = {name: cpu_session(graph.SerializeToString()) for name, graph in graphs.items()}
+    sessions = {name: session_of(graph) for name, graph in graphs.items()}
     given: dict[str, list[int]] = {name: [] for name in graphs}
     truth: list[int] = []
     for picture, label in tqdm(pictures, total=total, desc="pictures", unit="picture", leave=False):
@@ -71,6 +72,32 @@ def predictions(
         for name, session in sessions.items():
             given[name].append(int(session.run(None, {"input": picture})[0].argmax()))
     return {name: np.array(labels) for name, labels in given.items()}, np.array(truth)
+
+
+def judge(
+    graph: onnx.ModelProto, pairs: Sequence[tuple[Path, int]], preprocessing: Preprocessing
+) -> dict[str, float]:
+    """The accuracy (0 to 1) of a graph in float, in INT8, and mixed: 16 bits where `rehearsal.choose` says.
+
+    32 of the pictures, spread over all, calibrate; the others are judged. ImagesError for fewer than 64.
+    """
+    if len(pairs) < 64:
+        raise ImagesError(f"{len(pairs)} pictures: give 64 or more, since 32 of them only calibrate")
+    apart = set(np.linspace(0, len(pairs) - 1, 32).astype(int).tolist())
+    calibrating = [
+        picture for picture, _ in samples([pairs[place] for place in sorted(apart)], preprocessing)
+    ]
+    judged = [pair for place, pair in enumerate(pairs) if place not in apart]
+    observed = quantize.calibrate(graph, calibrating)
+    _, chosen = rehearsal.choose(observed, calibrating[:8])
+    wide = {name for choice in chosen for name in rehearsal.reached(graph, choice.op_type)}
+    graphs = {
+        "float": graph,
+        "INT8": quantize.quantize(observed),
+        "mixed": quantize.quantize(observed, wide=wide),
+    }
+    given, truth = predictions(graphs, samples(judged, preprocessing), total=len(judged))
+    return {name: float((labels == truth).mean()) for name, labels in given.items()}
 
 
 def interval(right: int, total: int) -> tuple[float, float]:

@@ -164,6 +164,20 @@ def cpu_session(graph: bytes | str, *, threads: int = 1) -> onnxruntime.Inferenc
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
+def session_of(graph: onnx.ModelProto, *more: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    """A session on one thread for a graph in memory, and for what `more` adds to it.
+
+    By way of a file, where messages written one after the other are read as one: a third copy of the weights
+    would not fit a learner's memory.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch, "graph.onnx")
+        with path.open("wb") as file:
+            for message in (graph, *more):
+                file.write(message.SerializeToString())
+        return cpu_session(str(path))
+
+
 def int8_instructions() -> str:
     """This CPU's instructions for products of 8-bit numbers, as /proc/cpuinfo names them; "" for none."""
     cpuinfo = Path("/proc/cpuinfo")

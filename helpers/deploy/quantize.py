@@ -203,9 +203,7 @@ class _Writing:
     """The graph being written: nodes in order, constants by name."""
 
     def __init__(self, graph: onnx.ModelProto) -> None:
-        self._model = onnx.ModelProto()
-        self._model.CopyFrom(graph)
-        del self._model.graph.node[:], self._model.graph.value_info[:]
+        self._graph = graph
         self.constants = {entry.name: entry for entry in graph.graph.initializer}
         self._nodes: list[onnx.NodeProto] = []
         self._later: list[tuple[str, str, Grid]] = []
@@ -250,13 +248,16 @@ class _Writing:
 
     def finish(self) -> onnx.ModelProto:
         """The model, with only the constants that it reads."""
-        self._model.graph.node.extend(self._nodes)
         read = {name for node in self._nodes for name in node.input}
         kept = [entry for entry in [*self.constants.values(), *self._new.values()] if entry.name in read]
-        del self._model.graph.initializer[:]
-        self._model.graph.initializer.extend(kept)
-        self._model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-        return self._model
+        ends = (self._graph.graph.input, self._graph.graph.output)
+        model = helper.make_model(
+            helper.make_graph(self._nodes, self._graph.graph.name, *ends, kept),
+            ir_version=self._graph.ir_version,
+            opset_imports=[*self._graph.opset_import, helper.make_opsetid("com.microsoft", 1)],
+        )
+        model.metadata_props.extend(self._graph.metadata_props)
+        return model
 
     def _dequantized(
         self,

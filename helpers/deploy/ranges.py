@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnx
 from tqdm.auto import tqdm
 
-from helpers.deploy.export import cpu_session
+from helpers.deploy.export import session_of
 
 Method = Literal["MinMax", "Percentile", "MSE", "KL"]
 Range = tuple[float, float]
@@ -68,13 +68,12 @@ class Runs:
     """A session that also gives what lies between the operators."""
 
     def __init__(self, graph: onnx.ModelProto, tensors: Sequence[str]) -> None:
-        opened = onnx.ModelProto()
-        opened.CopyFrom(graph)
         ends = {value.name for value in [*graph.graph.input, *graph.graph.output]}
-        opened.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors if name not in ends)
+        more = onnx.ModelProto()
+        more.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors if name not in ends)
         self._inside = [name for name in tensors if name not in {value.name for value in graph.graph.input}]
         self._fed = [name for name in tensors if name not in self._inside]
-        self._session = cpu_session(opened.SerializeToString())
+        self._session = session_of(graph, more)
 
     def __call__(self, picture: Values) -> dict[str, Values]:
         found = self._session.run(self._inside, {"input": picture})

@@ -16,11 +16,12 @@ import numpy.typing as npt
 import onnx
 from tqdm.auto import tqdm
 
-from helpers.deploy.export import cpu_session
+from helpers.deploy.export import session_of
 from helpers.deploy.files import replacing
 from helpers.deploy.pulsar2_quant import LayerConfig
 from helpers.deploy.quantize import MOVING, WEIGHTED, Observed, calibrate, quantize
 from helpers.deploy.ranges import Method, Runs, Values
+from helpers.model.memory import release_memory
 
 WORTHWHILE = 0.85  # an entry of layer_configs must bring the noise to this share of what it was
 FEW = 3  # entries of layer_configs at most
@@ -49,7 +50,7 @@ class Choice:
 
 def logits(graph: onnx.ModelProto, pictures: Sequence[Values]) -> npt.NDArray[np.float32]:
     """What the graph says to each picture (float32 [1, 3, h, w]): [n, classes]."""
-    session = cpu_session(graph.SerializeToString())
+    session = session_of(graph)
     return np.concatenate([session.run(None, {"input": picture})[0] for picture in pictures])
 
 
@@ -186,22 +187,19 @@ class Rehearsal:
     quantized: Path
 
 
-def rehearse(
-    graph: Path,
-    out: Path,
-    *,
-    calibration: Sequence[Values],
-    held_out: Sequence[Values],
-    method: Method = "MinMax",
-) -> Rehearsal:
+def rehearse(graph: Path, out: Path, *, pictures: Sequence[Values], method: Method = "MinMax") -> Rehearsal:
     """Writes `model-int8.onnx` and `rehearsal.json` into `out`, or returns what is there of the same inputs.
 
-    `calibration` sets the ranges, `held_out` measures (float32 [1, 3, h, w] each).
+    Of the `pictures` (float32 [1, 3, h, w], two or more) the last fifth measures, the others set the ranges.
+    Raises ValueError for fewer.
     """
+    if len(pictures) < 2:
+        raise ValueError(f"{len(pictures)} pictures: a rehearsal needs two or more")
+    held_out = pictures[len(pictures) - max(1, len(pictures) // 5) :]
+    calibration = pictures[: len(pictures) - len(held_out)]
     made_from = {
         "graph": hashlib.sha256(graph.read_bytes()).hexdigest(),
-        "calibration": _digest(calibration),
-        "held_out": _digest(held_out),
+        "pictures": hashlib.sha256(b"".join(picture.tobytes() for picture in pictures)).hexdigest(),
         "method": method,
         "onnxruntime": importlib.metadata.version("onnxruntime"),
     }
@@ -211,7 +209,9 @@ def rehearse(
     model = onnx.load(graph)
     observed = calibrate(model, calibration)
     plain = quantize(observed, method=method)
+    release_memory()
     now, chosen = choose(observed, held_out, method=method)
+    release_memory()
     made = Rehearsal(
         noise=now,
         noise_mixed=chosen[-1].noise if chosen else now,
@@ -231,10 +231,6 @@ def rehearse(
     with replacing(report) as temporary:  # last: it vouches for the graph
         temporary.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
     return made
-
-
-def _digest(pictures: Sequence[Values]) -> str:
-    return hashlib.sha256(b"".join(picture.tobytes() for picture in pictures)).hexdigest()
 
 
 def _read(report: Path, quantized: Path, made_from: dict[str, str]) -> Rehearsal | None:

@@ -100,7 +100,9 @@ def test_a_graph_is_forecast_as_its_counts(tmp_path: Path, capsys: pytest.Captur
     assert counted == capsys.readouterr().out
 
 
-@pytest.mark.parametrize("given", [[], ["--macs-m", "5"], ["--onnx", "m.onnx", "--params-m", "5"]])
+@pytest.mark.parametrize(
+    "given", [[], ["--macs-m", "5"], ["--onnx", "m", "--macs-m", "5", "--params-m", "5"]]
+)
 def test_half_of_the_numbers_are_refused(given: list[str], capsys: pytest.CaptureFixture[str]):
     assert command_line(["forecast", *given]) == 2
     assert "either --onnx, or --macs-m and --params-m" in capsys.readouterr().err

@@ -8,8 +8,12 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from helpers.deploy.accuracy import ImagesError, interval, labelled, predictions, samples
+from helpers.deploy import export
+from helpers.deploy.accuracy import ImagesError, interval, judge, labelled, predictions, samples
+from helpers.deploy.fold import fold
 from helpers.deploy.preprocess import Preprocessing
+from helpers.model import pocket_data, weights
+from helpers.model.reference import mean_and_std
 
 PREPROCESSING = Preprocessing.of(mean=(0, 0, 0), std=(1, 1, 1), board_input="rgb", size=8)
 
@@ -73,3 +77,21 @@ def test_wilson_intervals_as_tabled(right: int, total: int, low: float, high: fl
 def test_the_interval_narrows_with_more_pictures():
     widths = [np.diff(interval(count * 9 // 10, count))[0] for count in (100, 1000, 10_000)]
     assert widths == sorted(widths, reverse=True)
+
+
+def test_a_trained_model_is_judged_in_three_ways(tmp_path: Path):
+    """The pocket model on drawn pictures, kept as files in one folder per class."""
+    for index in range(80):
+        pixels, label = pocket_data.render(index, split="test")
+        place = tmp_path / "pictures" / f"{label}" / f"{index}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(place)
+    pairs = labelled(tmp_path / "pictures", classes=10)
+    model = fold(weights.load("pocket"))
+    graph = export.simplify(export.to_onnx(model, tmp_path / "pocket.onnx"))
+    mean, std = mean_and_std(model)
+    found = judge(graph, pairs, Preprocessing.of(mean=mean, std=std, board_input="rgb"))
+    assert list(found) == ["float", "INT8", "mixed"]
+    assert all(0.75 < share <= 1 for share in found.values())
+    with pytest.raises(ImagesError, match="64 or more"):
+        judge(graph, pairs[:63], PREPROCESSING)

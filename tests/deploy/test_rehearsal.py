@@ -124,9 +124,8 @@ def test_a_folded_residual_costs_precision(tmp_path: Path, graph: onnx.ModelProt
 def test_the_files_are_used_again_only_for_the_same_inputs(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    inputs = {"calibration": PICTURES[:2], "held_out": PICTURES[2:]}
     monkeypatch.setattr(rehearsal, "choose", lambda *_, **__: (0.5, [rehearsal.Choice("Add", 0.25)]))
-    first = rehearsal.rehearse(path, tmp_path, **inputs)
+    first = rehearsal.rehearse(path, tmp_path, pictures=PICTURES)
     assert first.quantized.is_file() and first.noise_mixed == 0.25
     assert len(first.layers) > 100
 
@@ -134,14 +133,19 @@ def test_the_files_are_used_again_only_for_the_same_inputs(
         raise AssertionError("made again")
 
     monkeypatch.setattr(rehearsal, "choose", refuse)
-    assert rehearsal.rehearse(path, tmp_path, **inputs) == first
+    assert rehearsal.rehearse(path, tmp_path, pictures=PICTURES) == first
     with pytest.raises(AssertionError, match="made again"):
-        rehearsal.rehearse(path, tmp_path, calibration=PICTURES[:1], held_out=PICTURES[2:])
+        rehearsal.rehearse(path, tmp_path, pictures=PICTURES[:2])
     report = tmp_path / "rehearsal.json"
     said = json.loads(report.read_text())
     first.quantized.write_bytes(b"cut off")
     with pytest.raises(AssertionError, match="made again"):
-        rehearsal.rehearse(path, tmp_path, **inputs)
+        rehearsal.rehearse(path, tmp_path, pictures=PICTURES)
     report.write_text(json.dumps(said)[:100])
     with pytest.raises(AssertionError, match="made again"):
-        rehearsal.rehearse(path, tmp_path, **inputs)
+        rehearsal.rehearse(path, tmp_path, pictures=PICTURES)
+
+
+def test_one_picture_cannot_calibrate_and_measure(path: Path, tmp_path: Path):
+    with pytest.raises(ValueError, match="needs two or more"):
+        rehearsal.rehearse(path, tmp_path, pictures=PICTURES[:1])

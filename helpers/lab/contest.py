@@ -1,0 +1,216 @@
+"""Networks side by side on this CPU, one thread each: PyTorch by the paper's protocol, and ONNX Runtime."""
+
+import copy
+import ctypes
+import json
+import resource
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+from torch.jit import TracerWarning  # type: ignore[attr-defined]
+
+from helpers.deploy.operators import count
+from helpers.model.memory import release_memory
+from helpers.model.rivals import fused
+from helpers.model.variants import INPUT_SIZE
+from helpers.published import published
+
+CONVOLUTION = "convolution"
+PRODUCTS = "matrix product and softmax"
+LAYOUT = "layout change and copy"
+OTHER = "element-wise and pooling"
+_OF_KIND = {
+    CONVOLUTION: "Conv FusedConv NhwcFusedConv",
+    PRODUCTS: "MatMul FusedMatMul Gemm FusedGemm Softmax",
+    LAYOUT: "ReorderInput ReorderOutput Reshape Transpose Split Slice Concat Flatten Pad",
+}
+_KIND = {operator: kind for kind, operators in _OF_KIND.items() for operator in operators.split()}
+KINDS = (*_OF_KIND, OTHER)
+
+RIVAL = "mobilenetv3_large_100"  # the name in timm of the paper's MobileNetV3-Large
+ENGINES = ("GPU, many images", "CPU, PyTorch, 16 images", "CPU, ONNX Runtime", "one image, other compilers")
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
+MMAP_LIMIT = 32 << 20  # bytes; above it glibc asks the system for memory anew each time, mallopt(3)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread, as the paper measured; the number of before comes back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def memory_kept() -> Iterator[bool]:
+    """Freed memory stays with the process, however large the piece; False where that cannot be asked for."""
+    libc = ctypes.CDLL(None)
+    can = hasattr(libc, "mallopt")
+    if can:
+        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+        libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+    try:
+        yield can
+    finally:
+        if can:  # where glibc's own adjustment ends
+            libc.mallopt(_M_MMAP_THRESHOLD, MMAP_LIMIT)
+            libc.mallopt(_M_TRIM_THRESHOLD, 2 * MMAP_LIMIT)
+        release_memory()
+
+
+def eager(model: nn.Module, *, batch: int, channels_last: bool = False) -> Callable[[], Tensor]:
+    """One pass of `batch` images through `model`, whose BatchNorms are folded in place.
+
+    The paper's protocol (microsoft/Cream, classification/speed_test.py) but for its tracing, which gains less
+    than 10 % and whose memory PyTorch never frees. `channels_last` stores maps pixel by pixel instead of
+    channel by channel, and turns the weights of `model` to it too.
+    """
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    images = torch.randn(batch, 3, INPUT_SIZE, INPUT_SIZE).to(memory_format=layout)
+    ready = fused(model).to(memory_format=layout)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def run() -> Tensor:
+        made: Tensor = ready(images)
+        return made
+
+    return run
+
+
+def page_faults(run: Callable[[], object]) -> int:
+    """How often one call had to wait for the system to map a page of memory, after one call to warm up."""
+    run()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    run()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def largest_map(model: nn.Module, *, batch: int) -> int:
+    """Bytes of the largest float32 tensor that a module of `model` makes of `batch` images."""
+    sizes = [0]
+    twin = copy.deepcopy(model).to("meta").eval()
+    for module in twin.modules():
+        module.register_forward_hook(lambda _module, _inputs, made: sizes.append(made.numel()))
+    with torch.inference_mode():
+        twin(torch.empty(batch, 3, INPUT_SIZE, INPUT_SIZE, device="meta"))
+    return 4 * max(sizes)
+
+
+def exported(model: nn.Module, path: Path) -> Path:
+    """Writes `model` to `path` for ONNX Runtime, opset 11, for any batch; `session` then fixes it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the exporter of chapter 5
+        warnings.simplefilter("ignore", TracerWarning)
+        torch.onnx.export(
+            model,
+            (torch.zeros(1, 3, INPUT_SIZE, INPUT_SIZE),),
+            str(path),
+            dynamo=False,
+            opset_version=11,
+            input_names=["input"],
+            output_names=["logits"],
+            dynamic_axes={"input": {0: "batch"}, "logits": {0: "batch"}},
+        )
+    release_memory()
+    return path
+
+
+def session(path: Path, *, batch: int) -> Callable[[], list[np.ndarray]]:
+    """One run of `batch` images in ONNX Runtime, all as it is by default but for the one thread."""
+    return _run(_session(path, _options(batch)), batch)
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What ONNX Runtime made of a graph, and the milliseconds per run that each of KINDS takes.
+
+    A convolution's time includes the activation or sum that was fused into it.
+    """
+
+    operators: Counter[str]
+    milliseconds: dict[str, float]
+
+    @property
+    def layout_changes(self) -> int:
+        """Operators that only move values, which the graph has or ONNX Runtime put in."""
+        return sum(times for operator, times in self.operators.items() if _KIND.get(operator) == LAYOUT)
+
+
+def inside(path: Path, *, batch: int, runs: int = 8) -> Inside:
+    """Times every operator that runs, by ONNX Runtime's own profiler; the first two runs do not count."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = _options(batch)
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(folder, "profile"))
+        options.optimized_model_filepath = str(Path(folder, "optimised.onnx"))
+        profiled = _session(path, options)
+        operators = count(onnx.load(options.optimized_model_filepath, load_external_data=False))
+        run = _run(profiled, batch)
+        for _ in range(2 + runs):
+            run()
+        events = json.loads(Path(profiled.end_profiling()).read_text(encoding="utf-8"))
+    del profiled, run
+    release_memory()
+    calls: dict[str, list[tuple[str, float]]] = {}
+    for event in events:
+        if event["name"].endswith("_kernel_time"):
+            calls.setdefault(event["name"], []).append((event["args"]["op_name"], event["dur"]))
+    milliseconds = dict.fromkeys(KINDS, 0.0)
+    for of_one_node in calls.values():
+        for operator, microseconds in of_one_node[2:]:
+            milliseconds[_KIND.get(operator, OTHER)] += microseconds / 1e3 / runs
+    return Inside(operators, milliseconds)
+
+
+def published_leads(model: str) -> dict[str, dict[str, float]]:
+    """How many times as fast as MobileNetV3-Large others found `model`, by kind of engine and by device."""
+    rival = "MobileNetV3-Large"
+    gpu, pytorch, runtime, compiled = ENGINES
+    sources = [
+        (gpu, "V100, 2048 images", "paper_fig1_v100", "v100_fps", f"{rival} 1.0x", {}),
+        (gpu, "A100, 256 images", "independent_a100_xeon", "a100_fps", rival, {}),
+        (gpu, "RTX 5090, 1024 images", "timm_benchmark", "fps", RIVAL, {"device": "RTX 5090"}),
+        (pytorch, "Xeon 5218R", "independent_a100_xeon", "cpu_fps", rival, {}),
+        (runtime, "Xeon 5218R", "independent_a100_xeon", "onnx_fps", rival, {}),
+        (compiled, "i9-10940X, torch.compile", "timm_benchmark", "fps", RIVAL, {"device": "i9-10940X"}),
+        (compiled, "i7-12700H, torch.compile", "timm_benchmark", "fps", RIVAL, {"device": "i7-12700H"}),
+        (compiled, "Tesla T4, TensorRT", "tensorrt_t4", "fps", rival, {}),
+    ]
+    found: dict[str, dict[str, float]] = {engine: {} for engine in ENGINES}
+    for engine, label, table, column, name, wanted in sources:
+        rows = published(table)
+        if any(row["model"] == model for row in rows.rows):  # not every model was measured everywhere
+            ours, theirs = (rows.row(model=each, **wanted)[column] for each in (model, name))
+            found[engine][label] = ours / theirs
+    return found
+
+
+def _options(batch: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    options.add_free_dimension_override_by_name("batch", batch)
+    return options
+
+
+def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _run(ready: onnxruntime.InferenceSession, batch: int) -> Callable[[], list[np.ndarray]]:
+    images = np.random.default_rng(0).standard_normal((batch, 3, INPUT_SIZE, INPUT_SIZE), dtype=np.float32)
+    return lambda: ready.run(None, {"input": images})
