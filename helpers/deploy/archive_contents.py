@@ -23,6 +23,7 @@ from helpers.deploy.preprocess import Preprocessing, normalize
 MEMBER_LIMIT = 100_000
 BYTES_LIMIT = 8 << 30  # all members together, unpacked
 MEMBER_BYTES = 64 << 20  # of one picture that is decoded
+EXTENSION_BYTES = 1 << 20  # of one tar header
 HEAD_BYTES = 1 << 20  # read of each member: a picture's size may stand behind long metadata
 
 
@@ -125,8 +126,19 @@ def _check_name(path: Path, member: _Member) -> None:
         raise ArchiveError(f"{path.name}: {member.name!r} could land outside its folder; do not unpack it")
 
 
+class _SmallHeaders(tarfile.TarInfo):
+    """Headers whose extensions (long names and the like) are small: tarfile reads each into memory whole."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_SmallHeaders":
+        found = super().frombuf(buf, encoding, errors)
+        if not found.isreg() and found.size > EXTENSION_BYTES:
+            raise tarfile.ReadError(f"a header of {found.size} bytes")
+        return found
+
+
 def _tar(path: Path) -> Iterator[_Member]:
-    with tarfile.open(path, "r:*") as archive:
+    with tarfile.open(path, "r:*", tarinfo=_SmallHeaders) as archive:
         for info in archive:
             kind = "file" if info.isfile() else "folder" if info.isdir() else "special"
             yield _Member(info.name, info.size, kind, partial(archive.extractfile, info))
@@ -135,8 +147,8 @@ def _tar(path: Path) -> Iterator[_Member]:
 def _zip(path: Path) -> Iterator[_Member]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
-            linked = stat.S_ISLNK(info.external_attr >> 16)
-            kind = "folder" if info.is_dir() else "special" if linked else "file"
+            plain = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
+            kind = "folder" if info.is_dir() else "file" if plain else "special"
             yield _Member(info.filename, info.file_size, kind, partial(archive.open, info))
 
 

@@ -8,7 +8,6 @@ It is the tool's current directory and all that a container sees of this compute
 configuration are relative to it.
 """
 
-import errno
 import mmap
 import os
 import re
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.deploy import pulsar2_config
+from helpers.deploy.files import in_words
 
 _TAIL_BYTES = 1 << 16
 _LINE_LENGTH = 300
@@ -130,13 +130,3 @@ def compiler_of(axmodel: Path) -> dict[str, str]:
         commit = re.search(rb"Pulsar2 Commit:\s*([0-9a-f]+)", data)
         found = {"pulsar2": release, "commit": commit}
         return {key: match[1].decode() for key, match in found.items() if match}
-
-
-def in_words(error: OSError, path: Path) -> str:
-    """One sentence on a file error, with what to do next; `path` is named where the error names no file."""
-    where = error.filename or path
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk that holds {path} is full: free some space and build again"
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return f"{where} may not be read or written: choose an output folder that belongs to you"
-    return f"{where}: {error.strerror}: choose another output folder"

@@ -1,5 +1,6 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and what is said when they cannot."""
 
+import errno
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +11,26 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; moved to `path` when the block ends well, removed when it does not."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    temporary = path.with_name(f".{uuid.uuid4().hex}.part.{path.name}")  # papermill looks at the suffix
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def in_words(error: OSError, place: Path | None = None) -> str:
+    """One sentence on a file error, with what to do next; `place` is named where the error names no file.
+
+    An error that carries its own sentence, and no number of the system's, keeps it.
+    """
+    if error.errno is None:
+        return str(error)
+    where = error.filename or place
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        disk = f"the disk that holds {where}" if where else "the disk"
+        return f"{disk} is full: free some space and run it again"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"{where or 'a file'} may not be read or written: use a folder that belongs to you"
+    named = f"{where}: " if where else ""
+    return f"{named}{error.strerror}: check the path, or use another folder"

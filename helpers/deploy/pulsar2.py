@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 from helpers import process
 from helpers.deploy import build_folder, container
 from helpers.deploy.build_folder import BuildFailed, BuildFolder
+from helpers.deploy.files import in_words
 from helpers.deploy.stages import StageClock
 
 __all__ = ["DOCUMENTED", "Build", "BuildFailed", "Pulsar2Missing", "Tool", "build", "command", "find"]
@@ -165,7 +166,7 @@ def build(
             error_line=build_folder.last_error(folder.log),
         ) from None
     except OSError as error:
-        raise BuildFailed(build_folder.in_words(error, folder.log), log=folder.log) from error
+        raise BuildFailed(in_words(error, folder.log), log=folder.log) from error
     finally:
         with process.unhurried():
             clock.close()

@@ -97,7 +97,10 @@ def run(notebook: Path, *, output: Path, parameters: Mapping[str, Any] | None = 
             output,
         ) from error
     progress.close()
-    checks, results = harvest(json.loads(output.read_text(encoding="utf-8")))
+    executed = nbformat.read(output, as_version=4)
+    _drop_widgets(executed)
+    _write(output, str(nbformat.writes(executed)) + "\n")
+    checks, results = harvest(executed)
     return NotebookRun(notebook.stem, progress.seconds, progress.peak_mb, checks, results)
 
 
@@ -226,6 +229,17 @@ def _html(notebook: Path) -> str:
     exporter = HTMLExporter(embed_images=True, **dict.fromkeys(nowhere, ""))
     beside = {"metadata": {"path": str(NOTEBOOKS)}}
     return str(exporter.from_notebook_node(nbformat.read(notebook, as_version=4), beside)[0])
+
+
+def _drop_widgets(executed: nbformat.NotebookNode) -> None:
+    """Takes out what a finished progress bar leaves: a widget without its state, which nothing can show."""
+    for cell in executed.cells:
+        if "outputs" in cell:
+            cell.outputs = [
+                output
+                for output in cell.outputs
+                if "application/vnd.jupyter.widget-view+json" not in output.get("data", {})
+            ]
 
 
 def _for_commit(executed: nbformat.NotebookNode) -> str:

@@ -1,6 +1,5 @@
 """What a build folder holds, and what is read from it afterwards."""
 
-import errno
 import json
 from pathlib import Path
 
@@ -103,17 +102,3 @@ def test_the_compiler_is_read_from_the_model_file(tmp_path: Path) -> None:
     assert build_folder.compiler_of(model) == {"pulsar2": "7.0", "commit": "0123abcd"}
     model.write_bytes(b"weights")
     assert build_folder.compiler_of(model) == {}
-
-
-@pytest.mark.parametrize(
-    ("number", "said"),
-    [
-        (errno.ENOSPC, "is full"),
-        (errno.EROFS, "may not be"),
-        (errno.EACCES, "may not be"),
-        (errno.EIO, "error"),
-    ],
-)
-def test_file_errors_in_words(number: int, said: str) -> None:
-    sentence = build_folder.in_words(OSError(number, "Input/output error", "/x/y"), Path("/x"))
-    assert said in sentence and "\n" not in sentence and "/x" in sentence

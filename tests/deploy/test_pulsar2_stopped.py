@@ -99,7 +99,7 @@ def test_a_missing_input_or_an_unusable_output_starts_nothing(
     docker_pulsar2: StandIns, build_inputs: list[Path]
 ) -> None:
     (build_inputs[0].parent / "built").write_text("a file")
-    assert "choose another output folder" in str(failure(build_inputs))
+    assert "use another folder" in str(failure(build_inputs))
     (build_inputs[0].parent / "built").unlink()
     for index, said in ((2, "calibration archive"), (0, "ONNX file"), (1, "no such file")):
         build_inputs[index].unlink()

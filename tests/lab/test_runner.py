@@ -129,3 +129,12 @@ def test_pictures_of_the_text_come_along(house: Path):
     built = house / "build" / "notebooks"
     assert (built / "pictures" / "map.svg").read_text() == "<svg/>"
     assert '<img alt="a map" src="data:image/svg+xml;base64,' in (built / "01_good.html").read_text()
+
+
+def test_a_progress_bar_leaves_no_dead_widget(house: Path):
+    bar = "from tqdm.auto import tqdm\nfor _ in tqdm(range(3)): pass\nprint('done')"
+    path = book(house / "notebooks" / "01_bar.ipynb", "width = 1", bar)
+    notebooks.run(path, output=house / "out.ipynb")
+    text = (house / "out.ipynb").read_text()
+    assert "done" in text
+    assert "widget-view" not in text
