@@ -90,6 +90,8 @@ def _decoded(content: bytes, preprocessing: Preprocessing) -> npt.NDArray[np.flo
             array: npt.NDArray[np.float32] = np.load(io.BytesIO(content), allow_pickle=False)
             return array
         with Image.open(io.BytesIO(content)) as image:
+            if image.size != (preprocessing.size, preprocessing.size):
+                return None  # before it is decoded: a small file can hold a huge picture
             pixels = np.asarray(image.convert("RGB"))
     except Exception:  # decoders raise nearly anything on damaged files
         return None

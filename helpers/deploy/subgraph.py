@@ -14,7 +14,7 @@ class Step:
 
 
 def between(graph: onnx.ModelProto, *, start: str, end: str) -> list[Step]:
-    """The operators on the ways from tensor `start` to tensor `end`, in order; ValueError if there is no way."""
+    """The operators on the ways from tensor `start` to tensor `end`, in order; ValueError for none."""
     after, before = {start}, {end}
     for node in graph.graph.node:
         if after & set(node.input):
@@ -35,8 +35,8 @@ def between(graph: onnx.ModelProto, *, start: str, end: str) -> list[Step]:
 def first_head(graph: onnx.ModelProto) -> list[Step]:
     """The first attention head of an EfficientViT, from its share of the features to what it found.
 
-    It ends where the first Concat of features reads it, and starts two convolutions above its softmax: the one over the
-    query, and the one that makes query, key and value. ValueError for a graph without such a head.
+    It ends where the first Concat of features reads it, and starts two convolutions above its softmax: the
+    one over the query, and the one that makes query, key and value. ValueError where there is none.
     """
     nodes = list(graph.graph.node)
     writer = {name: node.op_type for node in nodes for name in node.output}

@@ -1,10 +1,9 @@
 """Pieces of a graph side by side: operators as boxes, what they read as lines."""
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib.patches import Rectangle
 
 from helpers.view.style import INK, figure
 
@@ -25,29 +24,18 @@ def pieces(columns: Mapping[str, Piece], *, title: str) -> Figure:
     axes.set_xlim(0, len(columns))
     axes.set_ylim(height, -0.55)
     for column, (name, piece) in enumerate(columns.items()):
-        beside = Counter(rows[name])
-        seen: dict[int, int] = defaultdict(int)
-        centres = []
-        share = 0.96 / max(3, *beside.values())
-        for row in rows[name]:
-            offset = (seen[row] - (beside[row] - 1) / 2) * share
-            seen[row] += 1
-            centres.append((column + 0.5 + offset, PITCH * (row + 0.5)))
+        lanes = _lanes(piece, rows[name])
+        share = 0.96 / max(3, 1 + round(max(lanes) - min(lanes)))
+        centres = [
+            (column + 0.5 + lane * share, PITCH * (row + 0.5))
+            for lane, row in zip(lanes, rows[name], strict=True)
+        ]
         for place, (_, reads) in enumerate(piece):
             for other in reads:
-                start, end = centres[other], centres[place]
-                bend = 0.12 if rows[name][place] - rows[name][other] > 1 else 0.0
-                axes.add_patch(
-                    FancyArrowPatch(
-                        (start[0], start[1] + 0.11),
-                        (end[0], end[1] - 0.11),
-                        connectionstyle=f"arc3,rad={bend if end[0] >= start[0] else -bend}",
-                        arrowstyle="-",
-                        linewidth=0.8,
-                        color=INK,
-                        zorder=1,
-                    )
-                )
+                (x, top), (end, bottom) = centres[other], centres[place]
+                turn = bottom + 0.11 - PITCH  # down its own lane as far as the gap above the reader
+                points = [(x, top + 0.11), (x, turn), (end, bottom - 0.11)]
+                axes.plot(*zip(*points, strict=True), color=INK, linewidth=0.8, zorder=1)
         for (kind, _), (x, y) in zip(piece, centres, strict=True):
             fill = "#A9CCE3" if kind in COMPUTES else "white"
             box = Rectangle((x - 0.46 * share, y - 0.11), 0.92 * share, 0.22, facecolor=fill, zorder=2)
@@ -63,6 +51,20 @@ def pieces(columns: Mapping[str, Piece], *, title: str) -> Figure:
             fontweight="bold",
         )
     return drawn
+
+
+def _lanes(piece: Piece, rows: Sequence[int]) -> list[float]:
+    """Below what an operator reads last; several that read the same in one row stand side by side."""
+    lanes: list[float] = []
+    for place, (_, reads) in enumerate(piece):
+        twins = [
+            other
+            for other, (_, also) in enumerate(piece)
+            if reads and also and also[-1] == reads[-1] and rows[other] == rows[place]
+        ]
+        middle = lanes[reads[-1]] if reads else 0.0
+        lanes.append(middle + (twins.index(place) - (len(twins) - 1) / 2 if twins else 0.0))
+    return lanes
 
 
 def _rows(piece: Piece) -> list[int]:
