@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: tutorial test lint lab notebooks site clean
+.PHONY: tutorial doctor test lint lab notebooks bench site clean
 .DEFAULT_GOAL := tutorial
 
 tutorial: $(VENV)/ready
@@ -12,6 +12,9 @@ tutorial: $(VENV)/ready
 
 test: lint
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+doctor: $(VENV)/ready
+	@$(BIN)/python -m helpers doctor
 
 lint: $(VENV)/ready-test
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/codespell
@@ -23,6 +26,9 @@ lab: $(VENV)/ready
 notebooks: $(VENV)/ready
 	@$(BIN)/python -m helpers tutorial --commit-outputs
 
+bench: $(VENV)/ready
+	@$(BIN)/python -m helpers bench
+
 site: $(VENV)/ready-site
 	@$(BIN)/python -m helpers.lab.site
 
@@ -30,6 +36,7 @@ clean:
 	rm -rf build $(VENV)
 
 # The stamps are written last, so an interrupted installation is taken up again and never taken for a whole one.
+# They go by dates: after a wrong clock, delete them. `python -m helpers doctor` compares the versions themselves.
 $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
 	  { echo "This tutorial needs Python 3.11, and '$(PYTHON)' is not one: install it, or name it with make PYTHON=/path/to/python3.11"; exit 1; }

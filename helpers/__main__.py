@@ -6,13 +6,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from helpers.deploy.files import in_words
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns its exit status; a refusal is one sentence on stderr and status 2."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.command(options))
-    except (ValueError, OSError, RuntimeError) as refusal:
+    except OSError as refusal:
+        print(f"{options.name}: {in_words(refusal)}", file=sys.stderr)
+        return 2
+    except (ValueError, RuntimeError) as refusal:
         print(f"{options.name}: {refusal}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -47,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     command("doctor", _doctor, "say what this machine has of what the tutorial needs")
+
+    command("bench", _bench, "measure every ratio that is stated, and hold it against its bar")
 
     export = command("export", _export, "write the gated ONNX files of notebook 05")
     export.add_argument("--model", required=True, help="efficientvit_m0 to efficientvit_m5")
@@ -84,8 +91,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _tutorial(options: argparse.Namespace) -> int:
     from helpers.lab import notebooks
+    from helpers.lab.lock import alone
+    from helpers.lab.paths import BUILD
 
-    return notebooks.tutorial(commit_outputs=options.commit_outputs)
+    with alone(BUILD):
+        return notebooks.tutorial(commit_outputs=options.commit_outputs)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -106,6 +116,12 @@ def _doctor(options: argparse.Namespace) -> int:
     from helpers.lab import doctor
 
     return doctor.main()
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from helpers.lab import bench
+
+    return bench.main()
 
 
 def _export(options: argparse.Namespace) -> int:

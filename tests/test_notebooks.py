@@ -20,6 +20,13 @@ def name(path: Path) -> str:
     return path.stem
 
 
+def solutions(notebook: nbformat.NotebookNode) -> list[str]:
+    """The code of each folded solution, in order."""
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    folded = re.findall(r"<details><summary>Solution</summary>(.*?)</details>", prose, re.DOTALL)
+    return ["\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)) for text in folded]
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=name)
 def test_it_runs_with_its_defaults(chapter: Path, tmp_path: Path):
     done = notebooks.run(chapter, output=tmp_path / chapter.name)
@@ -30,10 +37,27 @@ def test_it_runs_with_its_defaults(chapter: Path, tmp_path: Path):
         assert {"model", "engine", "device", "weights", "unit"} <= row.keys()
 
 
-@pytest.mark.parametrize("chapter", TAKES_A_MODEL, ids=name)
-def test_it_runs_for_another_model(chapter: Path, tmp_path: Path):
-    done = notebooks.run(chapter, output=tmp_path / chapter.name, parameters={"model": "efficientvit_m0"})
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=name)
+def test_it_runs_for_another_model_and_so_do_its_solutions(chapter: Path, tmp_path: Path):
+    """One run for both; time and memory are those of the run with defaults, which has no solutions."""
+    with_solutions = nbformat.read(chapter, as_version=4)
+    found = solutions(with_solutions)
+    parameters = {"model": "efficientvit_m0"} if chapter in TAKES_A_MODEL else {}
+    before = len(with_solutions.cells) + len(parameters)  # papermill adds a cell for them
+    with_solutions.cells += [nbformat.v4.new_code_cell(source) for source in found]
+    copy = tmp_path / "notebooks" / chapter.name
+    copy.parent.mkdir()
+    nbformat.write(with_solutions, copy)
+    try:
+        done = notebooks.run(copy, output=tmp_path / chapter.name, parameters=parameters)
+    except NotebookFailed as failure:
+        stopped = re.search(r"cell (\d+) of", str(failure))
+        if stopped and int(stopped[1]) > before:
+            pytest.fail(f"chapter {chapter.name[:2]}, exercise {int(stopped[1]) - before}: {failure}")
+        raise
     assert done.checks
+    ran = nbformat.read(tmp_path / chapter.name, as_version=4).cells[-len(found) :]
+    assert all(cell.outputs for cell in ran), "a solution shows what it found"
 
 
 @pytest.mark.parametrize("chapter", TAKES_A_MODEL, ids=name)
@@ -61,7 +85,8 @@ def test_the_committed_outputs_are_of_one_clean_run(chapter: Path):
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=name)
 def test_it_has_the_shape_of_a_chapter(chapter: Path):
-    cells = nbformat.read(chapter, as_version=4).cells
+    notebook = nbformat.read(chapter, as_version=4)
+    cells = notebook.cells
     code = [cell for cell in cells if cell.cell_type == "code"]
     prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     assert 15 <= len(code) <= 30
@@ -69,4 +94,15 @@ def test_it_has_the_shape_of_a_chapter(chapter: Path):
     assert [cell for cell in code if "parameters" in cell.metadata.get("tags", [])] == [code[1]]
     for part in ("You will learn", "**Needs**", "## Summary", "## Exercises"):
         assert part in prose
-    assert prose.count("<details><summary>Solution</summary>") == 3
+    assert len(solutions(notebook)) == 3
+    assert all(solutions(notebook))
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=name)
+def test_its_last_lines_lead_back_and_on(chapter: Path):
+    last = nbformat.read(chapter, as_version=4).cells[-1].source
+    place = CHAPTERS.index(chapter)
+    back, on = CHAPTERS[:place][-1:], CHAPTERS[place + 1 :][:1]
+    for word, neighbours in ((r"Back\*\* to", back), (r"Next\*\*", on)):
+        linked = re.findall(rf"\*\*{word}\s\[[^\]]+\]\(([^)]+)\)", last)
+        assert linked == [path.name for path in neighbours]

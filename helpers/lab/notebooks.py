@@ -1,6 +1,7 @@
 """Running notebooks with papermill: parameters checked, progress shown, evidence collected."""
 
 import json
+import logging
 import re
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import nbformat
 import papermill
 import psutil
+from nbclient.exceptions import DeadKernelError
 from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 from papermill.inspection import inspect_notebook
@@ -21,6 +23,9 @@ from helpers.lab import environment
 from helpers.lab.evidence import harvest
 from helpers.lab.paths import BUILD, NOTEBOOKS, shown
 from helpers.view import journey
+
+_KILLED = "its kernel was killed, mostly for want of memory: close other programs and run it again"
+logging.getLogger("papermill").setLevel(logging.CRITICAL)  # it says what run() says, without the chapter
 
 
 class UnknownNotebook(ValueError):
@@ -74,32 +79,36 @@ def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
 
 
 def run(notebook: Path, *, output: Path, parameters: Mapping[str, Any] | None = None) -> NotebookRun:
-    """Executes a notebook into `output`, with a progress line; raises NotebookFailed or UnknownParameter."""
+    """Executes a notebook into `output`, with a progress line; raises NotebookFailed or UnknownParameter.
+
+    `output` is written when the run has ended, well or at an error in the notebook, and by no other way.
+    """
     check_parameters(notebook, parameters or {})
-    output.parent.mkdir(parents=True, exist_ok=True)
     progress = _Progress(notebook, injected=1 if parameters else 0)
-    try:
-        papermill.execute_notebook(
-            notebook,
-            output,
-            parameters=dict(parameters or {}),
-            cwd=notebook.parent,
-            progress_bar=False,
-            extra_arguments=["--log-level=CRITICAL"],  # the kernel's own log is not the notebook's
-            on_cell_start=progress.cell_started,
-            on_cell_executed=progress.cell_done,
-        )
-    except PapermillExecutionError as error:
-        progress.close()
-        cell = error.cell_index + 1
-        raise NotebookFailed(
-            f"{notebook.stem} stopped in cell {cell} of {progress.cells}\n{error.ename}: {error.evalue}",
-            output,
-        ) from error
-    progress.close()
-    executed = nbformat.read(output, as_version=4)
-    _drop_widgets(executed)
-    _write(output, str(nbformat.writes(executed)) + "\n")
+    stopped: PapermillExecutionError | DeadKernelError | None = None
+    with replacing(output) as beside:
+        try:
+            papermill.execute_notebook(
+                notebook,
+                beside,
+                parameters=dict(parameters or {}),
+                cwd=notebook.parent,
+                progress_bar=False,
+                extra_arguments=["--log-level=CRITICAL"],  # the kernel's own log is not the notebook's
+                on_cell_start=progress.cell_started,
+                on_cell_executed=progress.cell_done,
+            )
+        except (PapermillExecutionError, DeadKernelError) as error:
+            stopped = error
+        finally:
+            progress.close()
+        executed = nbformat.read(beside, as_version=4)
+        _drop_widgets(executed)
+        beside.write_text(str(nbformat.writes(executed)) + "\n", encoding="utf-8")
+    if stopped:
+        why = _KILLED if isinstance(stopped, DeadKernelError) else f"{stopped.ename}: {stopped.evalue}"
+        place = f"{notebook.stem} stopped in cell {progress.cell} of {progress.cells}"
+        raise NotebookFailed(f"{place}\n{why}", output) from stopped
     checks, results = harvest(executed)
     return NotebookRun(notebook.stem, progress.seconds, progress.peak_mb, checks, results)
 
@@ -129,6 +138,7 @@ def tutorial(*, commit_outputs: bool = False) -> int:
         except NotebookFailed as failure:
             if runs:
                 print(_table(runs))
+            output.with_suffix(".html").unlink(missing_ok=True)  # of an earlier run; it shows that one ended
             print(f"\n{failure}\nWhat it did up to there: {shown(failure.path)}")
             return 1
         _write(output.with_suffix(".html"), _html(output))

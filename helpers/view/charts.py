@@ -72,7 +72,7 @@ def lying_bars(
     axes.invert_yaxis()
     axes.set_ylim(len(values) - 0.4, -0.6)
     axes.set_xlabel(unit)
-    axes.set_title(title)
+    drawn.suptitle(title, x=0.01, ha="left", fontsize=12)  # long names leave the axes little room
     axes.margins(x=0.1)
     value_grid(axes, "x")
     if len(series) > 1:

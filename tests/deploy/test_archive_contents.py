@@ -1,7 +1,10 @@
 """Archives of others: read without unpacking, refused where they are dangerous."""
 
+import gzip
 import io
+import stat
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -73,6 +76,58 @@ def test_links_are_refused(tmp_path: Path) -> None:
     for name in ("a.tar", "a.zip"):
         with pytest.raises(ArchiveError, match="outside its folder"):
             contents(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.LNKTYPE])
+def test_devices_pipes_and_hard_links_are_refused(tmp_path: Path, kind: bytes) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        info = tarfile.TarInfo("1.png")
+        info.type, info.linkname = kind, "/etc/passwd"
+        archive.addfile(info)
+    with pytest.raises(ArchiveError, match="do not unpack it"):
+        contents(tmp_path / "a.tar")
+
+
+def test_a_device_in_a_zip_is_refused(tmp_path: Path) -> None:
+    device = zipfile.ZipInfo("1.png")
+    device.external_attr = (stat.S_IFCHR | 0o666) << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr(device, b"")
+    with pytest.raises(ArchiveError, match="do not unpack it"):
+        contents(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_that_unpacks_to_much_is_not_read(tmp_path: Path, kind: bytes) -> None:
+    """64 KB of file, 64 MB in one header; 7 MB of file took 1.6 GB of memory."""
+    header = tarfile.TarInfo("long")
+    header.type, header.size = kind, 64 << 20
+    path = tmp_path / "a.tar.gz"
+    with gzip.open(path, "wb") as packed:
+        packed.write(header.tobuf(tarfile.GNU_FORMAT) + bytes(header.size))
+    tracemalloc.start()
+    with pytest.raises(ArchiveError, match="damaged"):
+        contents(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 << 20
+
+
+def test_a_long_name_and_a_large_member_are_read(tmp_path: Path) -> None:
+    for style in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        with tarfile.open(tmp_path / "a.tar", "w", format=style) as archive:
+            archive.addfile(tarfile.TarInfo("n" * 300))
+        assert contents(tmp_path / "a.tar").others == ["n" * 300]
+    large = {"large": bytes(archive_contents.EXTENSION_BYTES + 1)}
+    assert contents(tar(tmp_path / "a.tar", large)).others == ["large"]
+
+
+def test_a_huge_picture_in_a_small_file_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image.Image, "convert", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(ArchiveError, match=r"huge\.png.*64 × 64"):
+        pictures(tar(tmp_path / "a.tar", {"huge.png": png((8_000, 8_000), "1")}), PREPROCESSING, 1)
 
 
 def test_what_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

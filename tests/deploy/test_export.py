@@ -1,4 +1,5 @@
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -86,6 +87,8 @@ def test_an_export_is_used_again_until_its_recipe_or_a_file_changes(
     assert made.simplified.stat().st_mtime_ns != written
 
     made.simplified.write_bytes(b"half a file")
+    for path in tmp_path.iterdir():
+        os.utime(path, (0, 0))  # a clock that is wrong: dates say nothing
     assert board_ready("efficientvit_m0", tmp_path, opset=13).nodes_simplified > 0
     onnx.checker.check_model(onnx.load(made.simplified))
 

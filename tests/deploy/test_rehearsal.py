@@ -1,6 +1,7 @@
 """The rehearsal: losses by layer and group, the choice of 16 bits, and files that vouch for their inputs."""
 
 import json
+import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -133,6 +134,8 @@ def test_the_files_are_used_again_only_for_the_same_inputs(
         raise AssertionError("made again")
 
     monkeypatch.setattr(rehearsal, "choose", refuse)
+    os.utime(path, (2**32, 2**32))
+    os.utime(first.quantized, (0, 0))  # a clock that is wrong: dates say nothing
     assert rehearsal.rehearse(path, tmp_path, pictures=PICTURES) == first
     with pytest.raises(AssertionError, match="made again"):
         rehearsal.rehearse(path, tmp_path, pictures=PICTURES[:2])

@@ -6,31 +6,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from small_books import CHECKS, RESULT, book
 
 from helpers.lab import notebooks
 from helpers.lab.notebooks import NotebookFailed, UnknownNotebook, UnknownParameter
-
-
-def book(path: Path, *sources: str) -> Path:
-    """A notebook of code cells; the first is its parameters cell."""
-    cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    cells[0].metadata.tags = ["parameters"]
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
-    return path
-
-
-@pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty checkout: notebooks and build go to a folder of the test's."""
-    monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path / "notebooks")
-    monkeypatch.setattr(notebooks, "BUILD", tmp_path / "build")
-    (tmp_path / "notebooks").mkdir()
-    return tmp_path
-
-
-CHECKS = "from helpers.lab.evidence import check, record\ncheck('two is two', width == 2)"
-RESULT = "record('width', width, 'px', model='m', engine='e', device='d', weights='w')"
 
 
 def test_a_run_collects_checks_results_time_and_memory(house: Path):

@@ -1,6 +1,7 @@
 """The web book, built once as `make site` builds it, read as files and in a browser."""
 
 import functools
+import json
 import os
 import re
 import shutil
@@ -63,17 +64,18 @@ def test_a_warning_stops_the_build(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("ages", "chosen"),
+    ("ages", "cells", "chosen"),
     [
-        ({"committed": 3, "run": 2, "page": 1}, "run"),
-        ({"committed": 1, "run": 3, "page": 2}, "committed"),  # edited, or committed, since the run
-        ({"committed": 3, "run": 1, "page": 2}, "committed"),  # still running, or stopped at an error
-        ({"committed": 3, "run": 1}, "committed"),
-        ({"committed": 3}, "committed"),
+        ({"committed": 3, "run": 2, "page": 1}, "1", "run"),
+        ({"committed": 3, "run": 1, "page": 2}, "1", "run"),  # the clock went back between the two
+        ({"committed": 1, "run": 3, "page": 2}, "1", "committed"),  # committed since the run
+        ({"committed": 3, "run": 2, "page": 1}, "2", "committed"),  # edited, under a wrong clock
+        ({"committed": 3, "run": 1}, "1", "committed"),  # stopped at an error
+        ({"committed": 3}, "1", "committed"),
     ],
 )
-def test_a_run_counts_when_it_is_newer_and_was_finished(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ages: dict[str, int], chosen: str
+def test_a_run_counts_when_it_ran_these_cells_to_their_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ages: dict[str, int], cells: str, chosen: str
 ):
     monkeypatch.setattr(site, "EXECUTED", tmp_path / "run")
     (tmp_path / "run").mkdir()
@@ -83,7 +85,8 @@ def test_a_run_counts_when_it_is_newer_and_was_finished(
         "page": tmp_path / "run" / "01.html",
     }
     for name, age in ages.items():
-        places[name].touch()
+        source = cells if name == "run" else "1"
+        places[name].write_text(json.dumps({"cells": [{"source": [source]}]}))
         os.utime(places[name], (1000 - age, 1000 - age))
     assert site.executed(places["committed"]) == places[chosen]
 

@@ -1,6 +1,6 @@
 """Pieces of a graph: every operator has its box, below what it reads."""
 
-from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib.patches import Rectangle
 
 from helpers.view.pieces import pieces
 
@@ -11,9 +11,8 @@ def test_boxes_and_lines():
     drawn = pieces({"before": PIECE, "after": PIECE[:2]}, title="t")
     (axes,) = drawn.axes
     boxes = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
-    lines = [patch for patch in axes.patches if isinstance(patch, FancyArrowPatch)]
     assert len(boxes) == 7
-    assert len(lines) == 6
+    assert len(axes.lines) == 6
     tops = [box.get_y() for box in boxes[:5]]
     assert tops[0] < tops[1] < tops[2] == tops[3] < tops[4]
     left = sorted((box.get_x(), box.get_x() + box.get_width()) for box in boxes[2:4])

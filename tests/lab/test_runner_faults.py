@@ -1,0 +1,107 @@
+"""The runner when things go wrong: a killed kernel, a full disk, two at once."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from full_disk import WAYS, on_a_full_disk
+from small_books import CHECKS, book
+
+from helpers.__main__ import main
+from helpers.lab.lock import alone
+
+EXPORT = """
+import os, signal
+from pathlib import Path
+from helpers.deploy import export
+if width == 2:
+    export.check = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)  # both graphs are written by then
+print(export.board_ready("efficientvit_m0", Path({out!r})).nodes_simplified)
+"""
+
+
+def test_a_killed_kernel_is_told_and_the_same_command_then_succeeds(
+    house: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+):
+    made = house / "made"
+    book(house / "notebooks" / "01_killed.ipynb", "width = 1", EXPORT.format(out=str(made)))
+    assert main(["run", "01", "-p", "width", "2"]) == 2
+    assert capsys.readouterr().err == (
+        "run: 01_killed stopped in cell 3 of 3\n"
+        "its kernel was killed, mostly for want of memory: close other programs and run it again\n"
+    )
+    assert not caplog.records, "papermill says it too"
+    assert not [path for path in made.iterdir() if path.is_file()], "a half-made artifact under its own name"
+    assert main(["run", "01"]) == 0
+    said = json.loads((made / "export.json").read_text())
+    assert said["sha256"].keys() == {path.name for path in made.glob("*.onnx")}
+
+
+def test_a_chapter_that_fails_takes_its_old_page_along(house: Path, capsys: pytest.CaptureFixture[str]):
+    """A page is there only where its chapter ran to its end: the web book goes by that."""
+    built = house / "build" / "notebooks"
+    path = book(house / "notebooks" / "01_once.ipynb", "width = 2", CHECKS)
+    assert main(["tutorial"]) == 0
+    assert (built / "01_once.html").exists()
+    book(path, "width = 2", "import os\nos.kill(os.getpid(), 9)")
+    assert main(["tutorial"]) == 1
+    assert "01_once stopped in cell 2 of 2\nits kernel was killed" in capsys.readouterr().out
+    assert [file.name for file in built.iterdir()] == ["01_once.ipynb"]
+
+
+FULL = """
+import contextlib, io
+from pathlib import Path
+import nbformat
+from helpers.__main__ import main
+from helpers.lab import notebooks, paths
+
+notebooks.NOTEBOOKS, notebooks.BUILD = folder / "notebooks", folder / "build"
+paths.BUILD = notebooks.BUILD
+(folder / "notebooks").mkdir()
+
+def write(cell):
+    parameters = nbformat.v4.new_code_cell("width = 1", metadata={"tags": ["parameters"]})
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    cells = [parameters, nbformat.v4.new_code_cell(cell)]
+    book = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(book, folder / "notebooks" / "01_small.ipynb")
+
+write("print('small')")
+said["first"] = main(["tutorial"])
+write("print('x' * 2_000_000)")
+before = files()
+fill(1_000_000)
+errors = io.StringIO()
+with contextlib.redirect_stderr(errors):
+    said["status"] = main(["tutorial"])
+said["error"] = errors.getvalue()
+after = files()
+said["changed"] = [name for name in before | after if before.get(name) != after.get(name)]
+"""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_full_disk_keeps_the_last_run_whole(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, way: str
+):
+    monkeypatch.setenv(
+        "IPYTHONDIR", str(tmp_path_factory.mktemp("ipython"))
+    )  # else the limit meets its history
+    said = on_a_full_disk(FULL, tmp_path, way)
+    assert (said["first"], said["status"]) == (0, 2)
+    assert said["error"].startswith("tutorial: ") and said["error"].count("\n") == 1
+    assert ("full: free some space" if way == "tmpfs" else "File too large") in said["error"]
+    assert said["changed"] == []
+
+
+def test_a_second_tutorial_is_refused_while_one_runs(house: Path, capsys: pytest.CaptureFixture[str]):
+    book(house / "notebooks" / "01_small.ipynb", "width = 2", CHECKS)
+    with alone(house / "build"):
+        assert main(["tutorial"]) == 2
+    assert capsys.readouterr().err == (
+        f"tutorial: process {os.getpid()} is at work in build/: wait until it has ended, or end it\n"
+    )
+    assert not (house / "build" / "notebooks").exists()
+    assert main(["tutorial"]) == 0
