@@ -124,7 +124,7 @@ def _outside(value: float, of: Entry) -> bool:
 
 def changes(report: Report, before: Report | None) -> dict[str, Entry]:
     """The former figure of each that moved, by name; none where the run before was on another machine."""
-    if before is None:
+    if before is None or before.machine.cpu != report.machine.cpu:
         return {}
     former = {one.name: one for one in before.entries}
     return {
