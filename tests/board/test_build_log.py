@@ -103,6 +103,9 @@ def test_batches_and_cpu_subgraphs_of_version_7() -> None:
         [1_100_000, 5_200_000],
     )  # one behind a progress bar
     assert (record.npu_subgraphs, record.cpu_subgraphs) == (2, 1)
+    assert record.warnings[1] == (  # a line without a time stamp
+        "File out/quant/quant_axmodel.onnx has already exist, quant exporter will overwrite it."
+    )
 
 
 def test_a_failure_has_its_code_and_the_exception_inside_it() -> None:
@@ -200,3 +203,12 @@ def test_builds_that_follow_each_other_without_a_prompt_are_told_apart() -> None
     old = (LOGS / "build_old.log").read_text().split("\n", 4)[4]
     records = list(parse(io.BytesIO((body + cut + "\n" + failed + body + old).encode())))
     assert [record.ok for record in records] == [True, False, False, True, True]
+
+
+def test_an_indented_table_is_read_too() -> None:
+    text = (LOGS / "build_wrapped.log").read_text()
+    indented = "".join(
+        f"  {line}" if line[:1] in "┏┃┡│├└" else line for line in text.splitlines(keepends=True)
+    )
+    assert indented != text
+    assert build(indented).precision == build(text).precision != []

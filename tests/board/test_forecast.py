@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from helpers.__main__ import main as command_line
-from helpers.board.forecast import _COUNTED, CONFIDENCE, forecast, leave_one_out, main
+from helpers.board.forecast import _COUNTED, _T_QUANTILE, CONFIDENCE, forecast, leave_one_out, main
 from helpers.model.cost import cost, total
 from helpers.model.variants import VARIANTS
 from helpers.model.weights import fresh
@@ -41,6 +41,17 @@ def test_the_fit_is_the_least_squares_fit_of_numpy():
     assert forecast(**M5)["NPU1"].fps == pytest.approx(1e6 / (costs @ [1, 522, 12.474]), rel=1e-9)
 
 
+def test_the_quantiles_are_students():
+    """By the closed forms of his distribution for 2, 3 and 4 degrees of freedom."""
+    two, three, four = (_T_QUANTILE[freedom] for freedom in (2, 3, 4))
+    below = [
+        1 / 2 + two / (2 * math.sqrt(2 + two**2)),
+        1 / 2 + (three / math.sqrt(3) / (1 + three**2 / 3) + math.atan(three / math.sqrt(3))) / math.pi,
+        1 / 2 + 3 / 8 * four / math.sqrt(1 + four**2 / 4) * (1 - four**2 / (12 + 3 * four**2)),
+    ]
+    assert below == pytest.approx([(1 + CONFIDENCE) / 2] * 3, abs=5e-5)  # given to 3 digits
+
+
 def test_the_measured_six_lie_inside_their_own_interval():
     for row in published("ax650n_fps").rows:
         macs_m, params_m = _COUNTED[row["model"]]
@@ -65,7 +76,8 @@ def test_three_cores_are_faster_and_more_work_is_slower():
 
 @pytest.mark.parametrize("macs_m, params_m", [(0, 1), (-5, 1), (math.nan, 1), (100, 0), (100, math.inf)])
 def test_numbers_that_are_no_network_are_refused(macs_m: float, params_m: float):
-    with pytest.raises(ValueError, match="give millions"):
+    name = "params_m" if macs_m == 100 else "macs_m"
+    with pytest.raises(ValueError, match=f"^{name} is .*: give millions"):
         forecast(macs_m=macs_m, params_m=params_m)
 
 

@@ -24,6 +24,19 @@ def test_formats_mean_and_std_agree(board_input: BoardInput) -> None:
     assert config.compiler.static_batch_sizes == ()
 
 
+def test_what_is_not_asked_for_is_the_tutorials_choice() -> None:
+    config = build_config_for(imagenet("bgr"), calibration_dataset="a.tar")
+    plain = config.model_dump(mode="json", exclude_unset=True)
+    assert (plain["model_type"], plain["target_hardware"], plain["npu_mode"]) == ("ONNX", "AX650", "NPU1")
+    assert plain["compiler"] == {"check": 0}
+    assert set(plain["quant"]) == {"input_configs", "calibration_method", "precision_analysis"}
+    assert (plain["quant"]["calibration_method"], plain["quant"]["precision_analysis"]) == ("MinMax", False)
+    (calibration,), (processor,) = plain["quant"]["input_configs"], plain["input_processors"]
+    assert calibration["tensor_name"] == processor["tensor_name"] == "DEFAULT"
+    assert (calibration["calibration_format"], calibration["calibration_size"]) == ("Image", 32)
+    assert not {"mean", "std"} & set(processor)
+
+
 def test_arrays_leave_mean_and_std_to_the_board() -> None:
     config = build_config_for(imagenet("bgr"), calibration_dataset="a.tar", calibration_format="Numpy")
     assert config.quant.input_configs[0].calibration_mean == ()

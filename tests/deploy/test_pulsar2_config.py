@@ -95,6 +95,8 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
             {"quant": {"calibration_mean": [1]}},
             "quant.calibration_mean = [1]: no such field; it belongs in quant.input_configs[]",
         ),
+        ({"quant": {"npu_mode": "NPU1"}}, "'NPU1': no such field; it belongs in the top level"),
+        ({"debug": {"x": 1}}, "debug.x = 1: no such field; the fields here are dump_frontend_graph"),
         (
             {"compiler": {"sub_configs": [{"npu_pref": True}]}},
             "compiler.sub_configs[0].npu_pref = True: no such field; did you mean npu_perf?",
@@ -149,6 +151,11 @@ def test_a_large_file_is_refused_before_parsing(tmp_path: Path, monkeypatch: pyt
     path = written(tmp_path, "a.json", " " * (1 << 20) + "{}")
     with pytest.raises(ConfigError, match="larger than 1 MiB"):
         pulsar2_config.read(path)
+
+
+def test_a_file_of_just_the_largest_size_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.json", "{}".ljust(1 << 20))
+    assert pulsar2_config.read(path) == pulsar2_config.validate({})
 
 
 @pytest.mark.timeout(60)

@@ -49,7 +49,8 @@ def test_grids_are_those_measured_on_pulsar2():
     assert Grid.over((-2.0, 1.0), "S8") == Grid("S8", float(np.float32(2 / 127.5)), 0)
     assert Grid.over((-2.0, 1.0), "S16") == Grid("S16", float(np.float32(2 / 32767.5)), 0)
     assert Grid.over((0.0, 1.0), "U16") == Grid("U16", float(np.float32(1 / 65535)), 0)
-    assert Grid.over((0.0, 0.0), "U8").scale == 1.0
+    assert Grid.over((0.0, 0.0), "U8") == Grid("U8", 1.0, 0)
+    assert Grid.over((0.0, 0.0), "S8") == Grid("S8", 1.0, 0)
 
 
 def test_products_of_activations_are_signed_and_the_rest_unsigned(
@@ -68,7 +69,7 @@ def test_what_only_moves_values_keeps_their_grid(graph: onnx.ModelProto, observe
     rounded = quantize.quantize(observed)
     checked = 0
     for node in graph.graph.node:
-        if node.op_type in quantize.MOVING and node.name != "/Flatten":
+        if node.op_type in {"Reshape", "Split", "Transpose"}:
             for name in node.output:
                 assert scale(rounded, name) == scale(rounded, node.input[0]), node.name
                 checked += 1
@@ -170,3 +171,86 @@ def test_a_toy_by_hand():
     # input on steps of 0.01; out seen over [0.5, 2.05], widened to 0, so on steps of 2.05 / 255
     step = 2.05 / 255
     assert found == pytest.approx(np.rint(np.array([[0.5, 2.05]]) / step) * step, abs=1e-3)
+
+
+def built(nodes: list[onnx.NodeProto], shape: list[int], **constants: np.ndarray) -> onnx.ModelProto:
+    """A small graph from `input` to `out`."""
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("input", "out")]
+    kept = [numpy_helper.from_array(values.astype(np.float32), name) for name, values in constants.items()]
+    made = helper.make_graph(nodes, "toy", ends[:1], ends[1:], kept)
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 11)], ir_version=8)
+
+
+def rounded(model: onnx.ModelProto, **choice: list[str]) -> onnx.ModelProto:
+    """The graph quantised over one picture of its shape."""
+    shape = [size.dim_value for size in model.graph.input[0].type.tensor_type.shape.dim]
+    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    return quantize.quantize(quantize.calibrate(model, [values]), **choice)
+
+
+def reads(model: onnx.ModelProto, name: str) -> list[str]:
+    return next(list(node.input) for node in model.graph.node if node.name == name)
+
+
+@pytest.mark.parametrize("operator", ["Add", "Mul", "Sub", "Div"])
+def test_a_constant_is_rounded_for_every_operator_that_calculates_with_it(operator: str):
+    model = built(
+        [helper.make_node(operator, ["input", "c"], ["out"], name="it")], [1, 2], c=np.array([-1, 3])
+    )
+    assert reads(rounded(model), "it") == ["input_rounded", "c_rounded_for_it"]
+    entries = {entry.name: numpy_helper.to_array(entry) for entry in rounded(model).graph.initializer}
+    step, zero = entries["c_rounded_for_it_scale"], int(entries["c_rounded_for_it_zero"])
+    assert (step, zero) == (np.float32(4 / 255), 64)
+    assert entries["c_rounded_for_it_codes"].tolist() == [0, 255]
+
+
+def test_an_input_that_two_read_is_rounded_for_the_chosen_one_only():
+    nodes = [
+        helper.make_node("Relu", ["input"], ["kept"], name="exact"),
+        helper.make_node("Sigmoid", ["input"], ["squeezed"], name="chosen"),
+        helper.make_node("Add", ["kept", "squeezed"], ["out"], name="behind"),
+    ]
+    made = rounded(built(nodes, [1, 2]), nodes=["chosen"])
+    assert reads(made, "exact") == ["input"]
+    assert reads(made, "chosen") == ["input_rounded"]
+    assert reads(made, "behind") == ["kept", "squeezed_rounded"]
+
+
+def test_a_convolution_with_another_reader_than_its_relu_is_rounded():
+    kernel = np.ones((1, 1, 1, 1))
+    nodes = [
+        helper.make_node("Conv", ["input", "w"], ["filtered"], name="conv"),  # and without a bias
+        helper.make_node("Relu", ["filtered"], ["kept"], name="relu"),
+        helper.make_node("Add", ["filtered", "kept"], ["out"], name="add"),
+    ]
+    made = rounded(built(nodes, [1, 1, 2, 2], w=kernel))
+    assert reads(made, "conv") == ["input_rounded", "w_rounded_for_conv"]
+    assert reads(made, "relu") == ["filtered_rounded"]
+
+
+def test_a_relu_on_the_input_itself_reads_it_rounded():
+    made = rounded(built([helper.make_node("Relu", ["input"], ["out"], name="relu")], [1, 2]))
+    assert reads(made, "relu") == ["input_rounded"]
+
+
+@pytest.mark.parametrize("transposed", [0, 1])
+def test_the_channels_of_a_head_are_its_outputs_however_its_weight_lies(transposed: int):
+    weight = np.array([[1, 10], [2, -20]])  # [in, out]: outputs up to 2 and 20
+    model = built(
+        [helper.make_node("Gemm", ["input", "w"], ["out"], name="head", transB=transposed)],
+        [1, 2],
+        w=weight.T if transposed else weight,
+    )
+    entries = {entry.name: numpy_helper.to_array(entry) for entry in rounded(model).graph.initializer}
+    assert entries["w_rounded_for_head_scale"] == pytest.approx([2 / 127.5, 20 / 127.5])
+
+
+def test_a_product_with_a_constant_is_no_product_of_activations():
+    nodes = [helper.make_node("MatMul", ["input", "w"], ["out"], name="it")]
+    assert codes(rounded(built(nodes, [2, 2], w=np.eye(2))), "input").dtype == np.uint8
+
+
+def test_what_the_file_says_of_its_preprocessing_goes_along():
+    model = built([helper.make_node("Relu", ["input"], ["out"], name="relu")], [1, 2])
+    helper.set_model_props(model, {"board_input": "bgr"})
+    assert {entry.key: entry.value for entry in rounded(model).metadata_props} == {"board_input": "bgr"}

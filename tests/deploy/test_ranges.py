@@ -63,6 +63,14 @@ def test_min_max_keeps_everything_and_percentile_cuts_rare_values():
     assert clip(seen(values), "Percentile")[1] < 10
 
 
+def test_percentile_cuts_half_of_the_rest_on_each_side():
+    counts = np.zeros(ranges.BINS, np.int64)
+    counts[[0, 1, 2, -3, -2, -1]] = 2
+    counts[1024] = 100_000 - 12  # 0.005 per cent are 5 values: two bins of each side go, and half of a third
+    assert clip(Seen(-1024, 1024, counts), "Percentile") == (-1021.5, 1021.5)
+    assert clip(Seen(-1024, 1024, np.full(ranges.BINS, 10)), "Percentile") == (-1023.5, 1023.5)
+
+
 def rounding_error(values: np.ndarray, kept: tuple[float, float]) -> float:
     low, high = kept
     step = (high - low) / 255
@@ -88,3 +96,43 @@ def test_relative_entropy_clips_a_long_tail_and_keeps_a_flat_distribution():
     assert clip(seen(tailed), "KL")[1] < 0.7 * tailed.max()
     low, high = clip(seen(flat), "KL")
     assert high - low > 1.8
+
+
+def divergence(entry: Seen, kept: tuple[float, float]) -> float:
+    """Kullback–Leibler divergence, bin by bin: tails added to the end bins, against 256 levels."""
+    inside = [index for index, middle in enumerate(entry.middles) if kept[0] <= middle <= kept[1]]
+    exact = {index: float(entry.counts[index]) for index in inside}
+    shares = dict(exact)
+    shares[inside[0]] += sum(entry.counts[: inside[0]])
+    shares[inside[-1]] += sum(entry.counts[inside[-1] + 1 :])
+    levels: dict[int, list[int]] = {}
+    for place, index in enumerate(inside):
+        if exact[index]:
+            levels.setdefault(place * 256 // len(inside), []).append(index)
+    found = {index: sum(exact[i] for i in level) / len(level) for level in levels.values() for index in level}
+    all_shares, all_found = sum(shares.values()), sum(found.values())
+    total = 0.0
+    for index, share in shares.items():
+        if share and index in found:
+            total += share / all_shares * np.log(share / all_shares / (found[index] / all_found))
+        elif share:
+            total += 10 * share / all_shares  # what the levels cannot give back
+    return total
+
+
+DRAWN = {
+    "two-sided": np.random.default_rng(1).standard_t(3, size=20_000),
+    "after a ReLU": np.maximum(np.random.default_rng(2).standard_t(4, size=20_000), 0),
+    "exponential": np.random.default_rng(6).exponential(size=20_000),
+    "few values, far out": np.random.default_rng(4).standard_t(2, size=1_000),
+    "one value": np.array([0.0, 0.0, 1.0]),
+}
+
+
+@pytest.mark.parametrize("values", DRAWN.values(), ids=DRAWN)
+def test_what_mse_and_kl_keep_is_the_best_of_the_shares_by_their_definitions(values: np.ndarray):
+    entry = seen(values)
+    shares = [(share * min(entry.low, 0), share * max(entry.high, 0)) for share in np.linspace(0.3, 1, 71)]
+    drawn = np.repeat(entry.middles, entry.counts)
+    assert clip(entry, "MSE") == min(shares, key=lambda kept: rounding_error(drawn, kept))
+    assert clip(entry, "KL") == min(reversed(shares), key=lambda kept: divergence(entry, kept))

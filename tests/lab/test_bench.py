@@ -138,10 +138,10 @@ def test_a_second_run_says_what_moved(tmp_path: Path, capsys: pytest.CaptureFixt
     run(path, figure(0.5, low=0.4, high=0.6), steady, capsys=capsys)
     _, printed = run(path, figure(0.8, low=0.7, high=0.9), steady, capsys=capsys)
     assert "was 0.500 (0.400 to 0.600)" in printed
-    assert printed.count("was ") == 1
+    assert printed.count("was 0.") == 1
     assert "by more than both spreads: 1" in printed
     _, printed = run(path, figure(0.85, low=0.7, high=0.9), steady, capsys=capsys)
-    assert "was " not in printed
+    assert "was 0." not in printed
     assert "by more than both spreads: 0" in printed
 
 
@@ -220,12 +220,13 @@ def test_latency_measures_both_pairs_and_judges_int8_where_the_cpu_can(monkeypat
 
 def test_the_rival_is_met_in_both_runtimes():
     found = bench_networks.rival("efficientvit_m0", rounds=2, batches=(1, 2))
-    assert [one.name.removeprefix("latency of MobileNetV3-Large / ") for one in found] == [
+    names = [one.name.removeprefix("latency of MobileNetV3-Large / ") for one in found]
+    assert [name for name in names if "memory kept" not in name] == [  # that one where there is glibc
+        "M0, PyTorch, batch 2",
         "M0, ONNX Runtime, batch 1",
         "M0 folded, ONNX Runtime, batch 1",
         "M0, ONNX Runtime, batch 2",
         "M0 folded, ONNX Runtime, batch 2",
-        "M0, PyTorch, batch 2",
     ]
     for one in found:
         theirs, ours = one.sides.values()
