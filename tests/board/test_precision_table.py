@@ -9,7 +9,7 @@ from helpers.board.precision_table import PrecisionRow, precision_columns, preci
     ("header", "columns"),
     [
         (["Operator", "Cosin"], {"operator": 0, "cosine": 1}),
-        (["operato…", "MSE", "Cosin Di…"], {"operator": 0, "mse": 1, "cosine": 2}),
+        (["operat…", "MSE", "Cosin Di…"], {"operator": 0, "mse": 1, "cosine": 2}),
         (["Op", "DType", "QDType", "Cosin"], {"operator": 0, "dtype": 1, "quantized_dtype": 2, "cosine": 3}),
         (["Operator", "Data Type", "DType", "Cosin"], {"operator": 0, "dtype": 1, "cosine": 3}),
         (["Operator", "Shape", "MSE"], {}),
