@@ -153,3 +153,26 @@ def test_numbers_are_those_of_the_facts() -> None:
     for row in facts["ax650n"]:
         if "ms_1core" in row:
             assert vendor.row(model=row["model"])["ms_3core"] == row["ms_3core"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"source": " "}, "must name its source"), ({"rows": [{"fps": 1, "watt": 2}]}, r"\['watt'\] are not")],
+)
+def test_a_table_without_a_source_or_with_an_undescribed_column_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], says: str
+) -> None:
+    table = {"title": "t", "source": "s", "conditions": "c", "columns": {"fps": "images/s"}, "rows": []}
+    (tmp_path / "published").mkdir()
+    (tmp_path / "published" / "x.json").write_text(json.dumps(table | change), encoding="utf-8")
+    monkeypatch.setattr("helpers.published.DATA", tmp_path)
+    with pytest.raises(ValueError, match=says):
+        published("x")
+
+
+def test_a_table_or_a_row_that_is_not_there_is_refused_by_name() -> None:
+    with pytest.raises(LookupError, match=r"no published table 'nothing': choose one of .*ax650n_fps"):
+        published("nothing")
+    for wanted in ({"model": "efficientvit_m9"}, {"model": "efficientvit_m0"}):  # none, and two modes
+        with pytest.raises(LookupError, match="expected exactly one"):
+            published("ax650n_fps").row(**wanted)

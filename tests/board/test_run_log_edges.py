@@ -1,0 +1,115 @@
+"""Board runs at their edges: what is missing, cut, repeated or without end."""
+
+import io
+
+import pytest
+
+from helpers.board.parse_log import parse
+from helpers.board.run_record import BoardRun, Detection
+
+SAMPLE, STATISTICS = "'Repeat N times, …'", "'min = … max = … avg = …'"
+
+
+def run(text: str) -> BoardRun:
+    (record,) = parse(io.BytesIO(text.encode()))
+    assert isinstance(record, BoardRun)
+    return record
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("model file : a\n", SAMPLE),
+        ("Run AxModel:\n model: a\n", STATISTICS),
+        ("[INFO] Model type: 2 (triple core)\n", STATISTICS),
+        ("root@board:~# ax_run_model -m a\nKilled\n", STATISTICS),
+        ("root@board:~# ax_classification -m a\nKilled\n", SAMPLE),
+    ],
+)
+def test_the_timing_line_that_is_missing_is_the_programs_own(text: str, expected: str) -> None:
+    assert run(text).errors[-1].startswith(f"no closing timing line ({expected}): ")
+
+
+def test_a_program_that_printed_nothing_is_said_to_have() -> None:
+    assert run("root@board:~# ax_classification -m a\n").errors[-1].endswith("nothing of the run was printed")
+
+
+TIMING = "Repeat 2 times, avg time 1.00 ms, max_time 1.10 ms, min_time 0.90 ms"
+
+
+@pytest.mark.parametrize(
+    ("lines", "scores"),
+    [
+        (["topk cost time:0.1 ms", "9.5000, 1", TIMING], [1]),
+        (["topk cost time:0.1 ms", "9.5000, 1", TIMING] * 2, [1, 1]),
+        ([TIMING, "topk cost time:0.1 ms", "9.5000, 1"], [1]),  # another order: one run still
+        ([TIMING, TIMING], [0, 0]),
+        (["min = 0.9 ms max = 1.1 ms avg = 1.0 ms"] * 2, [0, 0]),
+    ],
+)
+def test_runs_without_heads_are_told_apart_by_what_can_come_once(lines: list[str], scores: list[int]) -> None:
+    records = list(parse(io.BytesIO("\n".join(lines).encode())))
+    assert all(isinstance(record, BoardRun) and record.ok for record in records)
+    assert [len(record.to_json()["top_k"]) for record in records] == scores
+
+
+def test_of_a_traceback_only_the_last_line_counts() -> None:
+    record = run(
+        "model file : a\n"
+        "  cannot set the clock\n"
+        "Traceback (most recent call last):\n"
+        '  File "error.py", line 1, in failed\n'
+        "ValueError: no such shape\n"
+        "  cannot close the file\n"
+    )
+    assert record.errors[:-1] == [
+        "cannot set the clock",
+        "ValueError: no such shape",
+        "cannot close the file",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("img_h, img_w : 224 192", [224, 192]),
+        ("img_h, img_w : 224", None),
+        ("img height : 224\nimg width : 192", [224, 192]),
+        ("img width : 192", None),
+    ],
+)
+def test_half_a_size_is_no_size(text: str, size: list[int] | None) -> None:
+    assert run(f"model file : a\n{text}\n").input_size == size
+
+
+def test_a_box_needs_four_numbers_and_none_announced_is_an_empty_list() -> None:
+    whole, cut = " 0: 88%, [1, 2, 3, 4], person", " 1: 88%, [1, 2, 3], person"
+    record = run(f"model file : a\ndetection num: 1\n{whole}\n{cut}\n{TIMING}\n")
+    assert record.detections == [Detection(0, "person", 0.88, [1, 2, 3, 4])]
+    assert (record.ok, record.warnings) == (True, [])
+    assert run(f"model file : a\ndetection num: 0\n{TIMING}\n").detections == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("-m a -i b -g 224,192 -r 5", ("a", "b", [224, 192], 5, None)),
+        ("-m a -i b -g 224 -r five", ("a", "b", None, None, None)),
+    ],
+)
+def test_of_a_command_line_only_whole_numbers_are_taken(options: str, said: tuple[object, ...]) -> None:
+    record = run(f"root@board:~# ax_classification {options}\nKilled\n")
+    assert (record.model, record.image, record.input_size, record.repeats, record.batch) == said
+
+
+def test_only_the_measuring_programs_take_a_batch_from_their_command_line() -> None:
+    record = run("root@board:~# ax_run_model -m a -r 5 -w 2 -b 4 -i x\nKilled\n")
+    assert (record.repeats, record.warmup, record.batch, record.image) == (5, 2, 4, None)
+
+
+def test_endless_results_and_complaints_are_cut_off() -> None:
+    scores = "".join(f"{number}.0000, {number}\n" for number in range(1_500))
+    troubles = "".join(f"cannot open {number}\n" for number in range(300))
+    record = run(f"model file : a\n{scores}{troubles}")
+    assert len(record.top_k) == 1_000
+    assert len(record.errors) == 101  # and the missing timing line
