@@ -55,6 +55,20 @@ def parse(log: str | Path | BinaryIO, *, source: str | None = None) -> Iterator[
         )
 
 
+def first_run(path: Path) -> BoardRun:
+    """The first board run in a log that worked; ValueError with a sentence where there is none.
+
+    Raises OSError if the file cannot be opened or read.
+    """
+    found = list(parse(path, source=path.name))
+    runs = [record for record in found if isinstance(record, BoardRun)]
+    if not runs:
+        raise ValueError(f"{path.name} holds no board run: give what sample_npu_classification printed")
+    if not (worked := [run for run in runs if run.ok]):
+        raise ValueError(f"{path.name} holds no run that worked: {'; '.join(runs[0].errors)}")
+    return worked[0]
+
+
 class _Splitter:
     """Decides for each line which run or build it belongs to."""
 

@@ -102,7 +102,7 @@ def _decoded(content: bytes, preprocessing: Preprocessing) -> npt.NDArray[np.flo
 def _files(path: Path) -> Iterator[_Member]:
     """The files of an archive, each checked before it is given; ArchiveError as `contents` says."""
     if not path.is_file():
-        raise ArchiveError(f"{path}: no such file; make it with calibration.make_archive")
+        raise ArchiveError(f"{path}: no such file; chapter 07 makes one: python -m helpers run 07")
     total = 0
     for number, member in enumerate(_zip(path) if zipfile.is_zipfile(path) else _tar(path)):
         _check_name(path, member)

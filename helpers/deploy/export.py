@@ -71,10 +71,7 @@ def to_onnx(model: nn.Module, path: Path, *, opset: int = 11, batch: int = 1) ->
     The TorchScript exporter is named on purpose: the newer one writes opset 18 when asked for 11.
     Raises ValueError for an opset or a batch that is not served.
     """
-    if opset not in OPSETS:
-        raise ValueError(f"opset {opset} is not served: choose one from {OPSETS.start} to {OPSETS.stop - 1}")
-    if batch < 1:
-        raise ValueError(f"batch {batch} is not a batch size: choose 1 or more")
+    _check_served(opset=opset, batch=batch)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the exporter is chosen, see above
         warnings.simplefilter("ignore", TracerWarning)  # timm branches on the input size, which is fixed
@@ -88,6 +85,13 @@ def to_onnx(model: nn.Module, path: Path, *, opset: int = 11, batch: int = 1) ->
             output_names=["logits"],
         )
     return onnx.load(path)
+
+
+def _check_served(*, opset: int, batch: int) -> None:
+    if opset not in OPSETS:
+        raise ValueError(f"opset {opset} is not served: choose one from {OPSETS.start} to {OPSETS.stop - 1}")
+    if batch < 1:
+        raise ValueError(f"batch {batch} is not a batch size: choose 1 or more")
 
 
 def simplify(graph: onnx.ModelProto) -> onnx.ModelProto:
@@ -202,6 +206,7 @@ def board_ready(
     GateFailed, and writes nothing, when a gate does not hold; UnknownModel and what `weights.load` raises.
     """
     variant(name)
+    _check_served(opset=opset, batch=batch)
     recipe = Recipe(
         model=name,
         weights=weights.describe(checkpoint),

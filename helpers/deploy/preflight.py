@@ -88,7 +88,7 @@ def _calibration(path: Path, entry: InputQuantConfig | None, model: onnx.ModelPr
     count, everything = kinds[wanted], kinds["Image"] + kinds["Numpy"] + kinds["Binary"]
     if not count or count < everything:
         text = f"{count} of {everything} members are of the format {wanted}: {_described(held)}"
-        return Finding("calibration", "fail", f"{path.name}: {text}; make it with calibration.make_archive")
+        return Finding("calibration", "fail", f"{path.name}: {text}; chapter 07 makes one")
     if problem := _misfit(held, wanted, entry, model):
         return Finding("calibration", "fail", f"{path.name}: {problem}")
     if odd := sorted(set(held.modes) - {"RGB"}):
@@ -116,11 +116,11 @@ def _misfit(
         if other := [size for size in held.pictures if size != (width, height)]:
             return (
                 f"pictures of {other[0][0]} × {other[0][1]}, the model takes {width} × {height}: Pulsar2 "
-                "would stretch where the board crops; make the archive with calibration.make_archive"
+                "would stretch where the board crops; let chapter 07 make the archive"
             )
     dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
     if wanted == "Numpy" and (strange := [array for array in held.arrays if array != (dtype, shape)]):
-        return f"arrays {strange[0]}, the model takes {(dtype, shape)}: make it with calibration.make_archive"
+        return f"arrays {strange[0]}, the model takes {(dtype, shape)}: let chapter 07 make it"
     return None
 
 

@@ -61,7 +61,7 @@ def read(path: Path | str) -> BuildConfig:
             f"{path.name}: a build configuration ends in {', '.join(_PARSERS)}; rename or convert it"
         )
     if not path.is_file():
-        raise ConfigError(f"{path}: no such file; write one with pulsar2_config.write")
+        raise ConfigError(f"{path}: no such file; chapter 07 writes one: python -m helpers run 07")
     with path.open("rb") as file:
         raw = file.read(SIZE_LIMIT + 1)
     if len(raw) > SIZE_LIMIT:

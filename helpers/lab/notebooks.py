@@ -27,6 +27,8 @@ from helpers.view import journey
 _KILLED = "its kernel was killed, mostly for want of memory: close other programs and run it again"
 logging.getLogger("papermill").setLevel(logging.CRITICAL)  # it says what run() says, without the chapter
 
+FILES = ("axmodel", "checkpoint", "graph", "image", "log")  # parameters that may name a file
+
 
 class UnknownNotebook(ValueError):
     """A chapter number or file name that is not among the notebooks."""
@@ -118,7 +120,8 @@ def run_one(chapter: str, parameters: Mapping[str, Any]) -> int:
     notebook = find(chapter)
     values = "".join(f"__{name}={_file_name_part(value)}" for name, value in parameters.items())
     output = BUILD / "runs" / f"{notebook.stem}{values}.ipynb"
-    print(_table([run(notebook, output=output, parameters=parameters)]))
+    seen_from_here = {name: _absolute(name, value) for name, value in parameters.items()}
+    print(_table([run(notebook, output=output, parameters=seen_from_here)]))
     print(f"\nRead it: {shown(output)}")
     return 0
 
@@ -271,6 +274,15 @@ def _pictures(executed: nbformat.NotebookNode) -> Iterator[tuple[str, str]]:
 def _write(path: Path, text: str) -> None:
     with replacing(path) as beside:
         beside.write_text(text, encoding="utf-8")
+
+
+def _absolute(name: str, value: Any) -> Any:
+    """A file or folder as the caller's folder has it: the notebook runs in another. Words stay words."""
+    if isinstance(value, str) and name in FILES and Path(value).expanduser().is_file():
+        return str(Path(value).expanduser().resolve())
+    if isinstance(value, str) and name == "images" and value and Path(value).expanduser().is_dir():
+        return str(Path(value).expanduser().resolve())
+    return value
 
 
 def _file_name_part(value: Any) -> str:

@@ -190,3 +190,16 @@ def test_every_recorded_log_is_described_with_its_file() -> None:
     assert "NOT the record" in specimen["note"]
     text = (ROOT / "data" / "logs" / specimen["file"]).read_text()
     assert "mobilenetv2" in text and "efficientvit" not in text.lower()
+
+
+def test_the_first_run_that_worked_or_a_sentence(tmp_path: Path) -> None:
+    log = Path(__file__).parents[2] / "data" / "logs" / "sample_npu_classification_efficientvit_m5.log"
+    assert parse_log.first_run(log).ok
+    other = tmp_path / "notes.txt"
+    other.write_text("nothing of the kind\n")
+    with pytest.raises(ValueError, match=r"notes\.txt holds no board run"):
+        parse_log.first_run(other)
+    text = log.read_text()
+    other.write_text(text[: text.index("Repeat")])
+    with pytest.raises(ValueError, match=r"notes\.txt holds no"):
+        parse_log.first_run(other)

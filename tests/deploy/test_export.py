@@ -142,3 +142,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
 
     assert main(["export", "--model", "efficientvit_m9", "--out", str(tmp_path)]) == 2
     assert "choose one of efficientvit_m0" in capsys.readouterr().err
+
+
+def test_a_batch_of_nothing_is_refused_before_any_work(tmp_path: Path):
+    with pytest.raises(ValueError, match="batch 0 is not a batch size"):
+        export.board_ready("efficientvit_m0", tmp_path / "out", batch=0)
+    assert not (tmp_path / "out").exists()

@@ -117,3 +117,21 @@ def test_a_progress_bar_leaves_no_dead_widget(house: Path):
     text = (house / "out.ipynb").read_text()
     assert "done" in text
     assert "widget-view" not in text
+
+
+def test_a_file_is_found_from_where_the_caller_stands(house: Path, monkeypatch: pytest.MonkeyPatch):
+    """Notebooks run in their own folder; `-p log board.log` means the caller's."""
+    show = "print(log, '|', checkpoint, '|', images, '|', model)"
+    path = house / "notebooks" / "01_paths.ipynb"
+    book(path, "log = ''\ncheckpoint = ''\nimages = ''\nmodel = ''", show)
+    monkeypatch.setattr(notebooks, "chapters", lambda: [path])
+    here = house / "here"
+    (here / "pictures").mkdir(parents=True)
+    (here / "timm").mkdir()
+    for name in ("board.log", "efficientvit_m5"):
+        (here / name).write_text("x")
+    monkeypatch.chdir(here)
+    given = {"log": "board.log", "checkpoint": "timm", "images": "pictures", "model": "efficientvit_m5"}
+    notebooks.run_one("01", given)
+    (out,) = (house / "build" / "runs").glob("01_paths*.ipynb")
+    assert f"{here}/board.log | timm | {here}/pictures | efficientvit_m5" in out.read_text()
