@@ -7,11 +7,11 @@ import onnx
 from onnx import numpy_helper
 
 from helpers.deploy import operators
-from helpers.deploy.finding import Finding
 from helpers.deploy.graph_checks import inputs, sizes
 from helpers.deploy.preprocess import Preprocessing, marked
 from helpers.deploy.pulsar2_quant import InputQuantConfig, LayerConfig
 from helpers.deploy.pulsar2_schema import BuildConfig, InputProcessor
+from helpers.finding import Finding
 
 EVERY = "DEFAULT"  # Pulsar2's name for all inputs or outputs
 IMAGENET_RGB = (123.675, 116.28, 103.53)  # means in 0–255 units; also the older 123.68, 116.779, 103.939

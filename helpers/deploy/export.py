@@ -104,16 +104,13 @@ def simplify(graph: onnx.ModelProto) -> onnx.ModelProto:
         simplified, agrees = onnxsim.simplify(graph)
     if not agrees:
         raise GateFailed("onnxsim's own comparison failed: compile the file before simplification instead")
+    opset = simplified.opset_import[0].version
     for node in simplified.graph.node:
-        _write_defaults(node, opset=simplified.opset_import[0].version)
+        written = {attribute.name for attribute in node.attribute} | {"auto_pad"}  # pads stand there
+        for name, attribute in onnx.defs.get_schema(node.op_type, opset, node.domain).attributes.items():
+            if attribute.default_value.type and name not in written:
+                node.attribute.append(attribute.default_value)
     return cast(onnx.ModelProto, simplified)
-
-
-def _write_defaults(node: onnx.NodeProto, *, opset: int) -> None:
-    written = {attribute.name for attribute in node.attribute}
-    for name, attribute in onnx.defs.get_schema(node.op_type, opset, node.domain).attributes.items():
-        if attribute.default_value.type and name not in written and name != "auto_pad":  # pads stand there
-            node.attribute.append(attribute.default_value)
 
 
 def check(graph: onnx.ModelProto, *, opset: int) -> None:
@@ -169,10 +166,9 @@ def cpu_session(graph: bytes | str, *, threads: int = 1) -> onnxruntime.Inferenc
 
 
 def session_of(graph: onnx.ModelProto, *more: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    """A session on one thread for a graph in memory, and for what `more` adds to it.
+    """A session on one thread for a graph in memory and what `more` adds to it, by way of a file.
 
-    By way of a file, where messages written one after the other are read as one: a third copy of the weights
-    would not fit a learner's memory.
+    Messages written one after the other are read as one, and memory holds no third copy of the weights.
     """
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, "graph.onnx")

@@ -7,8 +7,8 @@ import onnx
 from onnx import numpy_helper
 
 from helpers.deploy import operators
-from helpers.deploy.finding import Finding
 from helpers.deploy.operators import Issue
+from helpers.finding import Finding
 
 # AX650 starts at 11 (pulsar2-docs-en, op_support_list_ax650). 18 was built; 23 is reported as refused
 # (facts: pulsar2.md, section 4); nobody reports on the versions between.

@@ -8,11 +8,11 @@ from helpers.deploy import pulsar2_config
 from helpers.deploy.archive_contents import ArchiveError, Contents, contents
 from helpers.deploy.calibration import TYPICAL
 from helpers.deploy.config_checks import EVERY, check_config
-from helpers.deploy.finding import Finding
 from helpers.deploy.graph_checks import check_graph, inputs, sizes
 from helpers.deploy.graph_file import GraphError, load
 from helpers.deploy.pulsar2_config import BuildConfig, ConfigError
 from helpers.deploy.pulsar2_quant import InputQuantConfig
+from helpers.finding import Finding
 
 
 def preflight(

@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from helpers.deploy import container
-from helpers.deploy.finding import Finding
+from helpers.finding import Finding
 from helpers.lab.memory import usable_bytes
 from helpers.lab.paths import DATA, ROOT, shown
 from helpers.process import probe

@@ -9,9 +9,9 @@ from small_graphs import graph, node
 
 from helpers.deploy.config_builder import build_config_for
 from helpers.deploy.config_checks import check_config
-from helpers.deploy.finding import Finding
 from helpers.deploy.preprocess import Preprocessing, mark
 from helpers.deploy.pulsar2_config import validate
+from helpers.finding import Finding
 
 BGR = Preprocessing.of(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), board_input="bgr", size=8)
 MEAN, STD = list(BGR.mean), list(BGR.std)

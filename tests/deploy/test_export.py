@@ -148,3 +148,13 @@ def test_a_batch_of_nothing_is_refused_before_any_work(tmp_path: Path):
     with pytest.raises(ValueError, match="batch 0 is not a batch size"):
         export.board_ready("efficientvit_m0", tmp_path / "out", batch=0)
     assert not (tmp_path / "out").exists()
+
+
+def test_attributes_are_written_out_even_at_their_default():
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 2]) for name in "xy"]
+    weights_ = onnx.numpy_helper.from_array(np.eye(2, dtype=np.float32), "w")
+    node = onnx.helper.make_node("Gemm", ["x", "w"], ["y"])
+    graph = onnx.helper.make_graph([node], "g", ends[:1], ends[1:], [weights_])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 11)], ir_version=8)
+    (simplified,) = export.simplify(model).graph.node
+    assert {attribute.name for attribute in simplified.attribute} == {"alpha", "beta", "transA", "transB"}

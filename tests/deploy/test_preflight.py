@@ -18,10 +18,10 @@ from small_graphs import graph, node
 from helpers.__main__ import main
 from helpers.deploy import export, pulsar2_config
 from helpers.deploy.config_builder import build_config_for
-from helpers.deploy.finding import Finding
 from helpers.deploy.fold import fold
 from helpers.deploy.preflight import preflight
 from helpers.deploy.preprocess import Preprocessing, for_board, mark
+from helpers.finding import Finding
 
 BGR = Preprocessing.of(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), board_input="bgr", size=8)
 F32 = np.float32

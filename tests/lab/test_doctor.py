@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.deploy.finding import Finding
+from helpers.finding import Finding
 from helpers.lab import doctor
 
 ROOT = Path(__file__).parents[2]
