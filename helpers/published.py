@@ -27,7 +27,10 @@ class Published:
 
 
 def published(name: str) -> Published:
-    """Reads `data/published/NAME.json`; raises ValueError without a source or with an undescribed column."""
+    """Reads `data/published/NAME.json`.
+
+    Raises LookupError for a name that there is not, ValueError without a source or for an undescribed column.
+    """
     path = DATA / "published" / f"{name}.json"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.json")))

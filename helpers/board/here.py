@@ -1,4 +1,4 @@
-"""Runs a model on the board that this Python runs on, with pyaxengine (facts: pulsar2.md, section 6.5)."""
+"""Runs a model on the board that this Python runs on, with pyaxengine (AXERA-TECH/pyaxengine)."""
 
 import contextlib
 import importlib

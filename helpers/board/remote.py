@@ -75,10 +75,11 @@ class BoardRuns:
 def check(board: Board, *, timeout: float = 60, progress: bool = True) -> BoardInfo:
     """Which programs and versions a board has, how much NPU memory is free, and whether the NPU runs.
 
-    Documented (facts: pulsar2.md, sections 6.1 and 6.2): the programs' names, /opt/bin, the vendor's model,
-    and that `ax_run_model` prints the engine's version; it does so only for a model, so without the vendor's
-    the versions stay None. Assumed, since no source in the facts shows them: that /proc/ax_proc/version holds
-    the SDK's version, and that /proc/ax_proc/mem_cmm_info has `remain=…KB`; None where they do not.
+    Documented (AXERA-TECH/ax650n_bsp_sdk; pulsar2-docs-en, other_tools/ax_run_model): the programs' names,
+    /opt/bin, the vendor's model, and that `ax_run_model` prints the engine's version; it does so only for a
+    model, so without the vendor's the versions stay None. Assumed, since no source was found: that
+    /proc/ax_proc/version holds the SDK's version, and that /proc/ax_proc/mem_cmm_info has `remain=…KB`; None
+    where they do not.
 
     Raises BoardError when the board cannot be reached, or the trial is not over after `timeout` seconds.
     """
@@ -120,7 +121,8 @@ def run(
 
     The logs go to `out`/classification.log and `out`/run_model.log as they come, so that a run cut short
     leaves what it printed. A program that fails gives a record with `ok` False, which says why. The folder on
-    the board is removed whatever happens. Pulsar2's facts: sections 6.1, 6.2, 6.6.
+    the board is removed whatever happens. The options: AXERA-TECH/ax-samples,
+    ax_classification_steps.cc; pulsar2-docs-en, other_tools/ax_run_model.
 
     Raises BoardError when the board cannot be reached, lacks a program or space, or a run is not over in
     time; FileNotFoundError for a missing model or image; ValueError for numbers out of range.

@@ -48,10 +48,12 @@ class BuildFolder:
 
     @property
     def output(self) -> Path:
+        """Where Pulsar2 writes."""
         return self.axmodel.parent
 
     @property
     def log(self) -> Path:
+        """What Pulsar2 printed."""
         return self.root / "build.log"
 
 
@@ -123,7 +125,7 @@ def compiler_of(axmodel: Path) -> dict[str, str]:
     """Release and commit of the compiler, from the doc string of a model file; empty where it has none.
 
     The file is an ONNX container whose text ends in `Pulsar2 Version:  4.0`, `Pulsar2 Commit: 64a0e58f`
-    (facts: pulsar2.md, section 5.1); these are searched as bytes, since the weights need not be parsed.
+    (seen in published models); these are searched as bytes, since the weights need not be parsed.
     """
     with axmodel.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         release = re.search(rb"Pulsar2 Version:\s*([\w.-]+)\n", data)

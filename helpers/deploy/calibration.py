@@ -1,7 +1,7 @@
 """Calibration archives: pictures cut as the board cuts them, in a tar whose bytes depend on them alone.
 
-Pulsar2 resizes a calibration image as a whole and does not crop. Between calibration and board, cropping
-first leaves 0.2–0.57 grey levels, resizing alone 17–37 (a third party; facts: pulsar2.md, section 3).
+Pulsar2 resizes a calibration image as a whole; its documentation (pulsar2-docs-en) knows no cropping. The
+board program crops, so the pictures are cropped before they go in: what is calibrated is what will be fed.
 """
 
 import hashlib

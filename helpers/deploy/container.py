@@ -1,6 +1,7 @@
 """Pulsar2 in its docker image: which image, how to start a build in it, and how to leave nothing behind.
 
-What the image asks of its caller (facts: pulsar2.md, section 1.2; ax650n_measured.md, section 5):
+What the image asks of its caller (AXERA-TECH/Magnetar, magnetar/docker_util.py; onnxsim/onnxsim,
+scripts/axera/pulsar2_docker.py):
 it must run as root, since its licence files belong to root, so what it writes belongs to root as well;
 from 7.0 on its entry point is bash, and `docker run IMAGE pulsar2 …` dies with "cannot execute binary file";
 it goes on when the docker client is killed, so it needs a name to be stopped by.
@@ -53,7 +54,10 @@ def newest(images: Sequence[str]) -> str | None:
 
 
 def choose(docker: str, image: str | None) -> Image:
-    """The named local image, or the newest `pulsar2:*`; raises LookupError that says what docker answered."""
+    """The named local image, or the newest `pulsar2:*`; LookupError says what docker answered.
+
+    Raises ValueError for what is no image name.
+    """
     if image is None:
         answer = _ask(docker, "images", "--format", "{{.Repository}}:{{.Tag}}")
         image = newest(answer.out.split())

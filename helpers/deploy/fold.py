@@ -36,8 +36,8 @@ def fold(model: nn.Module, *, folds: Collection[Fold] = FOLDS) -> nn.Module:
     """A folded copy of a timm EfficientViT, for the image size that it was built for and any batch.
 
     The copy is in eval mode and on the model's device; the argument is left as it is. Shapes in and out stay,
-    outputs agree to rounding. `folds` leaves some out, so that chapter 5 can show one after the other, and
-    INT8 can do without the folded residuals (chapter 6).
+    outputs agree to rounding. `folds` leaves some out, so that chapter 05 can show one after the other, and
+    INT8 can do without the folded residuals (chapter 06).
     """
     folded = fresh_copy(model)
     _fold_children(folded, folds)

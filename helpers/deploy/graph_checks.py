@@ -10,8 +10,8 @@ from helpers.deploy import operators
 from helpers.deploy.operators import Issue
 from helpers.finding import Finding
 
-# AX650 starts at 11 (pulsar2-docs-en, op_support_list_ax650). 18 was built; 23 is reported as refused
-# (facts: pulsar2.md, section 4); nobody reports on the versions between.
+# AX650 starts at 11 (pulsar2-docs-en, op_support_list_ax650). 18 was built (onnxsim/onnxsim,
+# scripts/axera/README.md); 23 was refused, says one user; nobody reports on the versions between.
 OPSET_FIRST, OPSET_BUILT, OPSET_REFUSED = 11, 18, 23
 INT64_LIMIT = 64 * 1024  # bytes; shapes and axes need a few hundred
 FLOAT32 = onnx.TensorProto.FLOAT

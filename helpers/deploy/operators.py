@@ -244,7 +244,10 @@ RULES: dict[str, Callable[[onnx.NodeProto, Graph], str | None]] = {
 
 
 def _by_experience(node: onnx.NodeProto, graph: Graph) -> Iterable[str]:
-    """Failures seen in real builds (facts: ax650n_measured.md, section 5), told as warnings."""
+    """Failures that a third party saw in real builds, told as warnings.
+
+    onnxsim/onnxsim, scripts/axera/README.md and docs/axera-on-device-training-handoff.md.
+    """
     written = {attribute.name for attribute in node.attribute}
     for name in table()["write_out"].get(node.op_type, []):
         if name not in written:

@@ -74,7 +74,7 @@ def board_crop(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
 
 
 def centre_crop(image: Image.Image, size: int) -> Pixels:
-    """The crop of `board_crop` in RGB, as an image file stores it: uint8 [size, size, 3]."""
+    """`board_crop` in RGB, as an image file stores it: uint8 [size, size, 3]; the same ValueError."""
     if image.mode != "RGB":
         raise ValueError(f"the image is {image.mode}, not RGB: convert it before cropping")
     pixels = np.asarray(ImageOps.exif_transpose(image))

@@ -1,6 +1,6 @@
 """Pulsar2, the compiler for the AX650N: find it, show its command, run a build, and say plainly what failed.
 
-The tool runs natively or in its docker image (facts: pulsar2.md, sections 1 and 5).
+The tool runs natively or in its docker image (pulsar2-docs-en, quick_start_prepare and quick_start_ax650).
 """
 
 import os
@@ -43,7 +43,7 @@ class Tool:
     image: container.Image | None = None
 
 
-# Shows the command where no tool is installed: the newest release that is documented (pulsar2.md, 1.1).
+# Shows the command where no tool is installed: the newest release that is documented (update_info there).
 DOCUMENTED = Tool(
     "docker", "7.0", container.Image("pulsar2:7.0", version="7.0", id=None, entry_point=("bash",))
 )

@@ -1,7 +1,7 @@
 """The building blocks of the build configuration: numbers with limits, enums, the base of all messages.
 
 Options: pulsar2-docs-en, appendix/config (7.0), and the further values that a 7.0 image knows, such as KL
-calibration and chips that the printed list lacks (facts: pulsar2_config.json).
+calibration and chips that the printed list lacks (read out of that image).
 """
 
 from typing import Annotated, Any, Literal, NoReturn

@@ -1,6 +1,6 @@
 """Quantisation in the build configuration: calibration data, precision per layer, fine-tuning.
 
-Limits: facts, pulsar2.md, section 2.3 (pulsar2-docs-en, config and advanced_build_guides).
+Limits: pulsar2-docs-en, appendix/config and advanced_build_guides (7.0).
 """
 
 from typing import Annotated, Literal, Self

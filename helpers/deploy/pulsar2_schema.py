@@ -1,6 +1,6 @@
 """The Pulsar2 build configuration as types: the messages of the 7.0 documentation, under their own names.
 
-Fields, defaults and options: pulsar2-docs-en, appendix/config (7.0); limits: facts, pulsar2.md, section 2.3.
+Fields, defaults, options: pulsar2-docs-en, appendix/config (7.0); limits: there and in advanced_build_guides.
 Read a file with `pulsar2_config.read`, whose errors name the path, the value and what is allowed.
 """
 

@@ -1,6 +1,7 @@
 """INT8 on paper: the graph with Pulsar2's rounding written into it, for ONNX Runtime to run.
 
-The convention (facts: ax650n_measured.md, section 3, measured on builds of Pulsar2 7.0; pulsar2.md, 2.3):
+The convention, measured by a third party on builds of Pulsar2 7.0 (onnxsim/onnxsim,
+docs/axera-pulsar-free-calibration.md; 16 bits: scripts/axera/u16_chain.py):
 
 - activations U8, one grid per tensor, asymmetric; constants that Add and Mul read likewise
 - weights S8, one grid per output channel, symmetric
@@ -65,7 +66,7 @@ class Observed:
 def calibrate(graph: onnx.ModelProto, pictures: Sequence[Values]) -> Observed:
     """Runs `pictures` (float32 [1, 3, h, w] each) through `graph` with its weights already rounded.
 
-    As Pulsar2 does (PF, Rules). Raises ValueError without a picture.
+    As Pulsar2 does (the same source, "Rules"). Raises ValueError without a picture.
     """
     layout = _Layout(graph)
     sources = {layout.source[name] for name in layout.rounded}

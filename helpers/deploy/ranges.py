@@ -2,7 +2,8 @@
 
 The four are those of Pulsar2's `calibration_method`. MinMax keeps every value seen; the others clip rare ones
 to give the rest finer steps. They are written after their definitions, not after Pulsar2's code: what the
-compiler does inside each is not documented, MinMax apart (facts: ax650n_measured.md, section 3).
+compiler does inside each is not documented, MinMax apart
+(onnxsim/onnxsim, docs/axera-pulsar-free-calibration.md).
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -1,7 +1,7 @@
 """The stages of a Pulsar2 build, read off its log while it runs.
 
 Recognised by `module:function` and text only: line numbers change with every release, and 7.0 moved the
-modules below another package (facts: pulsar2.md, section 5.2, and build logs from 1.9 to 7.0).
+modules below another package (published build logs from 1.9 to 7.0).
 """
 
 import re

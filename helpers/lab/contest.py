@@ -113,7 +113,7 @@ def largest_map(model: nn.Module, *, batch: int) -> int:
 def exported(model: nn.Module, path: Path) -> Path:
     """Writes `model` to `path` for ONNX Runtime, opset 11, for any batch; `session` then fixes it."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the exporter of chapter 5
+        warnings.simplefilter("ignore", DeprecationWarning)  # the exporter of chapter 05
         warnings.simplefilter("ignore", TracerWarning)
         torch.onnx.export(
             model,

@@ -33,7 +33,8 @@ def record(
 ) -> None:
     """One row of build/results.json: what was measured or read, by which engine, on what, with which weights.
 
-    `engine` and `device` name the stand-in when there is one: "recorded log", not "NPU".
+    `engine` and `device` name the stand-in when there is one: "recorded log", not "NPU". ValueError for a
+    value that is not finite.
     """
     if not math.isfinite(value):
         raise ValueError(f"{quantity} is {value}: a result must be a number")

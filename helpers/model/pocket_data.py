@@ -1,4 +1,4 @@
-"""Ten classes of drawn objects, rendered by code from a seed: the data set of chapter 4.
+"""Ten classes of drawn objects, rendered by code from a seed: the data set of chapter 04.
 
 Nothing is downloaded. One picture is a pure function of (seed, split, index), so train and test never share
 a random stream, and anyone can draw the same pictures again. Colours are drawn at random for every part of

@@ -50,7 +50,10 @@ def load(name: str, checkpoint: str | Path | None = None, *, seed: int = 0) -> n
 
 
 def describe(checkpoint: str | Path | None = None, *, name: str | None = None, seed: int = 0) -> str:
-    """What `load` with the same arguments would use, in the words that result rows carry under `weights`."""
+    """What `load` with the same arguments would use, in the words that result rows carry under `weights`.
+
+    Raises CheckpointError for a file that is not there.
+    """
     source = _source(checkpoint, name)
     if isinstance(source, Path):
         if not source.is_file():
