@@ -90,7 +90,7 @@ def judge(
     judged = [pair for place, pair in enumerate(pairs) if place not in apart]
     observed = quantize.calibrate(graph, calibrating)
     _, chosen = rehearsal.choose(observed, calibrating[:8])
-    wide = {name for choice in chosen for name in rehearsal.reached(graph, choice.op_type)}
+    wide = rehearsal.reached(graph, *(choice.op_type for choice in chosen))
     graphs = {
         "float": graph,
         "INT8": quantize.quantize(observed),

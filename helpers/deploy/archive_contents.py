@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from helpers.deploy.preprocess import Preprocessing, normalize
+from helpers.deploy.preprocess import Preprocessing, in_board_order, normalize
 
 MEMBER_LIMIT = 100_000
 BYTES_LIMIT = 8 << 30  # all members together, unpacked
@@ -95,8 +95,7 @@ def _decoded(content: bytes, preprocessing: Preprocessing) -> npt.NDArray[np.flo
             pixels = np.asarray(image.convert("RGB"))
     except Exception:  # decoders raise nearly anything on damaged files
         return None
-    ordered = pixels if preprocessing.board_input == "rgb" else pixels[..., ::-1]
-    return normalize(np.ascontiguousarray(ordered), preprocessing)
+    return normalize(in_board_order(pixels, preprocessing), preprocessing)
 
 
 def _files(path: Path) -> Iterator[_Member]:

@@ -20,7 +20,14 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from helpers.deploy.files import replacing
-from helpers.deploy.preprocess import Pixels, Preprocessing, centre_crop, normalize, sample_linear
+from helpers.deploy.preprocess import (
+    Pixels,
+    Preprocessing,
+    centre_crop,
+    in_board_order,
+    normalize,
+    sample_linear,
+)
 
 TYPICAL = 32  # pictures: Pulsar2's default calibration_size
 MIN_SIDE = 64  # pixels; below it the board program enlarges a picture more than four times
@@ -223,6 +230,5 @@ def _encoded(crop: Pixels, preprocessing: Preprocessing, calibration_format: Arc
     if calibration_format == "Image":
         Image.fromarray(crop).save(buffer, "PNG", compress_level=6)
     else:
-        ordered = crop if preprocessing.board_input == "rgb" else crop[..., ::-1]
-        np.save(buffer, normalize(np.ascontiguousarray(ordered), preprocessing))
+        np.save(buffer, normalize(in_board_order(crop, preprocessing), preprocessing))
     return buffer.getvalue()

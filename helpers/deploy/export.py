@@ -5,7 +5,6 @@ into place, beside an `export.json` that says what they were made from.
 """
 
 import contextlib
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -13,6 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -28,6 +28,7 @@ from torch.jit import TracerWarning  # type: ignore[attr-defined]
 from helpers.deploy.fold import FOLDS, Fold, fold
 from helpers.deploy.preprocess import BoardInput, Preprocessing, for_board, mark
 from helpers.model import weights
+from helpers.model.checkpoint import file_hash
 from helpers.model.memory import release_memory
 from helpers.model.reference import mean_and_std
 from helpers.model.variants import INPUT_SIZE, variant
@@ -178,6 +179,7 @@ def session_of(graph: onnx.ModelProto, *more: onnx.ModelProto) -> onnxruntime.In
         return cpu_session(str(path))
 
 
+@cache
 def int8_instructions() -> str:
     """This CPU's instructions for products of 8-bit numbers, as /proc/cpuinfo names them; "" for none."""
     cpuinfo = Path("/proc/cpuinfo")
@@ -257,7 +259,7 @@ def board_ready(
 
 
 def _as_json(exported: Exported, folder: Path) -> dict[str, object]:
-    files = {name: _sha256(folder / name) for name in ("model.onnx", "model-sim.onnx")}
+    files = {name: file_hash(folder / name) for name in ("model.onnx", "model-sim.onnx")}
     return {
         "recipe": asdict(exported.recipe),
         "nodes_plain": exported.nodes_plain,
@@ -273,7 +275,7 @@ def _read(out: Path, recipe: Recipe) -> Exported | None:
         said = json.loads((out / "export.json").read_text(encoding="utf-8"))
         if Recipe(**said["recipe"] | {"folds": tuple(said["recipe"]["folds"])}) != recipe:
             return None
-        if any(_sha256(out / name) != digest for name, digest in said["sha256"].items()):
+        if any(file_hash(out / name) != digest for name, digest in said["sha256"].items()):
             return None
         plain, simplified = out / "model.onnx", out / "model-sim.onnx"
         return Exported(
@@ -281,10 +283,6 @@ def _read(out: Path, recipe: Recipe) -> Exported | None:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @contextlib.contextmanager

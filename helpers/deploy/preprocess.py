@@ -69,7 +69,11 @@ def board_crop(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
     As sample_npu_classification does it: picture upright (cv::imread obeys EXIF), short side to 256 by linear
     interpolation without smoothing (cv::resize), the middle cut out. Raises ValueError unless it is RGB.
     """
-    pixels = centre_crop(image, preprocessing.size)
+    return in_board_order(centre_crop(image, preprocessing.size), preprocessing)
+
+
+def in_board_order(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
+    """RGB pixels, uint8 [h, w, 3], with their channels as the board feeds them."""
     return np.ascontiguousarray(pixels[..., list(_channels(preprocessing.board_input))])
 
 

@@ -86,12 +86,13 @@ def quantize(
     """
     layout = _Layout(observed.graph)
     wide_sources = {name for node in observed.graph.graph.node if node.name in wide for name in node.output}
+    kept = {source: clip(seen, method) for source, seen in observed.seen.items()}
     grids = {}
     for name in layout.rounded:
         source = layout.source[name]
         sign = "S" if source in layout.operands else "U"
         kind: Kind = f"{sign}{16 if source in wide_sources else 8}"  # type: ignore[assignment]
-        grids[name] = Grid.over(clip(observed.seen[source], method), kind)
+        grids[name] = Grid.over(kept[source], kind)
     return _write(layout, grids, nodes)
 
 

@@ -21,6 +21,7 @@ from helpers.deploy.files import replacing
 from helpers.deploy.pulsar2_quant import LayerConfig
 from helpers.deploy.quantize import MOVING, WEIGHTED, Observed, calibrate, quantize
 from helpers.deploy.ranges import Method, Runs, Values
+from helpers.model.checkpoint import file_hash
 from helpers.model.memory import release_memory
 
 WORTHWHILE = 0.85  # an entry of layer_configs must bring the noise to this share of what it was
@@ -112,8 +113,8 @@ def layer_losses(
     ]
 
 
-def reached(graph: onnx.ModelProto, op_type: str) -> list[str]:
-    """The nodes that an `op_types` entry can be counted on to reach.
+def reached(graph: onnx.ModelProto, *op_types: str) -> list[str]:
+    """The nodes that an `op_types` entry of these kinds can be counted on to reach.
 
     Not the addition of a constant behind a MatMul (facts: ax650n_measured.md, section 3, trap a), and not a
     ReLU that is fused into its convolution.
@@ -127,7 +128,7 @@ def reached(graph: onnx.ModelProto, op_type: str) -> list[str]:
             return "MatMul" in behind and bool(constants & set(node.input))
         return node.op_type == "Relu" and "Conv" in behind
 
-    return [node.name for node in graph.graph.node if node.op_type == op_type and not fused(node)]
+    return [node.name for node in graph.graph.node if node.op_type in op_types and not fused(node)]
 
 
 def choose(
@@ -145,7 +146,7 @@ def choose(
     exact = logits(observed.graph, pictures)
 
     def measured(kinds: Collection[str]) -> float:
-        wide = {name for kind in kinds for name in reached(observed.graph, kind)}
+        wide = reached(observed.graph, *kinds)
         return noise(logits(quantize(observed, method=method, wide=wide), pictures), exact)
 
     kinds = sorted({node.op_type for node in observed.graph.graph.node} - MOVING - WEIGHTED)
@@ -198,7 +199,7 @@ def rehearse(graph: Path, out: Path, *, pictures: Sequence[Values], method: Meth
     held_out = pictures[len(pictures) - max(1, len(pictures) // 5) :]
     calibration = pictures[: len(pictures) - len(held_out)]
     made_from = {
-        "graph": hashlib.sha256(graph.read_bytes()).hexdigest(),
+        "graph": file_hash(graph),
         "pictures": hashlib.sha256(b"".join(picture.tobytes() for picture in pictures)).hexdigest(),
         "method": method,
         "onnxruntime": importlib.metadata.version("onnxruntime"),
@@ -222,7 +223,7 @@ def rehearse(graph: Path, out: Path, *, pictures: Sequence[Values], method: Meth
     with replacing(quantized_path) as temporary:
         onnx.save(plain, temporary)
     said = {
-        "made_from": made_from | {"quantized": hashlib.sha256(quantized_path.read_bytes()).hexdigest()},
+        "made_from": made_from | {"quantized": file_hash(quantized_path)},
         "noise": made.noise,
         "noise_mixed": made.noise_mixed,
         "layers": [asdict(layer) for layer in made.layers],
@@ -237,8 +238,7 @@ def _read(report: Path, quantized: Path, made_from: dict[str, str]) -> Rehearsal
     """The rehearsal already there, if it was made from the same inputs and its graph is still what it was."""
     try:
         said = json.loads(report.read_text(encoding="utf-8"))
-        digest = hashlib.sha256(quantized.read_bytes()).hexdigest()
-        if said["made_from"] != made_from | {"quantized": digest}:
+        if said["made_from"] != made_from | {"quantized": file_hash(quantized)}:
             return None
         return Rehearsal(
             noise=said["noise"],

@@ -278,11 +278,11 @@ def _write(path: Path, text: str) -> None:
 
 def _absolute(name: str, value: Any) -> Any:
     """A file or folder as the caller's folder has it: the notebook runs in another. Words stay words."""
-    if isinstance(value, str) and name in FILES and Path(value).expanduser().is_file():
-        return str(Path(value).expanduser().resolve())
-    if isinstance(value, str) and name == "images" and value and Path(value).expanduser().is_dir():
-        return str(Path(value).expanduser().resolve())
-    return value
+    if not isinstance(value, str) or not value:
+        return value
+    path = Path(value).expanduser()
+    meant = (name in FILES and path.is_file()) or (name == "images" and path.is_dir())
+    return str(path.resolve()) if meant else value
 
 
 def _file_name_part(value: Any) -> str:
