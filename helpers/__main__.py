@@ -138,8 +138,8 @@ def _export(options: argparse.Namespace) -> int:
         folds=tuple(fold for fold in FOLDS if fold != "residuals" or not options.keep_residuals),
     )
     print(f"{made.simplified}: {made.nodes_simplified} nodes ({made.nodes_plain} before simplification)")
-    print(f"opset {options.opset}, batch {options.batch}, {made.recipe.board_input} input")
-    print(f"weights: {made.recipe.weights}")
+    print(f"opset {options.opset}, batch {options.batch}, {made.made_from.board_input} input")
+    print(f"weights: {made.made_from.weights}")
     print(f"differs from PyTorch by at most {made.parity:.1e} of the logits' standard deviation")
     return 0
 

@@ -36,6 +36,7 @@ class BuildError:
     advice: str | None
 
     def to_json(self) -> dict[str, Any]:
+        """The record as plain data, as under `error` in `parse-log`'s output."""
         return asdict(self)
 
 

@@ -1,7 +1,7 @@
 """What `pulsar2 build` printed, as a typed record: the verdict, the sizes, the precision table, the failure.
 
 Serves Pulsar2 1.9 to 7.0. Line numbers and module paths change with every version, so lines are known
-by their text; facts on Pulsar2, section 5.
+by their text, as it stands in logs that users and the documentation published.
 """
 
 import re
@@ -65,7 +65,7 @@ _SIGN_TEXTS = (
 class BuildLog:
     """One build of a model, or the attempt; `to_json` has exactly the keys of `parse-log`'s contract.
 
-    `stages`, `version` and `commit` (of the tool) come on top, for chapter 7.
+    `stages`, `version` and `commit` (of the tool) come on top, for chapter 07.
     """
 
     source: str

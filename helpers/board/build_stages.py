@@ -8,7 +8,7 @@ _DAY = 86_400.0
 
 # The stage that a message begins, by its text; module names and line numbers differ between versions.
 _BEGINNINGS = (
-    ("save optimized onnx", "quantise"),
+    ("save optimized onnx", "quantize"),
     ("compiler transformation", "compile"),
     ("preprocess tensor", "compile"),
     ("subgraph [", "compile"),
@@ -48,7 +48,7 @@ class StageClock:
             if self._now is not None:
                 self._now += stamp // _DAY * _DAY
         # this line ends its stage; nothing dated begins it
-        self._tick(stamp, "precision analysis" if "precision analysis" in text else self._stage)
+        self._tick(stamp, "analyse precision" if "precision analysis" in text else self._stage)
         for beginning, stage in _BEGINNINGS:
             if beginning in text:
                 self._stage = stage
@@ -62,7 +62,7 @@ class StageClock:
             if stamp < self._now - _DAY / 2:  # past midnight
                 stamp += _DAY
         self._tick(stamp, self._stage)
-        self._stage = "calibrate" if name.startswith(_CALIBRATION) else "quantise"
+        self._stage = "calibrate" if name.startswith(_CALIBRATION) else "quantize"
 
     def stages(self) -> list[Stage]:
         """The stages in order of appearance; empty if the log has no time stamps."""

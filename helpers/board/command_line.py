@@ -101,10 +101,12 @@ class Command:
 
     @property
     def is_build(self) -> bool:
+        """Whether Pulsar2 was asked to compile."""
         return self.program == "pulsar2" and self._verb().endswith("build")
 
     @property
     def is_simulation(self) -> bool:
+        """Whether Pulsar2 was asked to compute a model on the host (`pulsar2 run`)."""
         return self.program == "pulsar2" and self._verb() == "run"
 
     @property

@@ -31,6 +31,7 @@ class Unknown:
     errors: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
+        """The record as plain data."""
         return asdict(self)
 
 

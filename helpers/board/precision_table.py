@@ -37,6 +37,7 @@ class PrecisionRow:
     mse: float | None
 
     def to_json(self) -> dict[str, Any]:
+        """The row as plain data with exactly the keys of the `parse-log` contract."""
         keys = ("operator", "type", "output", "shape", "dtype", "cosine", "mse")
         return {key: getattr(self, key) for key in keys}
 

@@ -1,6 +1,7 @@
 """The lines that programs on the board print, by their shape.
 
-The formats: facts on Pulsar2, sections 6.1 to 6.5, read from the programs' sources and logs.
+The formats are those of the programs' sources (AXERA-TECH/ax-samples, axcl-runtime and pyaxengine), of
+`ax_run_model`'s documentation (pulsar2-docs-en, other_tools), and of logs that users published.
 """
 
 import re

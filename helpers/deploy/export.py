@@ -42,8 +42,8 @@ class GateFailed(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What an export was made from; equal recipes give equal graphs."""
+class MadeFrom:
+    """What an export was made from; from the same comes the same graph."""
 
     model: str
     weights: str
@@ -58,7 +58,7 @@ class Recipe:
 class Exported:
     """The gated files of one export. `parity`: max |Δ logits| against PyTorch over their spread."""
 
-    recipe: Recipe
+    made_from: MadeFrom
     plain: Path
     simplified: Path
     nodes_plain: int
@@ -98,8 +98,8 @@ def _check_served(*, opset: int, batch: int) -> None:
 def simplify(graph: onnx.ModelProto) -> onnx.ModelProto:
     """onnxsim's simplification: constants folded, size arithmetic gone. Its chatter is dropped.
 
-    Every attribute is written out, also at its default: builds failed where one was left to it (facts:
-    ax650n_measured.md, section 5).
+    Every attribute is written out, also at its default: builds failed where one was left to it
+    (onnxsim/onnxsim, scripts/axera/README.md).
     """
     with _quiet_stderr():
         simplified, agrees = onnxsim.simplify(graph)
@@ -200,12 +200,12 @@ def board_ready(
     """Writes `model.onnx`, `model-sim.onnx` and `export.json` into `out`, or returns those already there.
 
     `board_input` is the channel order that the graph takes; its first convolution is permuted to it, and the
-    simplified file says so in its metadata. Files are used again only while recipe and hashes match. Raises
-    GateFailed, and writes nothing, when a gate does not hold; UnknownModel and what `weights.load` raises.
+    simplified file says so in its metadata. Files are used again only while `made_from` and hashes match.
+    Raises GateFailed, and writes nothing, when a gate does not hold; UnknownModel and what `weights.load` raises.
     """
     variant(name)
     _check_served(opset=opset, batch=batch)
-    recipe = Recipe(
+    made_from = MadeFrom(
         model=name,
         weights=weights.describe(checkpoint),
         opset=opset,
@@ -216,7 +216,7 @@ def board_ready(
             package: importlib.metadata.version(package) for package in ("torch", "timm", "onnx", "onnxsim")
         },
     )
-    if made := _read(out, recipe):
+    if made := _read(out, made_from):
         return made
     trained = weights.load(name, checkpoint)
     mean, std = mean_and_std(trained)
@@ -244,7 +244,7 @@ def board_ready(
                 f"ONNX and PyTorch differ by {distance:.1e} standard deviations (limit {PARITY_LIMIT:.0e})"
             )
         exported = Exported(
-            recipe=recipe,
+            made_from=made_from,
             plain=out / "model.onnx",
             simplified=out / "model-sim.onnx",
             nodes_plain=nodes_plain,
@@ -261,7 +261,7 @@ def board_ready(
 def _as_json(exported: Exported, folder: Path) -> dict[str, object]:
     files = {name: file_hash(folder / name) for name in ("model.onnx", "model-sim.onnx")}
     return {
-        "recipe": asdict(exported.recipe),
+        "made_from": asdict(exported.made_from),
         "nodes_plain": exported.nodes_plain,
         "nodes_simplified": exported.nodes_simplified,
         "parity": exported.parity,
@@ -269,17 +269,17 @@ def _as_json(exported: Exported, folder: Path) -> dict[str, object]:
     }
 
 
-def _read(out: Path, recipe: Recipe) -> Exported | None:
-    """The export already in `out`, if it was made by this recipe and its files are still what they were."""
+def _read(out: Path, made_from: MadeFrom) -> Exported | None:
+    """The export already in `out`, if it was made from this and its files are still what they were."""
     try:
         said = json.loads((out / "export.json").read_text(encoding="utf-8"))
-        if Recipe(**said["recipe"] | {"folds": tuple(said["recipe"]["folds"])}) != recipe:
+        if MadeFrom(**said["made_from"] | {"folds": tuple(said["made_from"]["folds"])}) != made_from:
             return None
         if any(file_hash(out / name) != digest for name, digest in said["sha256"].items()):
             return None
         plain, simplified = out / "model.onnx", out / "model-sim.onnx"
         return Exported(
-            recipe, plain, simplified, said["nodes_plain"], said["nodes_simplified"], said["parity"]
+            made_from, plain, simplified, said["nodes_plain"], said["nodes_simplified"], said["parity"]
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -17,7 +17,7 @@ from helpers import process
 from helpers.deploy import build_folder, container
 from helpers.deploy.build_folder import BuildFailed, BuildFolder
 from helpers.deploy.files import in_words
-from helpers.deploy.stages import StageClock
+from helpers.deploy.stages import StageBar
 
 __all__ = ["DOCUMENTED", "Build", "BuildFailed", "Pulsar2Missing", "Tool", "build", "command", "find"]
 
@@ -147,7 +147,7 @@ def build(
         hardware=folder.hardware,
         name=name,
     )
-    clock = StageClock(progress=progress)
+    bar = StageBar(progress=progress)
     status = None
     try:
         status = process.stream(
@@ -156,11 +156,11 @@ def build(
             environment={**os.environ, **_ENVIRONMENT},
             log=folder.log,
             seconds=timeout,
-            on_line=clock.read,
+            on_line=bar.read,
         )
     except subprocess.TimeoutExpired:
         raise BuildFailed(
-            f"Pulsar2 was stopped after {timeout:g} s at the stage {clock.stage!r}: give it a longer "
+            f"Pulsar2 was stopped after {timeout:g} s at the stage {bar.stage!r}: give it a longer "
             f"`timeout`, or see in {folder.log} what it was doing",
             log=folder.log,
             error_line=build_folder.last_error(folder.log),
@@ -169,19 +169,19 @@ def build(
         raise BuildFailed(in_words(error, folder.log), log=folder.log) from error
     finally:
         with process.unhurried():
-            clock.close()
+            bar.close()
             if tool.image is not None:
                 if status != 0:
                     container.stop(tool.program, name)
                 container.hand_back(tool.program, tool.image, folder=folder.output, name=f"{name}-chown")
-    _require_model(folder, status=status, marker=clock.finished)
+    _require_model(folder, status=status, marker=bar.finished)
     return Build(
         axmodel=folder.axmodel,
         output=folder.output,
         log=folder.log,
         command=argv,
-        seconds=sum(clock.seconds.values()),
-        stage_seconds=clock.seconds,
+        seconds=sum(bar.seconds.values()),
+        stage_seconds=bar.seconds,
         versions=_versions(tool) | build_folder.compiler_of(folder.axmodel),
         parsed=parse(folder.log),
     )

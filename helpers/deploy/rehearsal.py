@@ -116,7 +116,7 @@ def layer_losses(
 def reached(graph: onnx.ModelProto, *op_types: str) -> list[str]:
     """The nodes that an `op_types` entry of these kinds can be counted on to reach.
 
-    Not the addition of a constant behind a MatMul (facts: ax650n_measured.md, section 3, trap a), and not a
+    Not the addition of a constant behind a MatMul (onnxsim/onnxsim, scripts/axera/u16_chain.py), and not a
     ReLU that is fused into its convolution.
     """
     constants = {entry.name for entry in graph.graph.initializer}
@@ -141,7 +141,7 @@ def choose(
 
     Greedy: in each step the kind that lowers the noise most, as long as it is WORTHWHILE. Convolutions and
     the head are no candidates: they hold nearly all multiplications, and 16-bit chains took about 2.5 times
-    the time on a board (facts: ax650n_measured.md, section 3).
+    the time on a board (onnxsim/onnxsim, docs/axera-step-runner.md).
     """
     exact = logits(observed.graph, pictures)
 
@@ -169,8 +169,8 @@ def choose(
 def layer_configs(chosen: Sequence[Choice]) -> list[LayerConfig]:
     """The choice as Pulsar2 reads it: one entry that names all kinds.
 
-    By ONNX's names, which work; those of Pulsar2's fused operators are ignored without a word (facts:
-    pulsar2.md, section 2.3).
+    By ONNX's names, which work; those of Pulsar2's fused operators are ignored without a word
+    (onnxsim/onnxsim, pull request 1303).
     """
     if not chosen:
         return []

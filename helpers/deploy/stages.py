@@ -1,7 +1,8 @@
 """The stages of a Pulsar2 build, read off its log while it runs.
 
 Recognised by `module:function` and text only: line numbers change with every release, and 7.0 moved the
-modules below another package (published build logs from 1.9 to 7.0).
+modules below another package (published build logs from 1.9 to 7.0). A finished log tells less, by its time
+stamps: `board.build_stages`.
 """
 
 import re
@@ -36,7 +37,7 @@ def stage_of(line: str) -> str | None:
     return next((stage for stage, pattern in reversed(_PATTERNS) if pattern.search(line)), None)
 
 
-class StageClock:
+class StageBar:
     """Follows a build from line to line: draws the bar, times each stage, and notes the success marker.
 
     A stage is never left backwards: a build for several batch sizes tiles and schedules once per size, and

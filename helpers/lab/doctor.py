@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 from helpers.deploy import container
 from helpers.finding import Finding
-from helpers.lab.memory import usable_bytes
 from helpers.lab.paths import DATA, ROOT, shown
+from helpers.lab.usable_memory import usable_bytes
 from helpers.process import probe
 
 GB = 10**9

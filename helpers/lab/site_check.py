@@ -20,7 +20,7 @@ ONLY_NAMES = {"canonical", "alternate", "next", "prev", "search", "index", "auth
 
 
 @dataclass
-class Findings:
+class Inspected:
     """What was found in the pages, each with the page it stands on; `external` is no fault but a list."""
 
     pages: int = 0
@@ -39,10 +39,10 @@ class Findings:
         ]
 
 
-def inspect(site: Path) -> Findings:
+def inspect(site: Path) -> Inspected:
     """Reads every page and style sheet below `site`; scripts are not read, a browser must try those."""
     pages = {path: _Page(path) for path in sorted(site.rglob("*.html"))}
-    found = Findings(pages=len(pages))
+    found = Inspected(pages=len(pages))
     for path, page in pages.items():
         name = path.relative_to(site).as_posix()
         found.nameless += [f"{name}: {picture}" for picture in page.nameless]

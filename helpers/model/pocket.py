@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from helpers.model import pocket_data
+from helpers.published import DATA
 
 DIMENSIONS: dict[str, Any] = {
     "embed_dim": [32, 64, 96],
@@ -34,7 +35,6 @@ DIMENSIONS: dict[str, Any] = {
 }
 """M0 of the paper's Table 1 (64, 128, 192) with half the width; everything else is M0's."""
 
-DATA = Path(__file__).parents[2] / "data"
 WEIGHTS = DATA / "weights" / "pocket.safetensors"
 TEST_PICTURES = 2000
 """Pictures of the test split that an accuracy in this project is measured on."""

@@ -33,8 +33,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers.model import pocket, pocket_data
+from helpers.published import DATA
 
-RECORD = pocket.DATA / "pocket_twins.json"
+RECORD = DATA / "pocket_twins.json"
 SIMILARITY_PICTURES = 200
 """Test pictures that head similarity is averaged over."""
 

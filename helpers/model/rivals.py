@@ -10,7 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 @torch.no_grad()
-def fused(model: nn.Module) -> nn.Module:
+def fold_norms(model: nn.Module) -> nn.Module:
     """`model` in eval mode without BatchNorm, by timm's own fusion and PyTorch's; outputs agree to rounding.
 
     EfficientViT's pairs know how to fuse themselves, as in the paper's speed_test.py. In MobileNet and kin,

@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from helpers.view.style import CYCLE, GREY, INK, MARKERS, figure, value_grid
-
-HATCHES = ("", "///", "\\\\\\", "xx")
+from helpers.view.style import GREY, bar_look, dot_look, figure, value_grid
 
 
 def grouped_bars(
@@ -26,9 +24,7 @@ def grouped_bars(
     for place, name in enumerate(series):
         left = [index - 0.4 + bar * (place + 0.5) for index in range(len(groups))]
         heights = [values[name] for values in groups.values()]
-        drawn_bars = axes.bar(
-            left, heights, bar * 0.94, label=name, color=CYCLE[place], hatch=HATCHES[place], edgecolor="white"
-        )
+        drawn_bars = axes.bar(left, heights, bar * 0.94, label=name, **bar_look(place))
         axes.bar_label(drawn_bars, labels=[number.format(value) for value in heights], fontsize=9, padding=2)
     axes.set_xticks(range(len(groups)), list(groups))
     for label in axes.get_xticklabels():
@@ -58,15 +54,7 @@ def lying_bars(
     for place, name in enumerate(series):
         centres = [index - 0.4 + bar * (place + 0.5) for index in range(len(values))]
         lengths = [entry[name] for entry in values.values()]
-        bars = axes.barh(
-            centres,
-            lengths,
-            bar * 0.94,
-            label=name,
-            color=CYCLE[place],
-            hatch=HATCHES[place],
-            edgecolor="white",
-        )
+        bars = axes.barh(centres, lengths, bar * 0.94, label=name, **bar_look(place))
         axes.bar_label(bars, labels=[number.format(length) for length in lengths], fontsize=9, padding=3)
     axes.set_yticks(range(len(values)), list(values))
     axes.invert_yaxis()
@@ -95,22 +83,9 @@ def scatter(
     drawn, (axes,) = figure(width, height)
     for place, (name, points) in enumerate(series.items()):
         x, y, labels = zip(*points, strict=True)
-        axes.plot(
-            x,
-            y,
-            linestyle="-" if line else "none",
-            marker=MARKERS[place],
-            markersize=8,
-            color=CYCLE[place],
-            markeredgecolor=INK,
-            markeredgewidth=0.6,
-            label=name,
-        )
+        axes.plot(x, y, linestyle="-" if line else "none", markersize=8, label=name, **dot_look(place))
         for left, up, label in zip(x, y, labels, strict=True):
-            offset = (
-                0,
-                -18 if place else 9,
-            )  # the second series' labels hang below, clear of the first's line
+            offset = (0, -18 if place else 9)  # the second series hangs below, clear of the first
             axes.annotate(
                 label, (left, up), xytext=offset, textcoords="offset points", ha="center", fontsize=9
             )
@@ -121,7 +96,7 @@ def scatter(
     if y_from_zero:
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=0)
-    axes.grid(True, color="#E8E8E8")
+    axes.grid(True)
     axes.spines[["left", "bottom"]].set_color(GREY)
     axes.legend()
     return drawn

@@ -7,8 +7,18 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from helpers.view.shares import HATCHES
-from helpers.view.style import BLUE, CYCLE, GREY, INK, MARKERS, ORANGE, figure, value_grid
+from helpers.view.style import (
+    BLUE,
+    CYCLE,
+    GREY,
+    INK,
+    MARKERS,
+    ORANGE,
+    bar_look,
+    dot_look,
+    figure,
+    value_grid,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +109,6 @@ def residuals(panels: Mapping[str, Sequence[Residual]], *, title: str, unit: str
                 marker=MARKERS[index] if inside else "X",
                 markersize=8 if inside else 11,
                 color=CYCLE[index] if inside else ORANGE,
-                markeredgecolor=INK,
-                markeredgewidth=0.6,
             )
             axes.annotate(
                 f"{row.error:+.1f}",
@@ -130,8 +138,7 @@ def stacked_bars(wholes: Mapping[str, Mapping[str, float]], *, title: str, unit:
     left = [0.0] * len(wholes)
     for place, part in enumerate(next(iter(wholes.values()))):
         widths = [whole[part] for whole in wholes.values()]
-        look: dict[str, Any] = {"color": CYCLE[place], "hatch": HATCHES[place], "edgecolor": "white"}
-        axes.barh(range(len(wholes)), widths, 0.72, left=left, label=part, **look)
+        axes.barh(range(len(wholes)), widths, 0.72, left=left, label=part, **bar_look(place))
         left = [before + width for before, width in zip(left, widths, strict=True)]
     for place, end in enumerate(left):
         axes.annotate(
@@ -160,13 +167,12 @@ def against(
     x, y = zip(*points, strict=True)
     ends = (min(x + y), max(x + y))
     axes.plot(ends, ends, color=INK, linewidth=1, linestyle="--", label="both equal")
-    axes.plot(x, y, ".", markersize=3, color=CYCLE[0], alpha=0.5, rasterized=True)
+    axes.plot(x, y, ".", markersize=5, color=BLUE, markeredgewidth=0, alpha=0.5, rasterized=True)
     for place, (name, point) in enumerate(marked.items()):
-        look: dict[str, Any] = {"markeredgecolor": INK, "markeredgewidth": 0.6, "markersize": 8}
-        axes.plot(*point, MARKERS[place % len(MARKERS)], color=CYCLE[place % len(CYCLE)], label=name, **look)
+        axes.plot(*point, linestyle="none", markersize=8, label=name, **dot_look(place))
     axes.set_xlabel(x_unit)
     axes.set_ylabel(y_unit)
     axes.set_title(title)
-    axes.grid(True, color="#E8E8E8")
+    axes.grid(True)
     axes.legend(fontsize=9)
     return drawn

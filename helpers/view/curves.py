@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from helpers.view.style import CYCLE, GREY, INK, MARKERS, figure
+from helpers.view.style import GREY, INK, dot_look, figure
 
 Points = Sequence[tuple[float, float]]
 
@@ -42,21 +42,12 @@ def curves(
             x, y = zip(*points, strict=True)
             if panel.ticks is not None:
                 x = tuple(panel.ticks.index(value) for value in x)
-            axes.plot(
-                x,
-                y,
-                linestyle=LINES[look],
-                marker=MARKERS[look],
-                color=CYCLE[look],
-                markeredgecolor=INK,
-                markeredgewidth=0.6,
-                label=name,
-            )
+            axes.plot(x, y, linestyle=LINES[look], label=name, **dot_look(look))
         if panel.ticks is not None:
             axes.set_xticks(range(len(panel.ticks)), [f"{value:g}" for value in panel.ticks])
         axes.set_title(panel.title, fontsize=11)
         axes.set_xlabel(panel.x_unit)
-        axes.grid(True, color="#E8E8E8")
+        axes.grid(True)
     low = 0 if y_from_zero else min(axes.get_ylim()[0] for axes in plots)
     high = max(axes.get_ylim()[1] for axes in plots)
     for axes in plots:
@@ -94,17 +85,14 @@ def roofline(
         axes.plot([ridge, ridge], [bottom, peak], color=GREY, linestyle=":")
         for kind, point in row.items():
             look = kinds.index(kind)
-            edge: dict[str, Any] = {"markeredgecolor": INK, "markeredgewidth": 0.6}
-            axes.plot(
-                *point, MARKERS[look], color=CYCLE[look], markersize=7, linestyle="none", label=kind, **edge
-            )
+            axes.plot(*point, markersize=7, linestyle="none", label=kind, **dot_look(look))
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlim(left, right)
         axes.set_ylim(bottom, top)
         axes.set_title(name, fontsize=11)
         axes.set_xlabel("operations per byte (log)")
-        axes.grid(True, color="#E8E8E8")
+        axes.grid(True)
         if axes is not plots[0]:
             axes.set_yticklabels([])
     note: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9}

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, Rectangle
 
-from helpers.view.style import BLUE, GREY, INK, PALE, figure
+from helpers.view.style import BLUE, GREY, INK, PALE, TINT, figure
 
 WIDTH = 7.5
-TINTS = ("white", PALE, "#A9CCE3")  # apart in lightness, and dark text is legible on each
+TINTS = ("white", PALE, TINT)  # apart in lightness, and dark text is legible on each
 SMALL = 9.0
 
 

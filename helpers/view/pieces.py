@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from helpers.view.style import INK, figure
+from helpers.view.style import INK, TINT, figure
 
 Piece = Sequence[tuple[str, Sequence[int]]]
 """Operators in order: the kind, and the places of those that it reads."""
@@ -37,7 +37,7 @@ def pieces(columns: Mapping[str, Piece], *, title: str) -> Figure:
                 points = [(x, top + 0.11), (x, turn), (end, bottom - 0.11)]
                 axes.plot(*zip(*points, strict=True), color=INK, linewidth=0.8, zorder=1)
         for (kind, _), (x, y) in zip(piece, centres, strict=True):
-            fill = "#A9CCE3" if kind in COMPUTES else "white"
+            fill = TINT if kind in COMPUTES else "white"
             box = Rectangle((x - 0.46 * share, y - 0.11), 0.92 * share, 0.22, facecolor=fill, zorder=2)
             box.set(edgecolor=INK, linewidth=0.7)
             axes.add_patch(box)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from helpers.view.style import BLUE, CYCLE, GREY, INK, MARKERS, PALE, figure, value_grid
+from helpers.view.style import BLUE, CYCLE, GREY, MARKERS, PALE, dot_look, figure, value_grid
 
 
 def ranges_over_histogram(
@@ -28,7 +28,7 @@ def ranges_over_histogram(
     bars.set_title(title)
     for place, (low, high) in enumerate(ranges.values()):
         stretches.plot([low, high], [place, place], color=CYCLE[place], linewidth=5, solid_capstyle="butt")
-        stretches.plot([low, high], [place, place], linestyle="none", marker="|", color=INK, markersize=10)
+        stretches.plot([low, high], [place, place], "|", markersize=10, markeredgewidth=1)
         stretches.annotate(
             f"{low:.2f} to {high:.2f}",
             (high, place),
@@ -53,17 +53,7 @@ def losses_along(
     drawn, (axes,) = figure(7.5, 4.2)
     for place, (name, marks) in enumerate(points.items()):
         x, y = zip(*marks, strict=True)
-        axes.plot(
-            x,
-            y,
-            linestyle="none",
-            marker=MARKERS[place],
-            markersize=6,
-            color=CYCLE[place],
-            markeredgecolor=INK,
-            markeredgewidth=0.5,
-            label=name,
-        )
+        axes.plot(x, y, linestyle="none", markersize=6, label=name, **dot_look(place))
     axes.set_yscale("log")
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(x_unit)
@@ -81,7 +71,7 @@ def shares_with_intervals(
     drawn, (axes,) = figure(7.5, 1.1 + 0.4 * len(shares))
     for place, (share, low, high) in enumerate(shares.values()):
         axes.plot([low, high], [place, place], color=GREY, linewidth=2)
-        axes.plot(share, place, marker=MARKERS[place], markersize=9, color=BLUE, markeredgecolor=INK)
+        axes.plot(share, place, marker=MARKERS[place], markersize=9, color=BLUE)
         axes.annotate(
             f"{share:.2f}", (high, place), xytext=(6, 0), textcoords="offset points", va="center", fontsize=9
         )

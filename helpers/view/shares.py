@@ -1,13 +1,10 @@
 """What a whole is made of, and what a change does to several measures at once, from plain data."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from matplotlib.figure import Figure
 
-from helpers.view.style import BLUE, CYCLE, INK, ORANGE, figure, value_grid
-
-HATCHES = ("", "///", "--", "xx", "\\\\\\", "++")
+from helpers.view.style import BLUE, INK, ORANGE, bar_look, figure, value_grid
 
 
 def stacked_shares(
@@ -24,8 +21,7 @@ def stacked_shares(
     left = [0.0] * len(wholes)
     for place, part in enumerate(parts):
         shares = [100 * whole[part] / sum(whole.values()) for whole in wholes.values()]
-        look: dict[str, Any] = {"color": CYCLE[place], "hatch": HATCHES[place], "edgecolor": "white"}
-        bars = axes.barh(range(len(wholes)), shares, 0.72, left=left, label=part, **look)
+        bars = axes.barh(range(len(wholes)), shares, 0.72, left=left, label=part, **bar_look(place))
         labels = [f"{share:.0f}" if share >= smallest_label else "" for share in shares]
         for text in axes.bar_label(bars, labels=labels, label_type="center", fontsize=9, color=INK):
             if text.get_text():

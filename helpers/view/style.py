@@ -3,7 +3,7 @@
 import html
 import io
 import re
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib as mpl
 from cycler import cycler
@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, ordered so that neighbours also differ in lightness when printed in grey.
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
-INK, GREY, PALE = "#222222", "#767676", "#D9D9D9"
+INK, GREY, PALE, TINT = "#222222", "#767676", "#D9D9D9", "#A9CCE3"
 CYCLE = (BLUE, ORANGE, GREEN, RED, SKY, PURPLE)
 MARKERS = ("o", "s", "^", "D", "v", "P")
+HATCHES = ("", "///", "\\\\\\", "xx", "--", "++")
 
 mpl.rcParams.update(
     {
@@ -40,6 +41,8 @@ mpl.rcParams.update(
         "xtick.major.size": 0,
         "ytick.major.size": 0,
         "legend.frameon": False,
+        "lines.markeredgecolor": INK,
+        "lines.markeredgewidth": 0.6,
         "hatch.linewidth": 0.6,
         "svg.hashsalt": "efficientvit-edge",  # the same figure gives the same bytes
     }
@@ -73,6 +76,16 @@ def svg(drawn: Figure, *, alt: str) -> str:
     return re.sub(
         r"<svg ([^>]*)>", rf'<svg \1 role="img" style="max-width:100%;height:auto">{title}', body, count=1
     )
+
+
+def bar_look(place: int) -> dict[str, Any]:
+    """Colour and hatch of the series at `place`, for bars: a figure in grey keeps them apart."""
+    return {"color": CYCLE[place], "hatch": HATCHES[place], "edgecolor": "white"}
+
+
+def dot_look(place: int) -> dict[str, Any]:
+    """Colour and marker of the series at `place`, for points; after the last the first comes again."""
+    return {"color": CYCLE[place % len(CYCLE)], "marker": MARKERS[place % len(MARKERS)]}
 
 
 def value_grid(axes: Axes, axis: Literal["x", "y"]) -> None:

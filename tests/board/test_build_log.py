@@ -73,7 +73,7 @@ def test_the_specimen_gives_its_documented_figures() -> None:
 def test_the_stages_of_the_specimen_add_up_to_its_time() -> None:
     (record,) = builds(SPECIMEN)
     names = [stage.name for stage in record.stages]
-    assert names == ["frontend", "quantise", "calibrate", "precision analysis", "compile", "assemble"]
+    assert names == ["frontend", "quantize", "calibrate", "analyse precision", "compile", "assemble"]
     assert sum(stage.seconds for stage in record.stages) == pytest.approx(19.650)
     assert record.stages[0] == Stage("frontend", 1.413)
     assert record.stages[-1] == Stage("assemble", 1.581)
@@ -91,7 +91,7 @@ def test_a_build_of_version_1_9_across_midnight() -> None:
     assert (gemm.type, gemm.cosine) == ("AxFullyConnect…", None)
     assert record.warnings == ["ignore input csc config", "the cosine of Gemm_9 is printed as nan"]
     seconds = {stage.name: stage.seconds for stage in record.stages}
-    assert seconds == {"frontend": 0.5, "quantise": 4.25, "calibrate": 3.0, "assemble": 2.0}
+    assert seconds == {"frontend": 0.5, "quantize": 4.25, "calibrate": 3.0, "assemble": 2.0}
 
 
 def test_batches_and_cpu_subgraphs_of_version_7() -> None:

@@ -1,6 +1,6 @@
 """Stand-in executables for the tests of a build: a `pulsar2`, and a `docker` that has no daemon but a folder.
 
-The log below is our own text in the format of the real one (facts: pulsar2.md, section 5.2).
+The log below is our own text in the format of published build logs.
 """
 
 import json

@@ -72,7 +72,7 @@ def test_bgr_bytes_give_what_rgb_gives(exported: export.Exported, tmp_path: Path
     assert said.board_input == "bgr"
 
 
-def test_an_export_is_used_again_until_its_recipe_or_a_file_changes(
+def test_an_export_is_used_again_until_what_it_was_made_from_or_a_file_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     made = board_ready("efficientvit_m0", tmp_path)
@@ -83,7 +83,7 @@ def test_an_export_is_used_again_until_its_recipe_or_a_file_changes(
 
     monkeypatch.undo()
     written = made.simplified.stat().st_mtime_ns
-    assert board_ready("efficientvit_m0", tmp_path, opset=13).recipe.opset == 13
+    assert board_ready("efficientvit_m0", tmp_path, opset=13).made_from.opset == 13
     assert made.simplified.stat().st_mtime_ns != written
 
     made.simplified.write_bytes(b"half a file")

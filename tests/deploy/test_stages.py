@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.deploy.stages import STAGES, StageClock, stage_of
+from helpers.deploy.stages import STAGES, StageBar, stage_of
 
 LOGS = Path(__file__).parents[3] / "shared" / "logs"
 
@@ -41,19 +41,19 @@ def test_each_kind_of_line_tells_its_stage(line: str, stage: str | None) -> None
 
 
 def test_a_second_batch_size_does_not_go_back() -> None:
-    clock = StageClock(progress=False)
+    bar = StageBar(progress=False)
     for line in ("tiling op... 1/1 0:00:00", "build op... 1/1 0:00:00", "tiling op... 1/1 0:00:00"):
-        clock.read(line)
-    clock.close()
-    assert clock.stage == "schedule" and not clock.finished
-    assert list(clock.seconds) == [STAGES[0], "tile", "schedule"]
+        bar.read(line)
+    bar.close()
+    assert bar.stage == "schedule" and not bar.finished
+    assert list(bar.seconds) == [STAGES[0], "tile", "schedule"]
 
 
 def test_the_bar_shows_stage_and_count(capsys: pytest.CaptureFixture[str]) -> None:
-    clock = StageClock(progress=True)
-    clock.read("Calibration Progress(Phase 1):   3%|▎         | 7/32 [00:00<00:03,  9.10it/s]")
-    clock.read("")
-    clock.close()
+    bar = StageBar(progress=True)
+    bar.read("Calibration Progress(Phase 1):   3%|▎         | 7/32 [00:00<00:03,  9.10it/s]")
+    bar.read("")
+    bar.close()
     assert "calibrate:" in (shown := capsys.readouterr().err) and "7/32" in shown
 
 
@@ -62,11 +62,11 @@ def test_real_logs_from_1_9_to_4_x() -> None:
     stages = {}
     for name in ("040", "060", "072", "235", "231"):
         (log,) = LOGS.glob(f"{name}_*")
-        clock = StageClock(progress=False)
+        bar = StageBar(progress=False)
         for line in log.read_text(encoding="utf-8").splitlines():
-            clock.read(line)
-        stages[name] = list(clock.seconds)
-        assert clock.finished == (name != "231")
+            bar.read(line)
+        stages[name] = list(bar.seconds)
+        assert bar.finished == (name != "231")
     late = [
         stage for stage in STAGES if stage not in ("unpack calibration data", "analyse precision", "assemble")
     ]

@@ -202,7 +202,7 @@ def test_graphs_counts_and_judges_m5_only():
     assert all(one.bar is None for one in small.values())
     assert small["nodes of M0, folded / recipe"].sides["recipe"].median == 542
     assert large["nodes of M5, folded"].held
-    assert large["nodes of M5, folded / recipe"].sides["recipe"].median == 636  # efficientvit.md, ONNX facts
+    assert large["nodes of M5, folded / recipe"].sides["recipe"].median == 636  # the post's export
     assert large["bytes written of M5, folded / recipe"].held
     assert large["bytes written of M5, folded / recipe"].value == pytest.approx(0.917, abs=1e-3)
 

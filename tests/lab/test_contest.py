@@ -77,7 +77,7 @@ def test_inside_every_operator_has_a_kind_and_a_time(exported: Path):
     found = contest.inside(exported, batch=1, runs=2)
     assert set(found.milliseconds) == set(contest.KINDS)
     assert all(spent > 0 for spent in found.milliseconds.values())
-    assert found.operators["Conv"] + found.operators["FusedConv"] == 116  # efficientvit.md, ONNX facts
+    assert found.operators["Conv"] + found.operators["FusedConv"] == 116  # the graph's convolutions
     moving = ("Reshape", "Transpose", "Split", "ReorderInput", "ReorderOutput")
     assert (
         sum(found.operators[name] for name in moving) <= found.layout_changes < found.operators.total() / 1.5

@@ -15,7 +15,7 @@ from helpers.model.network import EfficientViT
 from helpers.model.variants import VARIANTS
 from helpers.published import published
 
-# Counted from the layer shapes, in millions: facts of the project, efficientvit.md section 1.
+# Counted from the layer shapes, in millions, when this project began.
 SPLIT = {
     "efficientvit_m4": {
         "patch embedding": 48.8,

@@ -1,4 +1,4 @@
-"""The official names against the facts, the inverse, merged heads, and what does not fit."""
+"""The official names, by hand, against ours; the inverse; merged heads; and what does not fit."""
 
 import pytest
 import timm
@@ -10,8 +10,8 @@ from helpers.model.variants import VARIANTS
 
 OFFICIAL_KEYS = dict(
     zip(VARIANTS, (699, 615, 603, 675, 699, 835), strict=True)
-)  # facts, efficientvit.md, section 3
-OFFICIAL_M5 = {  # by hand, from the official modules' names (facts, section 3) and M5's plan (section 1)
+)  # microsoft/Cream, classification/model/efficientvit.py
+OFFICIAL_M5 = {  # by hand, from the official modules' names (as above) and M5's plan (paper, Table 1)
     "patch_embed.0.c.weight": (24, 3, 3, 3),
     "patch_embed.2.c.weight": (48, 24, 3, 3),
     "patch_embed.6.bn.running_var": (192,),

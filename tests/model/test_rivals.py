@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from helpers.model.reference import timm_model
-from helpers.model.rivals import fused
+from helpers.model.rivals import fold_norms
 
 
 @pytest.mark.parametrize("name", ["efficientvit_m0", "mobilenetv3_large_100", "mobilenetv2_100"])
@@ -16,6 +16,6 @@ def test_no_norm_is_left_and_the_outputs_stay(name: str):
     images = torch.rand(2, 3, 224, 224, generator=generator)
     with torch.inference_mode():
         before = model(images)
-        after = fused(model)(images)
+        after = fold_norms(model)(images)
     assert not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules())
     assert torch.allclose(before, after, rtol=1e-3, atol=1e-4 * float(before.abs().max()))

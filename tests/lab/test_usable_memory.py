@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.lab.memory import usable_bytes
+from helpers.lab.usable_memory import usable_bytes
 
 GB = 10**9
 
