@@ -1,7 +1,6 @@
 """`python -m helpers …`: what the notebooks do, for a shell or a CI job."""
 
 import argparse
-import ast
 import sys
 from pathlib import Path
 from typing import Any
@@ -101,15 +100,7 @@ def _tutorial(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from helpers.lab import notebooks
 
-    return notebooks.run_one(options.chapter, {name: _value(text) for name, text in options.parameters})
-
-
-def _value(text: str) -> Any:
-    """A parameter as Python reads it: numbers, True, None, quoted strings; all else is a plain string."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+    return notebooks.run_one(options.chapter, dict(options.parameters))
 
 
 def _doctor(options: argparse.Namespace) -> int:

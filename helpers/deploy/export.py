@@ -201,7 +201,7 @@ def board_ready(
 
     `board_input` is the channel order that the graph takes; its first convolution is permuted to it, and the
     simplified file says so in its metadata. Files are used again only while `made_from` and hashes match.
-    Raises GateFailed, and writes nothing, when a gate does not hold; UnknownModel and what `weights.load` raises.
+    Raises GateFailed, writing nothing, when a gate does not hold; UnknownModel; what `weights.load` raises.
     """
     variant(name)
     _check_served(opset=opset, batch=batch)

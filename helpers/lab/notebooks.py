@@ -16,26 +16,20 @@ import psutil
 from nbclient.exceptions import DeadKernelError
 from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
-from papermill.inspection import inspect_notebook
 
 from helpers.deploy.files import replacing
 from helpers.lab import environment
 from helpers.lab.evidence import harvest
+from helpers.lab.parameters import check_parameters, from_words
 from helpers.lab.paths import BUILD, NOTEBOOKS, shown
 from helpers.view import journey
 
 _KILLED = "its kernel was killed, mostly for want of memory: close other programs and run it again"
 logging.getLogger("papermill").setLevel(logging.CRITICAL)  # it says what run() says, without the chapter
 
-FILES = ("axmodel", "checkpoint", "graph", "image", "log")  # parameters that may name a file
-
 
 class UnknownNotebook(ValueError):
     """A chapter number or file name that is not among the notebooks."""
-
-
-class UnknownParameter(ValueError):
-    """A parameter that the notebook's own parameters cell does not have."""
 
 
 class NotebookFailed(RuntimeError):
@@ -72,18 +66,11 @@ def find(chapter: str) -> Path:
     raise UnknownNotebook(f"no notebook {chapter!r}: choose one of {', '.join(p.stem for p in chapters())}")
 
 
-def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
-    """Refuses parameters that the notebook does not have; papermill itself only warns of them."""
-    known = inspect_notebook(str(notebook))
-    if unknown := [name for name in parameters if name not in known]:
-        listed = ", ".join(f"{name} (default {entry['default']})" for name, entry in known.items())
-        raise UnknownParameter(f"{notebook.stem} has no parameter {', '.join(unknown)}: it has {listed}")
-
-
 def run(notebook: Path, *, output: Path, parameters: Mapping[str, Any] | None = None) -> NotebookRun:
-    """Executes a notebook into `output`, with a progress line; raises NotebookFailed or UnknownParameter.
+    """Executes a notebook into `output`, with a progress line.
 
     `output` is written when the run has ended, well or at an error in the notebook, and by no other way.
+    Raises NotebookFailed; UnknownParameter and WrongValue before anything runs.
     """
     check_parameters(notebook, parameters or {})
     progress = _Progress(notebook, injected=1 if parameters else 0)
@@ -115,13 +102,12 @@ def run(notebook: Path, *, output: Path, parameters: Mapping[str, Any] | None = 
     return NotebookRun(notebook.stem, progress.seconds, progress.peak_mb, checks, results)
 
 
-def run_one(chapter: str, parameters: Mapping[str, Any]) -> int:
-    """`python -m helpers run`: one notebook with the user's values, beside the tutorial's own outputs."""
+def run_one(chapter: str, words: Mapping[str, str]) -> int:
+    """`python -m helpers run`: one notebook with what the user typed, beside the tutorial's own outputs."""
     notebook = find(chapter)
-    values = "".join(f"__{name}={_file_name_part(value)}" for name, value in parameters.items())
+    values = "".join(f"__{name}={_file_name_part(word)}" for name, word in words.items())
     output = BUILD / "runs" / f"{notebook.stem}{values}.ipynb"
-    seen_from_here = {name: _absolute(name, value) for name, value in parameters.items()}
-    print(_table([run(notebook, output=output, parameters=seen_from_here)]))
+    print(_table([run(notebook, output=output, parameters=from_words(notebook, words))]))
     print(f"\nRead it: {shown(output)}")
     return 0
 
@@ -276,14 +262,5 @@ def _write(path: Path, text: str) -> None:
         beside.write_text(text, encoding="utf-8")
 
 
-def _absolute(name: str, value: Any) -> Any:
-    """A file or folder as the caller's folder has it: the notebook runs in another. Words stay words."""
-    if not isinstance(value, str) or not value:
-        return value
-    path = Path(value).expanduser()
-    meant = (name in FILES and path.is_file()) or (name == "images" and path.is_dir())
-    return str(path.resolve()) if meant else value
-
-
-def _file_name_part(value: Any) -> str:
-    return re.sub(r"[^\w.-]+", "-", str(value))[-40:]
+def _file_name_part(word: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", word)[-40:]

@@ -86,16 +86,21 @@ def _resave(path: Path) -> str:
     )
 
 
+def require_file(path: Path) -> None:
+    """Raises CheckpointError for a path where nothing is, or a folder."""
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a directory: give the checkpoint file in it")
+    if not path.is_file():
+        raise CheckpointError(f"there is no file {path}: check the path, or leave it out for random weights")
+
+
 def check_format(path: Path) -> Format:
     """What kind of checkpoint `path` holds, by its first bytes and its directory; nothing is unpacked.
 
     Raises CheckpointError for a missing, empty, truncated or oversized file, for an archive that claims more
     than it holds, and for a text or web page saved under a checkpoint's name.
     """
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a directory: give the checkpoint file in it")
-    if not path.is_file():
-        raise CheckpointError(f"there is no file {path}: check the path, or leave it out for random weights")
+    require_file(path)
     size = path.stat().st_size
     if size == 0:
         raise CheckpointError(f"{path} is empty: get the file again")

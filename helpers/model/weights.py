@@ -1,4 +1,4 @@
-"""Models with weights: from a checkpoint file, the timm hub or chapter 4's training, or scrambled."""
+"""Models with weights: from a checkpoint file, the timm hub or chapter 04's training, or scrambled."""
 
 import os
 import warnings
@@ -11,7 +11,7 @@ from huggingface_hub import constants, try_to_load_from_cache
 from torch import nn
 
 from helpers.model import layout, pocket
-from helpers.model.checkpoint import CheckpointError, file_hash, listed, read
+from helpers.model.checkpoint import CheckpointError, file_hash, listed, read, require_file
 from helpers.model.download import Unreachable, download, reachable
 from helpers.model.memory import release_memory
 from helpers.model.scramble import scramble
@@ -27,7 +27,7 @@ def load(name: str, checkpoint: str | Path | None = None, *, seed: int = 0) -> n
     """A timm EfficientViT in eval mode: images [n, 3, 224, 224] to logits [n, classes].
 
     `name` is one of the six or "pocket". `checkpoint` is "random" (scrambled from `seed`), "timm" (the hub),
-    "pocket" (chapter 4's, whatever the name), or a file: an official checkpoint, a plain state dict in the
+    "pocket" (chapter 04's, whatever the name), or a file: an official checkpoint, a plain state dict in the
     official or timm's layout, or safetensors; none of its code runs. Left out, it is what the environment
     variable EFFICIENTVIT_CHECKPOINT names, else random. A file with another number of classes gives a model
     with that many; a distilled one, with a warning, its two heads merged into one.
@@ -52,17 +52,14 @@ def load(name: str, checkpoint: str | Path | None = None, *, seed: int = 0) -> n
 def describe(checkpoint: str | Path | None = None, *, name: str | None = None, seed: int = 0) -> str:
     """What `load` with the same arguments would use, in the words that result rows carry under `weights`.
 
-    Raises CheckpointError for a file that is not there.
+    Raises CheckpointError for a path where no file is.
     """
     source = _source(checkpoint, name)
     if isinstance(source, Path):
-        if not source.is_file():
-            raise CheckpointError(
-                f"there is no file {source}: check the path, or leave it out for random weights"
-            )
+        require_file(source)
         return f"file {source.name} sha256 {file_hash(source)[:8]}…"
     if source == _POCKET:
-        return f"pocket, trained in chapter 4, sha256 {file_hash(_pocket_file())[:8]}…"
+        return f"pocket, trained in chapter 04, sha256 {file_hash(_pocket_file())[:8]}…"
     return "timm hub" if source == _HUB else f"random (seed {seed}, scrambled)"
 
 

@@ -14,6 +14,8 @@ from helpers.deploy.files import in_words
         (errno.ENOSPC, "/x/y is full: free some space"),
         (errno.EROFS, "/x/y may not be"),
         (errno.EACCES, "/x/y may not be"),
+        (errno.EEXIST, "/x/y is a file where a folder is needed: name another"),
+        (errno.ENOTDIR, "/x/y is a file where a folder is needed: name another"),
         (errno.EIO, "/x/y: Input/output error: check"),
     ],
 )

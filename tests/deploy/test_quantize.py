@@ -44,7 +44,7 @@ def scale(model: onnx.ModelProto, name: str) -> np.ndarray:
 
 
 def test_grids_are_those_measured_on_pulsar2():
-    """f32((hi-lo)/255), rint(-lo/s); max|x|/127.5 (onnxsim/onnxsim, docs/axera-pulsar-free-calibration.md)."""
+    """f32((hi-lo)/255), rint(-lo/s); max|x|/127.5 (onnxsim/onnxsim, axera-pulsar-free-calibration.md)."""
     assert Grid.over((-1.0, 3.0), "U8") == Grid("U8", float(np.float32(4 / 255)), 64)
     assert Grid.over((-2.0, 1.0), "S8") == Grid("S8", float(np.float32(2 / 127.5)), 0)
     assert Grid.over((-2.0, 1.0), "S16") == Grid("S16", float(np.float32(2 / 32767.5)), 0)

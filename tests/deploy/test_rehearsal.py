@@ -108,7 +108,7 @@ def test_no_choice_is_no_configuration():
 
 
 def test_a_folded_residual_costs_precision(tmp_path: Path, graph: onnx.ModelProto):
-    """What chapter 6 tells: the fold is exact in float and not in INT8."""
+    """What chapter 06 tells: the fold is exact in float and not in INT8."""
     folds = tuple(name for name in FOLDS if name != "residuals")
     model = weights.load("efficientvit_m0", "random")
     kept = export.simplify(export.to_onnx(fold(model, folds=folds), tmp_path / "m.onnx"))

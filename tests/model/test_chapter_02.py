@@ -1,4 +1,4 @@
-"""Chapter 2 builds the block in its cells: the code of helpers/model/attention.py, docstrings apart."""
+"""Chapter 02 builds the block in its cells: the code of helpers/model/attention.py, docstrings apart."""
 
 import ast
 from pathlib import Path
@@ -32,7 +32,7 @@ def chapter() -> str:
 @pytest.mark.parametrize("name", definitions(MODULE))
 def test_the_chapter_builds_the_modules_code(name: str) -> None:
     built = definitions(chapter())
-    assert name in built, f"chapter 2 does not build {name}"
+    assert name in built, f"chapter 02 does not build {name}"
     assert built[name] == definitions(MODULE)[name]
 
 

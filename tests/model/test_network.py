@@ -37,7 +37,7 @@ def test_logits_agree_with_timm(name: str) -> None:
 
 @torch.no_grad()
 def test_a_narrow_model_keeps_its_plan() -> None:
-    """The pocket model of chapter 4 is timm's class at other widths."""
+    """The pocket model of chapter 04 is timm's class at other widths."""
     plan = {"embed_dim": (32, 64, 96), "depth": (1, 1, 2), "num_heads": (2, 4, 3), "kernels": (5, 3, 3, 7)}
     reference = scrambled(EfficientVitMsra(num_classes=10, key_dim=(8, 8, 8), **plan))
     expected = reference(images(1))

@@ -187,7 +187,7 @@ def test_the_pocket_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     expected = logits(model.eval())
     for name, checkpoint in (("pocket", None), (M0, "pocket"), ("pocket", pocket.WEIGHTS)):
         assert torch.equal(logits(load(name, checkpoint)), expected)
-    words = f"pocket, trained in chapter 4, sha256 {file_hash(pocket.WEIGHTS)[:8]}…"
+    words = f"pocket, trained in chapter 04, sha256 {file_hash(pocket.WEIGHTS)[:8]}…"
     assert describe("pocket") == describe(name="pocket") == words
     with pytest.raises(CheckpointError, match="does not fit efficientvit_m0 but pocket"):
         load(M0, pocket.WEIGHTS)
@@ -198,6 +198,10 @@ def test_describe_tells_what_load_would_use(folder: Path) -> None:
     assert describe("timm") == "timm hub"
     (folder / "my.pth").write_bytes(b"anything")
     assert describe(folder / "my.pth") == f"file my.pth sha256 {file_hash(folder / 'my.pth')[:8]}…"
+    with pytest.raises(CheckpointError, match="is a directory: give the checkpoint file in it"):
+        describe(folder)
+    with pytest.raises(CheckpointError, match=r"there is no file .*missing.pth: check the path"):
+        describe(folder / "missing.pth")
 
 
 @pytest.fixture

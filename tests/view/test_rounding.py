@@ -1,4 +1,4 @@
-"""Figures of chapter 6: what is drawn is what was given."""
+"""Figures of chapter 06: what is drawn is what was given."""
 
 from helpers.view.rounding import losses_along, ranges_over_histogram, shares_with_intervals
 
