@@ -130,6 +130,7 @@ def test_an_unknown_failure_is_shown_with_the_innermost_exception_and_no_advice(
         "2025-01-02 03:04:05.000 | INFO     | yamain.command.build:quant:1 - x\n"
         "Traceback (most recent call last):\n"
         '  File "<frozen yamain.x>", line 1, in f\n'
+        '    raise OddThing("No space left on device")\n'
         "some.module.OddThing: never seen\n"
         "  detail: 7\n"
         "\n"
@@ -175,6 +176,38 @@ def test_failures_with_a_single_line(line: str, exception: str | None, advised: 
     assert advised in record.error.advice
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("Illegal instruction (core dumped)", "^C", "Aborted", "docker: invalid reference format."),
+        *("Unable to find image 'pulsar2:7.0' locally", "No space left on device", "x: command not found"),
+        *("pulsar2: error: no such option", "Segmentation fault", "x.sh: line 3: 41 Killed"),
+    ],
+)
+def test_a_failure_without_an_exception_is_shown_as_it_is_printed(line: str) -> None:
+    record = build(f"root@x:/data# pulsar2 build --config c\n{line}\n")
+    assert record.error is not None
+    assert (record.error.exception, record.error.message) == (None, line)
+
+
+@pytest.mark.parametrize(
+    ("raised", "name", "message"),
+    [
+        ("AssertionError", "AssertionError", None),
+        ("KeyError: 'it\\'s'", "KeyError", "it's"),
+        ("KeyError: '", "KeyError", "'"),
+        ("ErrorCode.QuantError: OddThing(b'x')", "OddThing", "x"),
+        ("ErrorCode.QuantError: KeyError('a\\tb')", "KeyError", "a\tb"),
+    ],
+)
+def test_the_message_of_an_exception_comes_without_its_quotes(
+    raised: str, name: str, message: str | None
+) -> None:
+    record = build(f"{said('x')}Traceback (most recent call last):\n  File a\n{raised}\n")
+    assert record.error is not None
+    assert (record.error.exception, record.error.message) == (name, message)
+
+
 def test_only_the_success_line_makes_a_build_a_success() -> None:
     whole = SPECIMEN.read_text()
     cut = whole[: whole.index("fuse 1 subgraph(s)")]
@@ -203,6 +236,57 @@ def test_builds_that_follow_each_other_without_a_prompt_are_told_apart() -> None
     old = (LOGS / "build_old.log").read_text().split("\n", 4)[4]
     records = list(parse(io.BytesIO((body + cut + "\n" + failed + body + old).encode())))
     assert [record.ok for record in records] == [True, False, False, True, True]
+
+
+def said(text: str, *, at: str = "2025-01-02 03:04:05.000", level: str = "INFO", where: str = "quant") -> str:
+    """A message of the build's own."""
+    return f"{at} | {level:<8} | yamain.command.build:{where}:1 - {text}\n"
+
+
+def test_a_build_ends_with_its_error_code() -> None:
+    text = f"{said('x')}ErrorCode.NPUBackendError: A\n{said('x')}ErrorCode.QuantError: B\n"
+    found = [record.to_json()["error"]["code"] for record in parse(io.BytesIO(text.encode()))]
+    assert found == ["NPUBackendError", "QuantError"]
+
+
+@pytest.mark.parametrize(
+    ("at", "count"),
+    [
+        ("2025-01-02 03:03:05.000", 1),
+        ("2025-01-02 03:03:04.999", 2),  # more than a minute back
+        ("2025-01-03 03:04:05.000", 1),
+        ("2025-01-03 03:04:05.001", 2),  # more than a day on
+    ],
+)
+def test_a_clock_that_jumps_begins_another_build(at: str, count: int) -> None:
+    assert len(list(parse(io.BytesIO((said("x") + said("x", at=at)).encode())))) == count
+
+
+@pytest.mark.parametrize("line", [said("x", where="fill_default"), "| Model Name | m.onnx |\n"])
+def test_what_a_build_prints_first_begins_another_build(line: str) -> None:
+    text = f"{said('x')}{line}save optimized onnx\n{line}"
+    assert len(list(parse(io.BytesIO(text.encode())))) == 2
+
+
+def test_a_message_at_level_error_explains_a_failure_that_has_no_exception() -> None:
+    record = build(said("the disk is worn", level="ERROR"))
+    assert record.error is not None and record.error.message == "the disk is worn"
+    assert record.warnings == []
+
+
+def test_a_warning_is_told_once_and_so_are_macs_of_several_groups() -> None:
+    macs = said("QuantAxModel macs: 1,000") + said("QuantAxModel macs: 2,000")
+    record = build(said("slow", level="WARNING") * 2 + macs + said("batchs [1, 8, ]"))
+    assert (record.macs, record.batches) == (1000, [1, 8])
+    assert record.warnings[:2] == [
+        "slow",
+        "macs are printed for several groups: [1000, 2000]; the first is given",
+    ]
+
+
+def test_a_table_that_is_cut_keeps_the_rows_above_the_cut() -> None:
+    text = (LOGS / "build_wrapped.log").read_text()
+    assert build(text[: text.index("└")]).precision == build(text).precision
 
 
 def test_an_indented_table_is_read_too() -> None:

@@ -94,6 +94,7 @@ def test_it_prints_the_contract(capsys: pytest.CaptureFixture[str]):
     for one in printed.values():
         assert list(one) == ["fps", "low", "high"]
         assert one["low"] < one["fps"] < one["high"]
+    assert printed["NPU1"]["fps"] == round(forecast(**M5)["NPU1"].fps, 1)
 
 
 def test_a_graph_is_forecast_as_its_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.board import parse_log
+from helpers.board.build_log import BuildLog
 from helpers.board.parse_log import Unknown, parse
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +67,28 @@ def test_an_unknown_text_still_shows_its_exception() -> None:
 def test_runs_and_builds_come_in_order_of_appearance() -> None:
     order = [record["kind"] for text in TEXTS for record in records(text)]
     assert [record["kind"] for record in records(b"\nroot@x:~#\n".join(TEXTS))] == order
+
+
+def test_a_record_is_given_before_the_rest_of_the_log_is_read() -> None:
+    stream = io.BytesIO(b"model file : a\nmodel file : b\n" + b"\n" * 2_000_000)
+    assert next(parse(stream)).to_json()["model"] == "a"
+    assert stream.tell() < 1_000_000
+
+
+def test_a_command_line_stands_for_its_first_run_only() -> None:
+    head = b"root@board:~# ax_classification -m a -i fox.jpg -r 3\n"
+    first, second = records(head + b"model file : a\nmodel file : b\n")
+    assert (first["image"], first["repeats"]) == ("fox.jpg", 3)
+    assert (second["program"], second["image"], second["repeats"]) == ("ax_classification", None, None)
+
+
+@pytest.mark.parametrize(
+    "line", [b"root@x:/# pulsar2 build --config c", b"2025-01-02 03:04:05.000 | INFO | yamain.x:y:1 - z"]
+)
+def test_the_version_asked_for_before_a_build_is_the_builds(line: bytes) -> None:
+    (record,) = parse(io.BytesIO(b"version: 7.0\ncommit: abc\n" + line + b"\nKilled\n"))
+    assert isinstance(record, BuildLog)
+    assert (record.version, record.commit) == ("7.0", "abc")
 
 
 @settings(deadline=None, max_examples=150)
@@ -160,6 +183,16 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_read(tmp_path: P
     first, second = done.stderr.splitlines()
     assert "gone.log" in first and "No such file" in first
     assert str(tmp_path) in second and "directory" in second
+
+
+def test_progress_over_several_files_is_counted_in_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    parse_log.main([ROOT / GOOD])
+    assert capsys.readouterr().err == ""
+    parse_log.main([ROOT / GOOD, ROOT / BAD])
+    assert capsys.readouterr().err == "\r1/2 files\r2/2 files\n"
 
 
 def test_the_table_is_aligned_and_says_what_failed(capsys: pytest.CaptureFixture[str]) -> None:

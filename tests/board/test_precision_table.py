@@ -37,6 +37,10 @@ def test_empty_and_missing_cells_are_none() -> None:
     assert complaint is None
 
 
+def test_an_operator_without_a_name_has_an_empty_one() -> None:
+    assert read(["Operator", "Cosin"], ["", "1"])[0].operator == ""
+
+
 @pytest.mark.parametrize(
     ("printed", "shape"),
     [

@@ -103,6 +103,7 @@ def test_a_step_is_one_that_is_done(line: str, step: bool) -> None:
         ("Repeat 2 times, avg time 1.00 ms, max_time 1.10 ms", "open"),
         ("Repeat 2 times, avg time 1.00 ms, max_time 1.10 ms, min_time 0.9", "open"),
         ("min = 0.9 ms max = 1.1 ms avg = 1.0 ms", "complete"),
+        ("  9.5094, 285 ", "complete"),
         ("5% = 0.9 ms 90% = 1.0 ms 95% = 1.1 ms 99% = 1.2 ms", "complete"),
         ("5% = 0.9 ms 90% = 1.0 ms", "open"),
         ("model file : a.axmod", "open"),

@@ -30,6 +30,22 @@ def test_the_timing_line_that_is_missing_is_the_programs_own(text: str, expected
     assert run(text).errors[-1].startswith(f"no closing timing line ({expected}): ")
 
 
+def test_a_card_that_stops_before_its_result_is_not_said_to_have_one() -> None:
+    assert run("axcl initializing...\n").errors == [
+        f"no closing timing line ({SAMPLE}): the last line understood is 'axcl initializing...'"
+    ]
+
+
+def test_two_families_of_programs_are_two_runs() -> None:
+    found = list(parse(io.BytesIO(b"model file : a\nRun AxModel:\n model: b\n")))
+    assert [record.to_json()["model"] for record in found] == ["a", "b"]
+
+
+def test_the_image_is_read_and_what_is_no_number_is_not() -> None:
+    record = run("model file : a\nimage file : b.jpg\nrepeat : many\n")
+    assert (record.image, record.repeats) == ("b.jpg", None)
+
+
 def test_a_program_that_printed_nothing_is_said_to_have() -> None:
     assert run("root@board:~# ax_classification -m a\n").errors[-1].endswith("nothing of the run was printed")
 
@@ -110,6 +126,7 @@ def test_only_the_measuring_programs_take_a_batch_from_their_command_line() -> N
 def test_endless_results_and_complaints_are_cut_off() -> None:
     scores = "".join(f"{number}.0000, {number}\n" for number in range(1_500))
     troubles = "".join(f"cannot open {number}\n" for number in range(300))
-    record = run(f"model file : a\n{scores}{troubles}")
-    assert len(record.top_k) == 1_000
+    boxes = "".join(f"{number}: 88%, [1, 2, 3, 4], person\n" for number in range(1_500))
+    record = run(f"model file : a\n{scores}{troubles}{boxes}")
+    assert len(record.top_k) == len(record.detections or []) == 1_000
     assert len(record.errors) == 101  # and the missing timing line

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from helpers.deploy import export
+from helpers.deploy import accuracy, export, quantize, rehearsal
 from helpers.deploy.accuracy import ImagesError, interval, judge, labelled, predictions, samples
 from helpers.deploy.fold import fold
 from helpers.deploy.preprocess import Preprocessing
@@ -77,6 +77,31 @@ def test_wilson_intervals_as_tabled(right: int, total: int, low: float, high: fl
 def test_the_interval_narrows_with_more_pictures():
     widths = [np.diff(interval(count * 9 // 10, count))[0] for count in (100, 1000, 10_000)]
     assert widths == sorted(widths, reverse=True)
+
+
+def test_each_picture_either_calibrates_or_is_judged(monkeypatch: pytest.MonkeyPatch):
+    """64 pictures, the fewest allowed; here each is only its number."""
+    used: dict[str, list[int]] = {}
+
+    def choose(_: object, pictures: list[int]):
+        used["choosing"] = pictures
+        return 1.0, []
+
+    def predicted(graphs: dict[str, object], pictures: list[tuple[int, int]], *, total: int):
+        used["judged"] = [picture for picture, _ in pictures]
+        assert total == len(used["judged"])
+        return {name: np.zeros(total) for name in graphs}, np.arange(total) % 4
+
+    monkeypatch.setattr(accuracy, "samples", lambda pairs, _: [(int(path.stem), 0) for path, _ in pairs])
+    monkeypatch.setattr(quantize, "calibrate", lambda _, pictures: used.update(calibrating=pictures))
+    monkeypatch.setattr(quantize, "quantize", lambda *_, **__: None)
+    monkeypatch.setattr(rehearsal, "choose", choose)
+    monkeypatch.setattr(accuracy, "predictions", predicted)
+    pairs = [(Path(f"{number}.png"), 0) for number in range(64)]
+    assert judge(brightest_channel(), pairs, PREPROCESSING) == {"float": 0.25, "INT8": 0.25, "mixed": 0.25}
+    assert sorted(used["calibrating"] + used["judged"]) == list(range(64))
+    assert len(used["calibrating"]) == 32 and {0, 63} <= set(used["calibrating"])
+    assert used["choosing"] == used["calibrating"][:8]
 
 
 def test_a_trained_model_is_judged_in_three_ways(tmp_path: Path):

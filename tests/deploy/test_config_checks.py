@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper
 from small_graphs import graph, node
 
 from helpers.deploy.config_builder import build_config_for
@@ -103,6 +104,13 @@ def test_the_order_is_read_from_the_mean_that_counts(
     assert found("channel order", config(entry=entry, processor=processor)).level == level
 
 
+def test_the_mean_of_another_input_does_not_count() -> None:
+    data = config()
+    other = {**data["quant"]["input_configs"][0], "tensor_name": "other", "calibration_mean": MEAN[::-1]}
+    data["quant"]["input_configs"].insert(0, other)
+    assert found("channel order", data).level == "warn"
+
+
 def test_a_graph_that_says_its_order_is_ok_and_the_feed_is_named() -> None:
     finding = found("channel order", config(), relu(marked=True))
     assert (finding.level, finding.message) == (
@@ -162,6 +170,16 @@ def test_entries_that_work_and_those_that_do_not(quant: dict[str, Any], level: s
     assert finding.level == level and says in finding.message
 
 
+@pytest.mark.parametrize(
+    ("data_type", "level", "says"),
+    [("U16", "ok", "1 entries"), ("FP32", "warn", "layer_configs[0]: FP32 is not verified for Tanh")],
+)
+def test_operators_whose_fp32_nobody_verified_are_named(data_type: str, level: str, says: str) -> None:
+    data = config(quant={"layer_configs": [{"op_type": "Tanh", "data_type": data_type}]})
+    finding = found("precision", data, graph(node("Tanh")))
+    assert finding.level == level and says in finding.message
+
+
 def reshape(shape: list[int], opset: int = 11, **attributes: int) -> onnx.ModelProto:
     return graph(
         node("Reshape", ["input", "s"], **attributes), s=np.array(shape), out=[1, 3, 64], opset=opset
@@ -188,3 +206,10 @@ def test_the_batches_that_a_graph_allows(
 ) -> None:
     finding = found("batch", config(compiler=compiler), model)
     assert finding.level == level and says in finding.message
+
+
+def test_a_named_batch_is_told_beside_a_number() -> None:
+    model = graph(node("Relu"), shape=[4, 3, 8, 8])
+    model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, ["N", 3, 8, 8]))
+    finding = found("batch", config(compiler={"max_dynamic_batch_size": 8}), model)
+    assert finding.level == "fail" and "has batch 4, N:" in finding.message

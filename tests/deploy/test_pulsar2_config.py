@@ -76,6 +76,24 @@ def test_what_is_written_reads_back_equal_and_without_unset_fields(tmp_path: Pat
     assert [entry.name for entry in path.parent.iterdir()] == ["b.json"]
 
 
+def test_a_name_in_capitals_will_do_and_other_letters_stay_readable(tmp_path: Path) -> None:
+    config = pulsar2_config.validate({"input": "模型.onnx"})
+    path = pulsar2_config.write(config, tmp_path / "A.JSON")
+    assert pulsar2_config.read(path) == config
+    assert "模型.onnx" in path.read_text(encoding="utf-8")
+
+
+def test_only_json_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"a\.yaml: configurations are written as JSON"):
+        pulsar2_config.write(pulsar2_config.validate({}), tmp_path / "a.yaml")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"a\.json: no such file"):
+        pulsar2_config.read(tmp_path / "a.json")
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = pulsar2_config.validate({"npu_mode": "NPU1"})
     path = pulsar2_config.write(config, tmp_path / "a.json")

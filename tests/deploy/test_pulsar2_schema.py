@@ -55,7 +55,9 @@ def test_npu_mode_depends_on_the_hardware(hardware: str, mode: str, fits: bool) 
         (layer(), "quant.layer_configs[0]"),
         (layer(op_type="Add", layer_names=["a"]), "quant.layer_configs[0]"),
         (layer(start_tensor_names=["a"]), "quant.layer_configs[0].end_tensor_names"),
+        (layer(end_tensor_names=["a"]), "quant.layer_configs[0].start_tensor_names"),
         (layer(op_type="Conv", data_type="FP32"), "quant.layer_configs[0].data_type"),
+        (layer(op_types=["Add", "Conv"], data_type="FP32"), "quant.layer_configs[0].data_type"),
         (layer(op_types=["Conv", "Add"], output_data_type="FP32"), "quant.layer_configs[0].output_data_type"),
         (layer(op_type="Add", data_type="FP16"), "quant.layer_configs[0].data_type"),
         (
@@ -102,13 +104,26 @@ def test_a_broken_rule_names_its_path(data: dict[str, Any], path: str) -> None:
     assert f"{path} = " in refused(data) or f"{path}: required" in refused(data)
 
 
+def test_a_broken_rule_shows_the_value_that_was_given() -> None:
+    data = {"quant": {"highest_mix_precision": True, **layer(op_type="Add")["quant"]}}
+    assert refused(data).startswith("quant.highest_mix_precision = True: ")
+    assert refused(layer()).startswith("quant.layer_configs[0] = 'no selector': ")
+    two = refused(layer(op_type="Add", layer_names=["a"]))
+    assert two.startswith("quant.layer_configs[0] = 'op_type, layer_names': ")
+
+
 @pytest.mark.parametrize(
     "data",
     [
         layer(op_type="Conv", output_data_type="FP32"),
         layer(start_tensor_names=["DEFAULT"], end_tensor_names=["DEFAULT"], data_type="U16"),
+        layer(layer_name="a", output_data_type="FP32"),
+        layer(op_type="Softmax", data_type="FP32"),
         {"quant": {"refine_weight_threshold": -1, "calibration_method": "KL"}},
+        {"quant": {"refine_weight_threshold": 0}},
         {"quant": {"input_configs": [{**INPUT, "calibration_size": -1}]}},
+        {"quant": {"input_configs": [{**INPUT, "calibration_size": 1}]}},
+        {"quant": {"input_configs": [{**INPUT, "calibration_dataset": "A.TAR"}]}},
         processor(src_format="YUV420SP", csc_mode="LimitedRange"),
         processor(csc_mode="Matrix", csc_mat=[1.164, 2.017, 0, -8.9] * 3),
         processor(scale=0.5, zeropoint=3),

@@ -144,9 +144,12 @@ def test_only_the_chosen_nodes_are_rounded(graph: onnx.ModelProto, observed: qua
     assert written == {f"{head.input[0]}_rounded", "logits", weight, bias}
 
 
-def test_the_file_keeps_its_ends(observed: quantize.Observed):
+def test_the_file_keeps_its_ends_and_its_version(graph: onnx.ModelProto, observed: quantize.Observed):
     rounded = quantize.quantize(observed)
     onnx.checker.check_model(rounded)
+    assert rounded.ir_version == graph.ir_version
+    read = {name for node in rounded.graph.node for name in node.input}
+    assert {entry.name for entry in rounded.graph.initializer} <= read
     assert [value.name for value in rounded.graph.input] == ["input"]
     assert [value.name for value in rounded.graph.output] == ["logits"]
 
@@ -204,6 +207,15 @@ def test_a_constant_is_rounded_for_every_operator_that_calculates_with_it(operat
     assert entries["c_rounded_for_it_codes"].tolist() == [0, 255]
 
 
+@pytest.mark.parametrize(("values", "zero"), [([1, 3], 0), ([-3, -1], 255)])
+def test_the_grid_of_a_constant_has_zero_in_it(values: list[int], zero: int):
+    nodes = [helper.make_node("Add", ["input", "c"], ["out"], name="it")]
+    made = rounded(built(nodes, [1, 2], c=np.array(values)))
+    entries = {entry.name: numpy_helper.to_array(entry) for entry in made.graph.initializer}
+    assert entries["c_rounded_for_it_scale"] == np.float32(3 / 255)
+    assert entries["c_rounded_for_it_zero"] == zero
+
+
 def test_an_input_that_two_read_is_rounded_for_the_chosen_one_only():
     nodes = [
         helper.make_node("Relu", ["input"], ["kept"], name="exact"),
@@ -214,6 +226,17 @@ def test_an_input_that_two_read_is_rounded_for_the_chosen_one_only():
     assert reads(made, "exact") == ["input"]
     assert reads(made, "chosen") == ["input_rounded"]
     assert reads(made, "behind") == ["kept", "squeezed_rounded"]
+
+
+def test_a_tensor_that_two_read_is_rounded_for_the_chosen_one_only():
+    nodes = [
+        helper.make_node("Tanh", ["input"], ["shared"], name="before"),
+        helper.make_node("Relu", ["shared"], ["kept"], name="exact"),
+        helper.make_node("Sigmoid", ["shared"], ["squeezed"], name="chosen"),
+        helper.make_node("Add", ["kept", "squeezed"], ["out"], name="behind"),
+    ]
+    made = rounded(built(nodes, [1, 2]), nodes=["chosen"])
+    assert (reads(made, "exact"), reads(made, "chosen")) == (["shared"], ["shared_rounded"])
 
 
 def test_a_convolution_with_another_reader_than_its_relu_is_rounded():
@@ -243,6 +266,14 @@ def test_the_channels_of_a_head_are_its_outputs_however_its_weight_lies(transpos
     )
     entries = {entry.name: numpy_helper.to_array(entry) for entry in rounded(model).graph.initializer}
     assert entries["w_rounded_for_head_scale"] == pytest.approx([2 / 127.5, 20 / 127.5])
+
+
+def test_codes_reach_from_the_smallest_to_the_largest_and_no_further():
+    nodes = [helper.make_node("Gemm", ["input", "w", "b"], ["out"], name="head")]
+    model = built(nodes, [1, 2], w=np.array([[-127.5, 1], [1, 127.5]]), b=np.array([-1e12, 1e12]))
+    entries = {entry.name: numpy_helper.to_array(entry) for entry in rounded(model).graph.initializer}
+    assert entries["w_rounded_for_head_codes"].tolist() == [[-128, 1], [1, 127]]
+    assert entries["b_rounded_for_head_codes"].tolist() == [-(2**31), 2**31 - 1]
 
 
 def test_a_product_with_a_constant_is_no_product_of_activations():

@@ -57,6 +57,14 @@ def test_zero_is_always_in_the_range(method: Method):
     assert low < 0 and high == 0
 
 
+@pytest.mark.filterwarnings("error")  # such as a division by zero
+@pytest.mark.parametrize("method", METHODS)
+def test_a_tensor_that_is_always_zero_has_no_range_to_cut(method: Method):
+    counts = np.zeros(ranges.BINS, np.int64)
+    counts[0] = 12
+    assert clip(Seen(0.0, 0.0, counts), method) == (0, 0)
+
+
 def test_min_max_keeps_everything_and_percentile_cuts_rare_values():
     values = np.concatenate([np.random.default_rng(0).normal(size=200_000), [1000.0]])
     assert clip(seen(values), "MinMax")[1] == 1000
@@ -125,6 +133,9 @@ DRAWN = {
     "after a ReLU": np.maximum(np.random.default_rng(2).standard_t(4, size=20_000), 0),
     "exponential": np.random.default_rng(6).exponential(size=20_000),
     "few values, far out": np.random.default_rng(4).standard_t(2, size=1_000),
+    "after a power": np.random.default_rng(5).gamma(0.3, size=400),
+    "a long tail": np.random.default_rng(2).lognormal(sigma=1.5, size=500),
+    "nothing in the middle": np.random.default_rng(7).uniform(0.8, 1, 5_000) * np.tile([-1, 1], 2_500),
     "one value": np.array([0.0, 0.0, 1.0]),
 }
 
