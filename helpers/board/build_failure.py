@@ -60,7 +60,7 @@ class FailureReader:
         self._inner: _Raised | None = None  # the exception that the error code wraps
         self._chain: list[_Raised] = []
         self._open: _Raised | None = None  # whose message may go on in the next line
-        self._in_traceback = False
+        self.in_traceback = False
         self._linked = False
         self._plain: list[str] = []
 
@@ -69,16 +69,16 @@ class FailureReader:
         if line.startswith("Traceback (most recent call last)"):
             if not self._linked:
                 self._chain.clear()
-            self._in_traceback, self._linked, self._open = True, False, None
+            self.in_traceback, self._linked, self._open = True, False, None
         elif _LINK.match(line):
             self._linked = True
         elif "ErrorCode." in line and not line[0].isspace() and (found := _CODE.search(line)):
             self._read_code(line, found)
-        elif self._in_traceback and line[:1].isspace():
+        elif self.in_traceback and line[:1].isspace():
             pass
-        elif not (self._in_traceback or self._open or _tells_of_failure(line)):
+        elif not (self.in_traceback or self._open or _tells_of_failure(line)):
             return False
-        elif found := (_RAISED_AT_END if self._in_traceback else _RAISED).match(line):
+        elif found := (_RAISED_AT_END if self.in_traceback else _RAISED).match(line):
             self._raise(_Raised(_short(found[1]), [_unquoted((found[2] or "").strip())]))
         elif _PLAIN.search(line[:1000]):
             self.add_plain(line.strip())
@@ -97,7 +97,7 @@ class FailureReader:
     def pause(self) -> None:
         """A blank line or a line of the build's own: messages and tracebacks end here."""
         self._open = None
-        self._in_traceback = False
+        self.in_traceback = False
 
     def result(self) -> BuildError | None:
         """The failure as one record; None if none was printed."""
@@ -122,14 +122,14 @@ class FailureReader:
         self._number = int(found[2]) if found[2] else None
         inner = _INNER.match(line, found.end())
         self._open = self._inner = None
-        self._in_traceback = False
+        self.in_traceback = False
         if inner:
             literal = _LITERAL.match(inner[2] or "")
             text = _unescaped(literal[1][1:-1]) if literal else (inner[2] or "").rstrip(")")
             self._open = self._inner = _Raised(_short(inner[1]), [text])
 
     def _raise(self, raised: _Raised) -> None:
-        self._in_traceback = False
+        self.in_traceback = False
         self._open = raised
         if len(self._chain) < _MAX_LINES:
             self._chain.append(raised)

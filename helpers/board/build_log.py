@@ -30,6 +30,7 @@ _SUBGRAPH = re.compile(r"subgraph \[(\d{1,9})\](?:, group: (\d{1,9}))?, type: Gr
 _FUSED = re.compile(r"fuse \d{1,9} subgraph\(s\)")
 _VERSION = re.compile(r"(version|commit): ([\w.+-]{1,40})$")
 _IMAGE = re.compile(r"\bpulsar2:([\w.+-]{1,40})")
+_AFTERMATH = ("Traceback (most recent", "During handling of", "The above exception was", "Killed")
 _RANGE_HINT = "These op contains very big range"
 
 # Lines that only `pulsar2 build` prints: by their beginnings, and by texts that stand anywhere in them.
@@ -125,12 +126,13 @@ class ToolVersion:
 
 
 class BuildReader:
-    """Collects the lines of one build: `feed` until it answers False or `done`, then `finish`."""
+    """Collects the lines of one build: `feed` until it answers False, then `finish`."""
 
     def __init__(
         self, *, source: str, tool: ToolVersion | None = None, command: Command | None = None
     ) -> None:
-        self.done = False
+        self._done = False
+        self._spoilt = False  # by a failure after the success line
         self._log = BuildLog(source=source)
         tool = tool or ToolVersion()
         if command:
@@ -147,6 +149,8 @@ class BuildReader:
 
     def feed(self, line: str) -> bool:
         """Take in one line; False if it belongs to the next build, and then it has not been taken in."""
+        if self._done:
+            return self._feed_after_success(line)
         if self._failure.complete and shows_build(line):
             return False
         first = line[0] if line[0] != " " else line.lstrip()[:1]
@@ -167,10 +171,13 @@ class BuildReader:
         self._failure.pause()
 
     def finish(self) -> BuildLog:
-        """The record, with the verdict: only the line `fuse N subgraph(s)` makes a build a success."""
+        """The record, with the verdict: only the line `fuse N subgraph(s)` makes a build a success.
+
+        A traceback of the compiler's own right after it takes the success back: the model was not written.
+        """
         log = self._log
         self._end_table()
-        log.ok = self.done
+        log.ok = self._done and not self._spoilt
         log.batches = log.batches or self._assembled
         log.macs = self._macs[0] if self._macs else None
         if len(set(self._macs)) > 1:
@@ -187,6 +194,13 @@ class BuildReader:
                 )
         return log
 
+    def _feed_after_success(self, line: str) -> bool:
+        """Nothing of this build can follow but a failure to write the model; False for any other line."""
+        if not (line.startswith(_AFTERMATH) or self._failure.in_traceback):
+            return False
+        self._spoilt = self._spoilt or "<frozen " in line or line.startswith("Killed")
+        return self._failure.feed(line)
+
     def _feed_message(self, found: re.Match[str], text: str) -> bool:
         where = found["where"]
         stamp = timestamp(found["day"], found["time"])
@@ -200,7 +214,7 @@ class BuildReader:
         elif level in ("ERROR", "CRITICAL") and not self._failure.feed(text):
             self._failure.add_plain(text)
         self._feed_text(text)
-        self.done = "compile_ptq_model" in where and _FUSED.match(text) is not None
+        self._done = "compile_ptq_model" in where and _FUSED.match(text) is not None
         return True
 
     def _feed_text(self, text: str) -> None:

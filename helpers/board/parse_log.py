@@ -127,8 +127,6 @@ class _Splitter:
             if (line[:1] in _HEAD_CHARACTERS and head_family(line.strip())) or not reader.feed(line):
                 self._close()
                 self._feed_idle(line)
-            elif reader.done:
-                self._close()
         elif reader is not None:
             if reader.begins_another(line) or (line[0] in "2[|" and shows_build(line)):
                 self._close()
@@ -156,8 +154,6 @@ class _Splitter:
                 build.feed(earlier)
             self._recent.clear()
             build.feed(line)
-            if build.done:
-                self._close()
         else:
             self._tool.read(line)
             if (

@@ -296,3 +296,41 @@ def test_an_indented_table_is_read_too() -> None:
     )
     assert indented != text
     assert build(indented).precision == build(text).precision != []
+
+
+FUSED = (
+    "2025-11-03 10:00:04.123 | INFO     | yamain.command.build:compile_ptq_model:1308 - fuse 1 subgraph(s)\n"
+)
+FULL = "OSError: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("after", "exception"),
+    [
+        (
+            f'Traceback (most recent call last):\n  File "<frozen yamain.main>", line 1, in <module>\n{FULL}',
+            "OSError",
+        ),
+        ("Killed\n", None),
+    ],
+)
+def test_a_failure_right_after_the_success_line_takes_the_success_back(
+    after: str, exception: str | None
+) -> None:
+    record = build(FUSED + after)
+    assert not record.ok
+    assert record.error and record.error.exception == exception
+    assert "No space left" in (record.error.message or "") or record.error.message == "Killed"
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        f'Traceback (most recent call last):\n  File "compare.py", line 1, in <module>\n{FULL}',
+        "root@f00d:/data# ./compare\nKilled\n",
+        "copied\nKilled\n",
+    ],
+)
+def test_the_failure_of_another_program_after_it_does_not(after: str) -> None:
+    record = build(FUSED + after)
+    assert record.ok and record.error is None
