@@ -14,8 +14,13 @@ _ANSI = re.compile(
     r"|\x1b\][^\x07\x1b\n]*+(?:\x07|\x1b\\)"  # window titles and links
     r"|\x1b[@-Z\\^_=>]"
 )
-_CONTROL = bytes({*range(0x20), 0x7F} - {*b"\n\r\t\x07\x1b"})
+_CONTROL = bytes({*range(0x20), 0x7F} - {*b"\n\r\t\x07\x08\x1b"})
 _CR_TO_LF = bytes.maketrans(b"\r", b"\n")
+_UTF16 = b"\xff\xfe"  # the mark at the start of what a Windows shell writes
+_WIDE = re.compile(rb"(?<=\0)(?:[^\0]{2})++(?=[^\0]\0)")  # in it, characters beyond Latin-1 between others
+# A character typed and taken back, as a recorded terminal shows it.
+_TAKEN_BACK = re.compile(r"[^\n\x08](?:\x08 \x08|\x08(?=\x08*\x1b\[[JK]))")
+_MAX_TAKEN_BACK = 80
 
 # What the board's log daemon and kernel print over a program's own output. The exact forms come first, so
 # that text glued behind one of them survives; the open ones take the rest of the line.
@@ -53,8 +58,9 @@ def iter_lines(stream: BinaryIO, *, shape: Callable[[str], Shape]) -> Iterator[s
     """Yield the lines of a byte stream as text, blank ones included, without their line ends.
 
     A carriage return ends a line too, so each state of a progress bar is a line of its own. Bytes that are
-    not UTF-8 become U+FFFD; colours, cursor movements and control characters are removed; NUL bytes too,
-    which makes UTF-16 from a Windows shell readable. A line keeps its first `MAX_LINE` characters.
+    not UTF-8 become U+FFFD; colours, cursor movements and control characters are removed, and what was typed
+    and taken back; NUL bytes too, which makes UTF-16 from a Windows shell readable. A line keeps its first
+    `MAX_LINE` characters.
 
     The messages of the board's log daemon are taken out, also from the middle of a line. Whether its head is
     joined with the next line depends on the `shape` of both: "unknown" to the reader, "open" (it ends in
@@ -93,10 +99,15 @@ def _blocks(stream: BinaryIO) -> Iterator[str]:
     read = getattr(stream, "read1", stream.read)  # a pipe's lines are read as they come
     rest = b""
     skipping = False  # inside a line whose kept part has gone out already
-    start = True
+    wide: bool | None = None
     while block := read(_BLOCK):
-        if start:
-            block, start = block.removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff"), False
+        if wide is None:
+            wide = block.startswith(_UTF16)
+            block = b"\0" + block[2:] if wide else block.removeprefix(b"\xfe\xff")
+        if wide:
+            block = _WIDE.sub(lambda text: text[0].decode("utf-16-le", "replace").encode(), block)
+        if b"\0" in block:
+            block = block.replace(b"\0", b"")
         block = block.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").translate(_CR_TO_LF, _CONTROL)
         if skipping:
             _, newline, block = block.partition(b"\n")
@@ -116,9 +127,15 @@ def _blocks(stream: BinaryIO) -> Iterator[str]:
 
 def _decode(data: bytes) -> str:
     text = data.decode("utf-8", "replace")
+    if "\x08" in text:
+        for _ in range(_MAX_TAKEN_BACK):
+            text, count = _TAKEN_BACK.subn("", text)
+            if not count:
+                break
+        text = text.replace("\x08", "")
     if "\x1b" in text:
         text = _ANSI.sub("", text).replace("\x1b", "")
-    return text.replace("\x07", "").removeprefix("\ufeff")
+    return text.replace("\x07", "").replace("\xa0", " ").removeprefix("\ufeff")
 
 
 class _Mender:

@@ -23,12 +23,27 @@ def lines(data: bytes) -> list[str]:
         (b"caf\xc3\xa9 \xff\xfe broken \xc3", ["café \ufffd\ufffd broken \ufffd"]),
         (b"\xef\xbb\xbffirst", ["first"]),
         ("one\nzwei\n".encode("utf-16"), ["one", "zwei"]),
+        ("│ Conv │ 1.0 │\r\n━━\r\n【a】\r\n".encode("utf-16"), ["│ Conv │ 1.0 │", "━━", "【a】"]),
+        ("│ a │\n".encode("utf-16") + b"plain text\n", ["│ a │", "plain text"]),  # appended by another shell
+        (b"\x00\x00abcd\x00efgh", ["abcdefgh"]),
+        (b"ax_rum\x08\x1b[Kn -m aab\x08\x08\x1b[K", ["ax_run -m a"]),  # typed, taken back
+        (b"ax_rum\x08 \x08n", ["ax_run"]),
+        (b"a\xc2\xa0b", ["a b"]),
         (b"a\x00b\x08c\x07d", ["abcd"]),
         (b"", []),
     ],
 )
 def test_bytes_become_clean_lines(data: bytes, expected: list[str]) -> None:
     assert [line for line in lines(data) if line] == expected
+
+
+def test_no_blank_lines_come_out_of_line_ends_in_utf_16() -> None:
+    assert lines("one\r\n\r\ntwo\r\n".encode("utf-16")) == ["one", "", "two"]
+
+
+@pytest.mark.timeout(20)
+def test_a_megabyte_of_backspaces_does_not_hang() -> None:
+    assert lines((b"a" * 1_000 + b"\x08" * 1_000 + b"\x1b[K") * 500)
 
 
 def test_a_long_line_keeps_its_beginning_and_the_next_line_survives() -> None:
