@@ -11,6 +11,8 @@ from typing import Any, BinaryIO, Literal
 from helpers.board.build_failure import FailureReader
 from helpers.board.build_log import BuildLog, BuildReader, ToolVersion, is_progress, shows_build
 from helpers.board.command_line import Command, read_command
+from helpers.board.line_prefix import without_prefix
+from helpers.board.line_wrap import is_broken, mended
 from helpers.board.log_text import iter_lines
 from helpers.board.report import print_csv, print_table
 from helpers.board.run_lines import HEAD_LETTERS, head_family, line_shape, shows_run
@@ -83,18 +85,26 @@ class _Splitter:
         self._recent: list[str] = []  # the lines before a build's first sure sign, if they tell of a failure
         self._lines = 0
         self._continued = ""  # a command line that ends in a backslash
+        self._broken = ""  # a line whose end is in the next one
         self._closed: list[Record] = []
 
     def records(self, stream: BinaryIO) -> Iterator[Record]:
         found = False
         for line in iter_lines(stream, shape=line_shape):
             self._lines += 1
+            line = without_prefix(line)
             if self._continued or line[-1:] == "\\":
                 line = self._joined(line)
-            self._feed(line)
+            if self._broken:
+                line = self._mended(line)
+            if is_broken(line):
+                self._broken = line
+            else:
+                self._feed(line)
             while self._closed:
                 found = True
                 yield self._closed.pop(0)
+        self._feed(self._broken)
         self._feed(self._continued)
         self._close()
         yield from self._closed
@@ -109,6 +119,14 @@ class _Splitter:
             return ""
         self._continued = ""
         return whole
+
+    def _mended(self, line: str) -> str:
+        """A broken line with its end; where this is not its end, the broken one is fed as it is."""
+        broken, self._broken = self._broken, ""
+        if whole := mended(broken, line):
+            return whole
+        self._feed(broken)
+        return line
 
     def _feed(self, line: str) -> None:
         reader = self._reader

@@ -1,0 +1,36 @@
+"""What other programs put around the lines of a log: time stamps, marks of quotation, HTML entities.
+
+CI systems (GitHub Actions, GitLab), `ts`, `journalctl`, `docker logs -t`, docker compose, logcat and serial
+terminals write a prefix before each line; mail and forums quote lines with `>` and escape `<`, `>` and `&`.
+"""
+
+import html
+import re
+
+_ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
+_CLOCK = r"\d\d:\d\d:\d\d(?:\.\d{1,9})?"
+_SENDER = r"(?:\S{1,64} [\w./@-]{1,64}\[\d{1,9}\]: ?)?"  # syslog: host and program[process]
+_PREFIX = re.compile(
+    r"(?:"
+    r"(?:> ?){1,8}"
+    # not the compiler's own time stamps, `2025-01-31 10:00:00.123 | INFO` and `[10:00:00] AX … Pass Running`
+    rf"|(?:[^\t\n]{{1,100}}\t){{0,2}}\[?{_ISO}\]?(?: \d\d[OE]\+?)?(?: (?!\| ){_SENDER}|$)"
+    rf"|[A-Z][a-z]{{2}} [ \d]\d {_CLOCK}(?: {_SENDER}|$)"
+    rf"|\[?{_CLOCK}\]?(?: (?!AX )|$)"
+    r"|\d{10}\.\d{3,9} "
+    r"|\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} +\d{1,7} +\d{1,7} [VDIWEF] .{1,40}?: "  # logcat
+    r"|[\w.-]{1,60}[-_]\d{1,3} +\| "  # docker compose
+    r"){1,3}"
+)
+_FIRST_CHARACTERS = frozenset("0123456789[>JFMASOND")
+_ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#\d{2,4}|#[xX][0-9a-fA-F]{2,3});")
+
+
+def without_prefix(line: str) -> str:
+    """The line as the program printed it; unchanged where nothing is known to stand before it."""
+    if "&" in line:
+        line = _ENTITY.sub(lambda entity: html.unescape(entity[0]).replace("\xa0", " "), line)
+    if line[:1] in _FIRST_CHARACTERS or "\t" in line or "  | " in line:
+        found = _PREFIX.match(line)
+        return line[found.end() :] if found else line
+    return line

@@ -1,0 +1,100 @@
+"""What CI systems, terminals, mail and forums put around the lines of a log."""
+
+import io
+
+import pytest
+
+from helpers.board.build_log import BuildLog
+from helpers.board.line_prefix import without_prefix
+from helpers.board.parse_log import parse
+from helpers.board.run_record import BoardRun
+
+RUN = """\
+root@board:~# sample_npu_classification -m net.axmodel -i cat.jpg -r 2
+model file : net.axmodel
+image file : cat.jpg
+img_h, img_w : 224 224
+topk cost time:0.11 ms
+12.3412, 281
+-1.5000, 7
+Repeat 2 times, avg time 1.30 ms, max_time 1.40 ms, min_time 1.20 ms
+"""
+BUILD = """\
+root@f00d:/data# pulsar2 build --config c.json
+2025-11-03 10:00:01.123 | INFO     | yamain.command.build:compile_ptq_model:1134 - QuantAxModel macs: 1,234
+┏━━━━━━━━━━┳━━━━━━━━━┓
+┃ Operator ┃ Cosin   ┃
+┡━━━━━━━━━━╇━━━━━━━━━┩
+│ Conv_0   │ 0.99993 │
+└──────────┴─────────┘
+[10:00:02] AX Set Float Op Table Pass Running ...
+2025-11-03 10:00:03.123 | INFO     | yasched.test_onepass:results2model:2738 - max_cycle = 56,789
+2025-11-03 10:00:04.123 | INFO     | yamain.command.build:compile_ptq_model:1308 - fuse 1 subgraph(s)
+"""
+PREFIXES = [
+    "2025-11-03T10:00:01.1234567Z ",  # GitHub Actions, docker logs -t
+    "compile\tBuild the model\t2025-11-03T10:00:01.1234567Z ",  # gh run view --log
+    "2025-11-03T10:00:01.123456Z 01O ",  # GitLab
+    "Nov  3 10:00:01 ",  # ts
+    "2025-11-03 10:00:01 ",
+    "[2025-11-03 10:00:01.123] ",  # a serial terminal
+    "[10:00:01.123] ",
+    "00:00:01 ",
+    "1762164001.123456 ",
+    "Nov 03 10:00:01 board run.sh[1234]: ",  # journalctl
+    "2025-11-03T10:00:01+0000 board run.sh[1234]: ",
+    "11-03 10:00:01.123  1234  1240 I ax      : ",  # logcat
+    "pulsar-1  | ",  # docker compose
+    "> ",
+    "> > ",
+    "&gt; ",
+    "> 2025-11-03 10:00:01 ",
+    "    ",
+]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_prefix_before_each_line_changes_nothing(prefix: str) -> None:
+    text = "".join(f"{prefix}{line}\n" for line in (RUN + BUILD).splitlines())
+    run, build = parse(io.BytesIO(text.encode()), source="s")
+    expected_run, expected_build = parse(io.BytesIO((RUN + BUILD).encode()), source="s")
+    assert isinstance(run, BoardRun) and isinstance(build, BuildLog)
+    assert run.ok and build.ok and build.max_cycles == [56_789] and len(build.precision) == 1
+    assert run == expected_run
+    assert build.to_json() == expected_build.to_json()
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_cut_run_behind_a_prefix_is_not_ok(prefix: str) -> None:
+    text = "".join(f"{prefix}{line}\n" for line in RUN.splitlines()[:-1])
+    (run,) = parse(io.BytesIO(text.encode()))
+    assert isinstance(run, BoardRun)
+    assert not run.ok and len(run.top_k) == 2
+
+
+@pytest.mark.parametrize(
+    "line", [*RUN.splitlines(), *BUILD.splitlines(), "", "[  12.345678] axcl: up", "2.0000, 3"]
+)
+def test_a_line_of_the_programs_themselves_has_no_prefix(line: str) -> None:
+    assert without_prefix(line) == line
+
+
+def test_entities_of_html_are_read_as_characters() -> None:
+    assert without_prefix(
+        "(&lt;ErrorCode.QuantError: 3&gt;, IndexError(&#x27;x&#39;))&nbsp;&amp;&notan;"
+    ) == ("(<ErrorCode.QuantError: 3>, IndexError('x')) &&notan;")
+    text = (
+        "yamain.common.error.CodeException: (&lt;ErrorCode.QuantError: 3&gt;, IndexError(&#x27;out&#x27;))\n"
+    )
+    (build,) = parse(io.BytesIO(text.encode()))
+    assert isinstance(build, BuildLog) and build.error
+    assert (build.error.code, build.error.exception, build.error.message) == (
+        "QuantError",
+        "IndexError",
+        "out",
+    )
+
+
+def test_blanks_that_a_web_page_does_not_break_are_blanks() -> None:
+    (run,) = parse(io.BytesIO(RUN.replace(" ", "\u00a0").encode()), source="s")
+    assert run == next(parse(io.BytesIO(RUN.encode()), source="s"))
