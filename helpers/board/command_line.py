@@ -14,9 +14,11 @@ _SURE_PROMPT = re.compile(
     r"(?:\s+|$)(?P<command>.*)"
 )
 # Prompts that also begin ordinary text: only a known program behind them makes a command line.
-_LIKELY_PROMPT = re.compile(r"\s{0,8}(?:[\w.@:~/-]{0,64} ?[#$>%❯➜]|\++) *(?P<command>\S.*)")
+_LIKELY_PROMPT = re.compile(
+    r"\s{0,8}(?:[\w.@:~/-]{0,64} ?[#$>%❯➜]|\++|(?:PS )?[A-Za-z]:\\[^>\n]{0,200}>) *(?P<command>\S.*)"
+)
 _BARE = re.compile(
-    r"\s{0,8}(?P<command>(?:(?:sudo|time|nohup) +){0,2}"
+    r"\s{0,8}(?P<command>(?:(?:sudo|time|nohup|\w{1,80}=\S{0,400}) +){0,4}"
     r"(?:(?:docker|podman|ssh|adb) .|python3? +[\w./-]{1,200}\.py\b"
     r"|(?:[\w./-]{0,200}/)?(?:pulsar2 +(?:build|run|version)\b|[\w.]{1,80} +-)).*)"
 )
@@ -39,6 +41,11 @@ _CARRIERS = {
     "stdbuf",
     "chrt",
     "numactl",
+    "strace",
+    "ltrace",
+    "gdb",
+    "valgrind",
+    "perf",
 }
 _NOT_RUNS = {
     *(
@@ -156,7 +163,9 @@ def read_command(line: str) -> Command | None:
             command = _parse(found["command"])
             if command.is_board_run or command.program == "pulsar2":
                 return command
-    elif found := _BARE.match(line):
+        if not _ASSIGNMENT.match(line):
+            return None
+    if found := _BARE.match(line):
         command = _parse(found["command"])
         if command.is_board_run or command.program == "pulsar2":
             return command
@@ -177,12 +186,12 @@ def _parse(text: str) -> Command:
 
 def _parse_one(text: str) -> Command | None:
     words = text.replace('"', " ").replace("'", " ").split()
-    while words and (words[0] in _PREFIXES or _ASSIGNMENT.match(words[0])):
+    while words and (_base(words[0]) in _PREFIXES or _ASSIGNMENT.match(words[0])):
         words.pop(0)
     if not words:
         return None
     first = _base(words[0])
-    if first in _CARRIERS:
+    if first in _CARRIERS or first.startswith("-"):  # -: an option of a prefix, as in sudo -E
         for index, word in enumerate(words[1:], start=1):
             if _base(word) == "pulsar2" or _BOARD_PROGRAM.fullmatch(_base(word)):
                 return Command(_base(word), tuple(words[index + 1 :]), text)
@@ -192,7 +201,7 @@ def _parse_one(text: str) -> Command | None:
             if _PYTHON_FILE.fullmatch(_base(word)):
                 return Command(_base(word), tuple(words[index + 1 :]), text)
         return None
-    if first in _NOT_RUNS or first.endswith(".sh") or first.startswith("-"):
+    if first in _NOT_RUNS or first.endswith(".sh"):
         return None
     return Command(first or None, tuple(words[1:]), text)
 
