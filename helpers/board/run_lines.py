@@ -32,7 +32,7 @@ _WHOLE_SCORE = re.compile(
 CLASS_INDEX = re.compile(rf"Class Index: *(\d{{1,9}}), *Score: *({_RAW})")
 PERCENT = re.compile(
     rf"(?P<id>\d{{1,9}}): *(?P<score>{NUMBER})%, *"
-    r"(?:\[(?P<box>[\d., +-]{1,400})\],? *)?(?P<name>.{0,200})"
+    r"(?:\[(?P<box>[\d., +-]{1,400})\],? *|(?! *\[))(?P<name>.{0,200})"
 )
 DETECTIONS = re.compile(r"detection num: *(\d{1,9})")
 RULE = re.compile(r"-{10,}$")
@@ -53,10 +53,12 @@ _BODY = re.compile(
 )
 _BODY_LETTERS = frozenset("Rmtpd[Eu")
 
+RAISED = re.compile(r"[A-Za-z_][\w.]{0,120}(?:Error|Exception|Interrupt|Exit)(?::|$)")
 # Lines that make a run fail whatever follows; lines that explain a run without its timing; warnings.
 FATAL = re.compile(
-    r"\[ERROR\]|\b(?:Segmentation fault|Bus error|Aborted|Illegal instruction|Killed)\b|terminate called|^\^C"
-    r"|^[A-Za-z_][\w.]{0,120}(?:Error|Exception|Interrupt|Exit)(?::|$)"
+    r"\[ERROR\]|\b(?:Segmentation fault|Bus error|Aborted|Illegal instruction|Floating point exception)\b"
+    r"|\bcore dumped\b|\bKilled\b|terminate called|^\^C"
+    rf"|^{RAISED.pattern}"
 )
 COMPLAINT = re.compile(
     r"(?i)fail|\berror|not (?:exist|allowed|match|found|support)|no such file|denied|unsupported|only support"

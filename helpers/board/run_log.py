@@ -17,6 +17,7 @@ from helpers.board.run_lines import (
     FIELD,
     INFO,
     PERCENT,
+    RAISED,
     REPEAT,
     REPEAT_TIME,
     RULE,
@@ -51,6 +52,7 @@ class RunReader:
         self._announced: int | None = None
         self._last = ""
         self._in_traceback = False
+        self._ignored = False  # Python says that it passes over the next exception
 
     def begins_another(self, line: str) -> bool:
         """Whether this line can only belong to the next run, no prompt being between the two."""
@@ -178,9 +180,14 @@ class RunReader:
         text = text[:400]
         if text.startswith("Traceback (most recent call last)"):
             self._in_traceback = True
+        elif text.startswith("Exception ignored in"):
+            self._ignored = True
         elif self._in_traceback and line[:1].isspace():
             return
         elif WARNING.search(text):
+            self._warn(text)
+        elif self._ignored and self._in_traceback and RAISED.match(text):
+            self._in_traceback = self._ignored = False
             self._warn(text)
         elif FATAL.search(text):
             self._in_traceback = False

@@ -130,3 +130,36 @@ def test_endless_results_and_complaints_are_cut_off() -> None:
     record = run(f"model file : a\n{scores}{troubles}{boxes}")
     assert len(record.top_k) == len(record.detections or []) == 1_000
     assert len(record.errors) == 101  # and the missing timing line
+
+
+IGNORED = """Exception ignored in: <function InferenceSession.__del__ at 0xffff8c1d2e60>
+Traceback (most recent call last):
+  File "axengine/_axe.py", line 160, in __del__
+    self._unload()
+"""
+PYTHON = "[INFO] Model type: 2 (triple core)\n  min =   0.8 ms   max =   2.4 ms   avg =   1.1 ms\n"
+
+
+def test_an_exception_that_python_ignores_at_its_end_is_a_warning() -> None:
+    record = run(f"{PYTHON}{IGNORED}TypeError: 'NoneType' object is not callable\n")
+    assert record.ok
+    assert record.warnings == ["TypeError: 'NoneType' object is not callable"]
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        f"{IGNORED}Segmentation fault\n",
+        f"{IGNORED}TypeError: x\nRuntimeError: Failed to run model.\n",
+        "Exception ignored in: x\nRuntimeError: Failed to run model.\n",
+        "Floating point exception (core dumped)\n",
+        "Trace/breakpoint trap (core dumped)\n",
+    ],
+)
+def test_a_crash_after_the_timing_is_a_failure(after: str) -> None:
+    assert not run(f"{PYTHON}{after}").ok
+
+
+def test_half_a_box_is_neither_a_box_nor_a_score() -> None:
+    record = run(f"model file : a\n{TIMING}\ndetection num: 1\n16:  91%, [ 138,  218,  31\n")
+    assert (record.top_k, record.detections) == ([], [])
