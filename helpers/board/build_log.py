@@ -153,7 +153,7 @@ class BuildReader:
             return self._feed_after_success(line)
         if self._failure.complete and shows_build(line):
             return False
-        first = line[0] if line[0] != " " else line.lstrip()[:1]
+        first = line[0] if line[0] not in " \t" else line.lstrip()[:1]
         if " | " in line and (found := _LOGURU.search(line, 0, 400)):  # a progress bar may stand before it
             return self._feed_message(found, line[found.end() :])
         if first in FIRST_CHARACTERS:
@@ -268,9 +268,9 @@ class BuildReader:
                 self._warn(complaint)
 
     def _warn(self, text: str) -> None:
-        warnings = self._log.warnings
-        if text[:500] not in warnings and len(warnings) < _MAX_MESSAGES:
-            warnings.append(text[:500])
+        warnings, text = self._log.warnings, text[:500].rstrip()
+        if text not in warnings and len(warnings) < _MAX_MESSAGES:
+            warnings.append(text)
 
 
 def _append(numbers: list[int], digits: str, *, once: bool = False) -> None:

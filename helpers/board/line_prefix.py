@@ -1,4 +1,4 @@
-"""What other programs put around the lines of a log: time stamps, marks of quotation, HTML entities.
+"""What stands around the lines of a log: time stamps, marks of quotation, HTML entities, a margin.
 
 CI systems (GitHub Actions, GitLab), `ts`, `journalctl`, `docker logs -t`, docker compose, logcat and serial
 terminals write a prefix before each line; mail and forums quote lines with `>` and escape `<`, `>` and `&`.
@@ -24,6 +24,12 @@ _PREFIX = re.compile(
 )
 _FIRST_CHARACTERS = frozenset("0123456789[>JFMASOND")
 _ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#\d{2,4}|#[xX][0-9a-fA-F]{2,3});")
+# Lines that the compiler and Python print without indentation; the last of them may stand in a message, too.
+_UNINDENTED = re.compile(
+    rf"([ \t]+)(?:{_ISO} \| [A-Z]|\[{_CLOCK}\] AX |Traceback \(most recent"
+    r"|(?P<raised>[\w.]{1,120}(?:Error|Exception)(?::|$)))"
+)
+_BLANKS = frozenset(" \t")
 
 
 def without_prefix(line: str) -> str:
@@ -34,3 +40,22 @@ def without_prefix(line: str) -> str:
         found = _PREFIX.match(line)
         return line[found.end() :] if found else line
     return line
+
+
+class Margin:
+    """The indentation of a block of code in Markdown or reStructuredText, to be taken off its lines."""
+
+    def __init__(self) -> None:
+        self._blanks = ""
+        self._in_text = False  # the lines since the last empty one have no margin
+
+    def without(self, line: str) -> str:
+        """The line without the margin that the lines before it and the line itself show."""
+        if line[:1] in _BLANKS:
+            if (found := _UNINDENTED.match(line)) and not (found["raised"] and self._in_text):
+                self._blanks = found[1]
+            return line.removeprefix(self._blanks)
+        self._in_text = bool(line)
+        if line:
+            self._blanks = ""
+        return line

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Literal
 from helpers.board.build_failure import FailureReader
 from helpers.board.build_log import BuildLog, BuildReader, ToolVersion, is_progress, shows_build
 from helpers.board.command_line import Command, read_command
-from helpers.board.line_prefix import without_prefix
+from helpers.board.line_prefix import Margin, without_prefix
 from helpers.board.line_wrap import is_broken, mended
 from helpers.board.log_text import iter_lines
 from helpers.board.report import print_csv, print_table
@@ -85,6 +85,7 @@ class _Splitter:
         self._recent: list[str] = []  # the lines before a build's first sure sign, if they tell of a failure
         self._lines = 0
         self._continued = ""  # a command line that ends in a backslash
+        self._margin = Margin()
         self._broken = ""  # a line whose end is in the next one
         self._closed: list[Record] = []
 
@@ -92,7 +93,7 @@ class _Splitter:
         found = False
         for line in iter_lines(stream, shape=line_shape):
             self._lines += 1
-            line = without_prefix(line)
+            line = self._margin.without(without_prefix(line))
             if self._continued or line[-1:] == "\\":
                 line = self._joined(line)
             if self._broken:

@@ -334,3 +334,8 @@ def test_a_failure_right_after_the_success_line_takes_the_success_back(
 def test_the_failure_of_another_program_after_it_does_not(after: str) -> None:
     record = build(FUSED + after)
     assert record.ok and record.error is None
+
+
+def test_blanks_behind_a_warning_are_no_part_of_it() -> None:
+    record = build("2025-11-03 10:00:01.123 | WARNING  | yamain.command.build:quant:1 - beware   \n")
+    assert record.warnings[0] == "beware"

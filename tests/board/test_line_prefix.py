@@ -5,7 +5,7 @@ import io
 import pytest
 
 from helpers.board.build_log import BuildLog
-from helpers.board.line_prefix import without_prefix
+from helpers.board.line_prefix import Margin, without_prefix
 from helpers.board.parse_log import parse
 from helpers.board.run_record import BoardRun
 
@@ -50,6 +50,7 @@ PREFIXES = [
     "&gt; ",
     "> 2025-11-03 10:00:01 ",
     "    ",
+    "\t",
 ]
 
 
@@ -98,3 +99,34 @@ def test_entities_of_html_are_read_as_characters() -> None:
 def test_blanks_that_a_web_page_does_not_break_are_blanks() -> None:
     (run,) = parse(io.BytesIO(RUN.replace(" ", "\u00a0").encode()), source="s")
     assert run == next(parse(io.BytesIO(RUN.encode()), source="s"))
+
+
+FAILURE = """\
+Traceback (most recent call last):
+  File "<frozen yamain.main>", line 1, in <module>
+yasched.exceptions.TileFailException: AxErf
+    op: /Erf
+"""
+
+
+@pytest.mark.parametrize("start", ["", "It says:\n\n"])
+@pytest.mark.parametrize("margin", ["    ", "\t"])
+@pytest.mark.parametrize("failure", [FAILURE, "TileFailException: AxErf\n    op: /Erf\n"])
+def test_a_failure_inside_a_block_of_code_is_read(start: str, margin: str, failure: str) -> None:
+    text = start + "".join(f"{margin}{line}\n" for line in failure.splitlines())
+    *_, build = parse(io.BytesIO(text.encode()))
+    assert isinstance(build, BuildLog) and build.error
+    assert (build.error.exception, build.error.message) == ("TileFailException", "AxErf\nop: /Erf")
+
+
+def test_an_indented_exception_inside_a_message_shows_no_margin() -> None:
+    margin = Margin()
+    lines = [
+        "RuntimeError: it failed",
+        "    ValueError: inside",
+        "    more",
+        "",
+        "    ValueError: a block",
+        "    more",
+    ]
+    assert [margin.without(line) for line in lines] == [*lines[:4], "ValueError: a block", "more"]
