@@ -204,7 +204,7 @@ class BuildReader:
     def _feed_message(self, found: re.Match[str], text: str) -> bool:
         where = found["where"]
         stamp = timestamp(found["day"], found["time"])
-        if not -60 <= self._clock.jump(stamp) <= 86_400 or (self._past_frontend and "fill_default" in where):
+        if not -60 <= self._clock.jump(stamp) <= 86_400 or ("fill_default" in where and self._is_over()):
             return False
         self._failure.pause()
         self._clock.message(stamp, text)
@@ -238,9 +238,13 @@ class BuildReader:
         elif text.startswith("save optimized onnx"):
             self._past_frontend = True
 
+    def _is_over(self) -> bool:
+        """Whether a line that a build prints at its start must be the next one's."""
+        return self._past_frontend or self._failure.result() is not None
+
     def _feed_table(self, line: str) -> bool:
         line = line.strip()
-        if self._past_frontend and line.startswith("|") and "Model Name" in line[:40]:
+        if line.startswith("|") and "Model Name" in line[:40] and self._is_over():
             return False
         if self._table is None or line[0] in "┏┌╔":
             self._end_table()

@@ -339,3 +339,18 @@ def test_the_failure_of_another_program_after_it_does_not(after: str) -> None:
 def test_blanks_behind_a_warning_are_no_part_of_it() -> None:
     record = build("2025-11-03 10:00:01.123 | WARNING  | yamain.command.build:quant:1 - beware   \n")
     assert record.warnings[0] == "beware"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "2025-11-03 10:00:01.123 | WARNING  | yamain.command.build:fill_default:313 - apply defaults\n",
+        "+------------+-----------+\n| Model Name | OnnxModel |\n+------------+-----------+\n",
+    ],
+)
+@pytest.mark.parametrize("failure", ["Killed\n", "ValueError: no such input\n"])
+def test_a_second_try_after_an_early_failure_is_another_build(start: str, failure: str) -> None:
+    first, second = parse(io.BytesIO((start + failure + start + FUSED).encode()))
+    assert isinstance(first, BuildLog) and isinstance(second, BuildLog)
+    assert (first.ok, second.ok) == (False, True)
+    assert first.error
