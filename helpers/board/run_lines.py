@@ -45,19 +45,23 @@ _HEAD = re.compile(
     rf"|(?P<pyaxengine>{_INFO_KEY}|Top \d{{1,4}} Predictions:)"
 )
 HEAD_LETTERS = frozenset("maRt[T")
+# What a program says that stops before it has printed its head.
+STILLBORN = re.compile(
+    r"\[ERROR\] (?:Model file \{|Init failed|Loading model \{)|Input .{1,450}, please check it"
+)
 # Lines that show a run whose head is not in the text.
 _BODY = re.compile(
     r"Repeat +\d{1,15} +times?, *avg|min *= *\d.{1,40}max *= |topk cost time:|post process cost time:"
     r"|detection num:|Engine creating handle is done|\[ERROR\] .{0,40}(?:odel|Init failed)|\[Engine\]"
-    r"|usage: (?:sample_npu_|ax_|axcl_)\w{1,80} "
+    r"|usage: (?:sample_npu_|ax_|axcl_)\w{1,80} |Input .{1,450}, please check it"
 )
-_BODY_LETTERS = frozenset("Rmtpd[Eu")
+_BODY_LETTERS = frozenset("Rmtpd[EuI")
 
 RAISED = re.compile(r"[A-Za-z_][\w.]{0,120}(?:Error|Exception|Interrupt|Exit)(?::|$)")
 # Lines that make a run fail whatever follows; lines that explain a run without its timing; warnings.
 FATAL = re.compile(
     r"\[ERROR\]|\b(?:Segmentation fault|Bus error|Aborted|Illegal instruction|Floating point exception)\b"
-    r"|\bcore dumped\b|\bKilled\b|terminate called|^\^C"
+    r"|\bcore dumped\b|\bKilled\b|terminate called|^\^C|^Input .{1,450}, please check it"
     rf"|^{RAISED.pattern}"
 )
 COMPLAINT = re.compile(

@@ -24,6 +24,7 @@ from helpers.board.run_lines import (
     SCORE,
     STATISTIC,
     STATISTICS,
+    STILLBORN,
     WARNING,
     head_family,
     head_key,
@@ -59,12 +60,14 @@ class RunReader:
         text = line.strip()
         done = self._run.latency_ms.avg is not None
         if family := head_family(text):
-            return done or self._family not in (None, family) or head_key(text) in self._heads
+            failed = not self._heads and any(map(STILLBORN.match, self._troubles))
+            return done or failed or self._family not in (None, family) or head_key(text) in self._heads
         if done:
             return bool(
                 REPEAT.match(text)
                 or text.startswith("min =")
                 or (text.startswith("topk cost time:") and self._run.top_k)
+                or STILLBORN.match(text)
             )
         return False
 

@@ -163,3 +163,16 @@ def test_a_crash_after_the_timing_is_a_failure(after: str) -> None:
 def test_half_a_box_is_neither_a_box_nor_a_score() -> None:
     record = run(f"model file : a\n{TIMING}\ndetection num: 1\n16:  91%, [ 138,  218,  31\n")
     assert (record.top_k, record.detections) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("failure", "head"),
+    [
+        ("[ERROR] Model file {a.axmodel} is not exists.", "Run AxModel:\n model: b.axmodel"),
+        ("Input file model(a.axmodel) is not exist, please check it.", "model file : b.axmodel"),
+    ],
+)
+def test_a_program_that_stops_before_its_head_is_a_run_of_its_own(failure: str, head: str) -> None:
+    found = list(parse(io.BytesIO(f"{failure}\n{head}\n{TIMING}\n{failure}\n{failure}\n".encode())))
+    first, second, third = (run for run in found if isinstance(run, BoardRun))
+    assert (first.ok, second.ok, second.model, third.ok) == (False, True, "b.axmodel", False)
