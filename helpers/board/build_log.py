@@ -138,6 +138,7 @@ class BuildReader:
         if command:
             tool.read(command.text)
         self._log.version, self._log.commit = tool.version, tool.commit
+        self._complaints: list[str] = []  # errors that a success may follow, such as a check that failed
         self._clock = StageClock()
         self._failure = FailureReader()
         self._table: TableReader | None = None
@@ -186,7 +187,10 @@ class BuildReader:
             kinds = list(self._subgraphs.values())
             log.npu_subgraphs, log.cpu_subgraphs = kinds.count("NPU"), kinds.count("CPU")
         log.stages = self._clock.stages()
-        if not log.ok:
+        if log.ok:
+            for text in self._complaints:
+                self._warn(text)
+        else:
             log.error = self._failure.result()
             if log.error is None:
                 self._warn(
@@ -211,8 +215,10 @@ class BuildReader:
         level = found["level"]
         if level == "WARNING":
             self._warn(text)
-        elif level in ("ERROR", "CRITICAL") and not self._failure.feed(text):
-            self._failure.add_plain(text)
+        elif level in ("ERROR", "CRITICAL"):
+            self._complaints = [*self._complaints[: _MAX_MESSAGES - 1], text]
+            if not self._failure.feed(text):
+                self._failure.add_plain(text)
         self._feed_text(text)
         self._done = "compile_ptq_model" in where and _FUSED.match(text) is not None
         return True

@@ -20,9 +20,10 @@ _PREFIX = re.compile(
     r"|\d{10}\.\d{3,9} "
     r"|\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} +\d{1,7} +\d{1,7} [VDIWEF] .{1,40}?: "  # logcat
     r"|[\w.-]{1,60}[-_]\d{1,3} +\| "  # docker compose
+    r"|[A-Z]{4,8}\[\d{4,9}\] "  # logrus, in which some docker clients log
     r"){1,3}"
 )
-_FIRST_CHARACTERS = frozenset("0123456789[>JFMASOND")
+_FIRST_CHARACTERS = frozenset("0123456789[>JFMASONDIWE")
 _ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#\d{2,4}|#[xX][0-9a-fA-F]{2,3});")
 # Lines that the compiler and Python print without indentation; the last of them may stand in a message, too.
 _UNINDENTED = re.compile(

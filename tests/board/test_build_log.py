@@ -336,6 +336,12 @@ def test_the_failure_of_another_program_after_it_does_not(after: str) -> None:
     assert record.ok and record.error is None
 
 
+def test_an_error_that_a_success_follows_is_a_warning() -> None:
+    error = "2025-11-03 10:00:03.123 | ERROR    | yamain.common.util:check_data:1 - check [output] failed\n"
+    record = build(error + FUSED)
+    assert (record.ok, record.error, record.warnings) == (True, None, ["check [output] failed"])
+
+
 def test_blanks_behind_a_warning_are_no_part_of_it() -> None:
     record = build("2025-11-03 10:00:01.123 | WARNING  | yamain.command.build:quant:1 - beware   \n")
     assert record.warnings[0] == "beware"

@@ -45,6 +45,7 @@ PREFIXES = [
     "2025-11-03T10:00:01+0000 board run.sh[1234]: ",
     "11-03 10:00:01.123  1234  1240 I ax      : ",  # logcat
     "pulsar-1  | ",  # docker compose
+    "INFO[0006] ",
     "> ",
     "> > ",
     "&gt; ",
