@@ -61,7 +61,8 @@ class RunReader:
         done = self._run.latency_ms.avg is not None
         if family := head_family(text):
             failed = not self._heads and any(map(STILLBORN.match, self._troubles))
-            return done or failed or self._family not in (None, family) or head_key(text) in self._heads
+            again = head_key(text) in self._heads and not self._loads_a_model(text)
+            return done or failed or again or self._family not in (None, family)
         if done:
             return bool(
                 REPEAT.match(text)
@@ -70,6 +71,15 @@ class RunReader:
                 or STILLBORN.match(text)
             )
         return False
+
+    def _loads_a_model(self, text: str) -> bool:
+        """Whether pyaxengine opens one more model for a program that has computed nothing yet.
+
+        It prints its lines for each model, but the providers only once per program, when it is imported.
+        """
+        importing = text.startswith("[INFO] Available providers")
+        session = text.startswith("[INFO] ") and "[INFO] Using provider" in self._heads and not importing
+        return session and not self._run.top_k and not self._troubles
 
     def feed(self, line: str) -> None:
         """Take in one line of the run's output; lines of other programs are passed over."""

@@ -176,3 +176,24 @@ def test_a_program_that_stops_before_its_head_is_a_run_of_its_own(failure: str, 
     found = list(parse(io.BytesIO(f"{failure}\n{head}\n{TIMING}\n{failure}\n{failure}\n".encode())))
     first, second, third = (run for run in found if isinstance(run, BoardRun))
     assert (first.ok, second.ok, second.model, third.ok) == (False, True, "b.axmodel", False)
+
+
+IMPORTED = "[INFO] Available providers:  ['AxEngineExecutionProvider']\n"
+SESSION = "[INFO] Using provider: AxEngineExecutionProvider\n[INFO] Model type: 2 (triple core)\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "verdicts"),
+    [
+        (f"{IMPORTED}{SESSION}{SESSION}min = 0.8 ms max = 2.4 ms avg = 1.1 ms\n", [True]),  # encoder, decoder
+        (f"{SESSION}{SESSION}{SESSION}", [False]),
+        (f"{IMPORTED}{SESSION}{IMPORTED}{SESSION}min = 0.8 ms max = 2.4 ms avg = 1.1 ms\n", [False, True]),
+        (
+            f"{SESSION}RuntimeError: Failed to load model.\n{SESSION}min = 1 ms max = 1 ms avg = 1 ms\n",
+            [False, True],
+        ),
+        ("[INFO] Chip type: a\n[INFO] Chip type: a\nmin = 1 ms max = 1 ms avg = 1 ms\n", [False, True]),
+    ],
+)
+def test_a_python_program_may_load_several_models(text: str, verdicts: list[bool]) -> None:
+    assert [run.ok for run in parse(io.BytesIO(text.encode()))] == verdicts
