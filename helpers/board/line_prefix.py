@@ -14,7 +14,7 @@ _PREFIX = re.compile(
     r"(?:"
     r"(?:> ?){1,8}"
     # not the compiler's own time stamps, `2025-01-31 10:00:00.123 | INFO` and `[10:00:00] AX … Pass Running`
-    rf"|(?:[^\t\n]{{1,100}}\t){{0,2}}\[?{_ISO}\]?(?: \d\d[OE]\+?)?(?: (?!\| ){_SENDER}|$)"
+    rf"|(?:[^\t\n]{{1,100}}+\t){{0,2}}\[?{_ISO}\]?(?: \d\d[OE]\+?)?(?: (?!\| ){_SENDER}|$)"
     rf"|[A-Z][a-z]{{2}} [ \d]\d {_CLOCK}(?: {_SENDER}|$)"
     rf"|\[?{_CLOCK}\]?(?: (?!AX )|$)"
     r"|\d{10}\.\d{3,9} "
@@ -31,27 +31,27 @@ _UNINDENTED = re.compile(
     r"|(?P<raised>[\w.]{1,120}(?:Error|Exception)(?::|$)))"
 )
 _BLANKS = frozenset(" \t")
+_TABLE = frozenset("|+│├└┌┃┡┏╭╰")
 
 
-def without_prefix(line: str) -> str:
-    """The line as the program printed it; unchanged where nothing is known to stand before it."""
-    if "&" in line:
-        line = _ENTITY.sub(lambda entity: html.unescape(entity[0]).replace("\xa0", " "), line)
-    if line[:1] in _FIRST_CHARACTERS or "\t" in line or "  | " in line:
-        found = _PREFIX.match(line)
-        return line[found.end() :] if found else line
-    return line
+class Bare:
+    """Lines as the program printed them; one before which nothing known stands is left as it is.
 
-
-class Margin:
-    """The indentation of a block of code in Markdown or reStructuredText, to be taken off its lines."""
+    The margin, the indentation of a block of code in Markdown, shows in its lines one after the other.
+    """
 
     def __init__(self) -> None:
         self._blanks = ""
         self._in_text = False  # the lines since the last empty one have no margin
 
-    def without(self, line: str) -> str:
-        """The line without the margin that the lines before it and the line itself show."""
+    def line(self, line: str) -> str:
+        """The next line, bare."""
+        first = line[:1]
+        if (first in _TABLE or line[23:26] == " | ") and "&" not in line:  # most lines of a build's log
+            self._in_text, self._blanks = True, ""
+            return line
+        if first in _FIRST_CHARACTERS or "&" in line or "\t" in line or "  | " in line:
+            line = _without_prefix(line)
         if line[:1] in _BLANKS:
             if (found := _UNINDENTED.match(line)) and not (found["raised"] and self._in_text):
                 self._blanks = found[1]
@@ -60,3 +60,10 @@ class Margin:
         if line:
             self._blanks = ""
         return line
+
+
+def _without_prefix(line: str) -> str:
+    if "&" in line:
+        line = _ENTITY.sub(lambda entity: html.unescape(entity[0]).replace("\xa0", " "), line)
+    found = _PREFIX.match(line)
+    return line[found.end() :] if found else line

@@ -9,6 +9,7 @@ import re
 _STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{1,6} \| [A-Z]{4,8} *\|"
 _MESSAGE_HEAD = re.compile(rf"{_STAMP}(?: [^ ]{{0,200}})? ?")
 _MESSAGE = re.compile(rf"{_STAMP} [^ :]{{1,120}}:[^ :]{{1,120}}:\d{{1,6}} - \S")
+BREAKABLE = frozenset("R2")  # the first characters of such lines
 _REST_OF_TIMES = re.compile(r"[\w., ]{1,60}ms *")
 
 

@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, Literal
 from helpers.board.build_failure import FailureReader
 from helpers.board.build_log import BuildLog, BuildReader, ToolVersion, is_progress, shows_build
 from helpers.board.command_line import Command, read_command
-from helpers.board.line_prefix import Margin, without_prefix
-from helpers.board.line_wrap import is_broken, mended
+from helpers.board.line_prefix import Bare
+from helpers.board.line_wrap import BREAKABLE, is_broken, mended
 from helpers.board.log_text import iter_lines
 from helpers.board.report import print_csv, print_table
 from helpers.board.run_lines import HEAD_LETTERS, head_family, line_shape, shows_run
@@ -85,7 +85,7 @@ class _Splitter:
         self._recent: list[str] = []  # the lines before a build's first sure sign, if they tell of a failure
         self._lines = 0
         self._continued = ""  # a command line that ends in a backslash
-        self._margin = Margin()
+        self._bare = Bare()
         self._broken = ""  # a line whose end is in the next one
         self._closed: list[Record] = []
 
@@ -93,12 +93,12 @@ class _Splitter:
         found = False
         for line in iter_lines(stream, shape=line_shape):
             self._lines += 1
-            line = self._margin.without(without_prefix(line))
+            line = self._bare.line(line)
             if self._continued or line[-1:] == "\\":
                 line = self._joined(line)
             if self._broken:
                 line = self._mended(line)
-            if is_broken(line):
+            if line[:1] in BREAKABLE and is_broken(line):
                 self._broken = line
             else:
                 self._feed(line)

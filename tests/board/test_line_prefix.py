@@ -5,7 +5,7 @@ import io
 import pytest
 
 from helpers.board.build_log import BuildLog
-from helpers.board.line_prefix import Margin, without_prefix
+from helpers.board.line_prefix import Bare
 from helpers.board.parse_log import parse
 from helpers.board.run_record import BoardRun
 
@@ -78,13 +78,13 @@ def test_a_cut_run_behind_a_prefix_is_not_ok(prefix: str) -> None:
     "line", [*RUN.splitlines(), *BUILD.splitlines(), "", "[  12.345678] axcl: up", "2.0000, 3"]
 )
 def test_a_line_of_the_programs_themselves_has_no_prefix(line: str) -> None:
-    assert without_prefix(line) == line
+    assert Bare().line(line) == line
 
 
 def test_entities_of_html_are_read_as_characters() -> None:
-    assert without_prefix(
-        "(&lt;ErrorCode.QuantError: 3&gt;, IndexError(&#x27;x&#39;))&nbsp;&amp;&notan;"
-    ) == ("(<ErrorCode.QuantError: 3>, IndexError('x')) &&notan;")
+    assert Bare().line("(&lt;ErrorCode.QuantError: 3&gt;, IndexError(&#x27;x&#39;))&nbsp;&amp;&notan;") == (
+        "(<ErrorCode.QuantError: 3>, IndexError('x')) &&notan;"
+    )
     text = (
         "yamain.common.error.CodeException: (&lt;ErrorCode.QuantError: 3&gt;, IndexError(&#x27;out&#x27;))\n"
     )
@@ -121,7 +121,7 @@ def test_a_failure_inside_a_block_of_code_is_read(start: str, margin: str, failu
 
 
 def test_an_indented_exception_inside_a_message_shows_no_margin() -> None:
-    margin = Margin()
+    bare = Bare()
     lines = [
         "RuntimeError: it failed",
         "    ValueError: inside",
@@ -130,4 +130,4 @@ def test_an_indented_exception_inside_a_message_shows_no_margin() -> None:
         "    ValueError: a block",
         "    more",
     ]
-    assert [margin.without(line) for line in lines] == [*lines[:4], "ValueError: a block", "more"]
+    assert [bare.line(line) for line in lines] == [*lines[:4], "ValueError: a block", "more"]
