@@ -20,7 +20,7 @@ _LIKELY_PROMPT = re.compile(
 _BARE = re.compile(
     r"\s{0,8}(?P<command>(?:(?:sudo|time|nohup|\w{1,80}=\S{0,400}) +){0,4}"
     r"(?:(?:docker|podman|ssh|adb) .|python3? +[\w./-]{1,200}\.py\b"
-    r"|(?:[\w./-]{0,200}/)?(?:pulsar2 +(?:build|run|version)\b|[\w.]{1,80} +-)).*)"
+    r"|(?:[\w./-]{0,200}/)?(?:pulsar2 +(?:build|run|version)\b(?!: )|[\w.]{1,80} +-)).*)"
 )
 
 _BOARD_PROGRAM = re.compile(r"(?:sample_npu_|sample_|ax_|axcl_)\w{1,80}|classification\.py")

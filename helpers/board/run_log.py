@@ -51,6 +51,7 @@ class RunReader:
         self._heads: set[str] = set()
         self._troubles: dict[str, bool] = {}  # what was complained of, and whether it makes the run fail
         self._announced: int | None = None
+        self._height: list[int] = []  # of the input, until its width is told
         self._last = ""
         self._in_traceback = False
         self._ignored = False  # Python says that it passes over the next exception
@@ -158,10 +159,10 @@ class RunReader:
             run.image = value or None
         elif name == "img_h, img_w" and len(numbers) == 2:
             run.input_size = numbers
-        elif name == "img height" and numbers:
-            run.input_size = numbers[:1]
-        elif name == "img width" and numbers and run.input_size:
-            run.input_size = [run.input_size[0], numbers[0]]
+        elif name == "img height":
+            self._height = numbers[:1]
+        elif name == "img width" and numbers and self._height:
+            run.input_size = [*self._height, numbers[0]]
         elif name == "type":
             run.npu_type = value or None
         elif name in ("repeat", "warmup", "batch", "cmm size") and numbers:

@@ -285,7 +285,7 @@ class _Writing:
         return name
 
     def _operator(self, kind: str, inputs: list[str], output: str, *, axis: int | None = None) -> None:
-        node = helper.make_node(kind, inputs, [output], name=output, domain="com.microsoft")
+        node = helper.make_node(kind, inputs, [output], name=f"{output}/{kind}", domain="com.microsoft")
         if axis is not None:
             node.attribute.append(helper.make_attribute("axis", axis))
         self._nodes.append(node)

@@ -84,7 +84,7 @@ def layer_losses(
 ) -> list[LayerLoss]:
     """Every rounded output against the float graph's, over `pictures`, in the order of the graph."""
     outputs = {value.name for value in graph.graph.output}
-    rounded = {node.name for node in quantized.graph.node if node.op_type == "DequantizeLinear"}
+    rounded = {name for node in quantized.graph.node for name in node.output}
     writer = {
         name: node
         for node in graph.graph.node
@@ -106,11 +106,16 @@ def layer_losses(
         LayerLoss(
             operator=node.name,
             type=node.op_type,
-            cosine=float(sums[name][0] / (np.sqrt(sums[name][1] * sums[name][2]) or 1.0)),
+            cosine=_cosine(*sums[name]),
             mse=float(sums[name][3] / sizes[name]),
         )
         for name, node in writer.items()
     ]
+
+
+def _cosine(product: float, exact: float, rounded: float, error: float) -> float:
+    """Of two tensors by their sums of products; 1 where both are zero everywhere, and so point nowhere."""
+    return float(product / (np.sqrt(exact * rounded) or 1.0)) if error else 1.0
 
 
 def reached(graph: onnx.ModelProto, *op_types: str) -> list[str]:

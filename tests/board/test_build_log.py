@@ -1,28 +1,16 @@
-"""Build logs: sizes, verdict, precision, failure and stages, old and new."""
+"""Build logs: sizes, verdict, precision and stages, old and new."""
 
 import io
 from pathlib import Path
 
 import pytest
+from read_builds import FUSED, LOGS, build, builds, said
 
 from helpers.board.build_log import BuildLog
 from helpers.board.build_stages import Stage
 from helpers.board.parse_log import parse
 
-LOGS = Path(__file__).parent / "logs"
 SPECIMEN = Path(__file__).parents[2] / "data" / "logs" / "pulsar2_build_specimen.log"
-
-
-def builds(path: Path) -> list[BuildLog]:
-    records = list(parse(path, source="s"))
-    assert all(isinstance(record, BuildLog) for record in records)
-    return [record for record in records if isinstance(record, BuildLog)]
-
-
-def build(text: str) -> BuildLog:
-    (record,) = parse(io.BytesIO(text.encode()))
-    assert isinstance(record, BuildLog)
-    return record
 
 
 def test_the_json_has_exactly_the_keys_of_the_contract() -> None:
@@ -108,106 +96,6 @@ def test_batches_and_cpu_subgraphs_of_version_7() -> None:
     )
 
 
-def test_a_failure_has_its_code_and_the_exception_inside_it() -> None:
-    (record,) = builds(LOGS / "build_failed.log")
-    assert not record.ok and record.error is not None
-    assert (record.error.code, record.error.number) == ("NPUBackendError", 8)
-    assert record.error.exception == "OpBuildException"
-    assert record.error.message == "AxMod, no builder\n    op: /Mod_3\n    attrs: {'fmod': 0}"
-    assert record.error.advice is not None and "no such operator" in record.error.advice
-    assert record.version == "3.3"
-
-
-def test_a_killed_build() -> None:
-    (record,) = builds(LOGS / "build_killed.log")
-    assert not record.ok and record.error is not None
-    assert (record.error.exception, record.error.message) == (None, "Killed")
-    assert record.error.advice is not None and "memory" in record.error.advice
-
-
-def test_an_unknown_failure_is_shown_with_the_innermost_exception_and_no_advice() -> None:
-    record = build(
-        "2025-01-02 03:04:05.000 | INFO     | yamain.command.build:quant:1 - x\n"
-        "Traceback (most recent call last):\n"
-        '  File "<frozen yamain.x>", line 1, in f\n'
-        '    raise OddThing("No space left on device")\n'
-        "some.module.OddThing: never seen\n"
-        "  detail: 7\n"
-        "\n"
-        "The above exception was the direct cause of the following exception:\n"
-        "\n"
-        "Traceback (most recent call last):\n"
-        '  File "<frozen yamain.y>", line 2, in g\n'
-        "RuntimeError: outer\n"
-    )
-    assert record.error is not None
-    assert (record.error.exception, record.error.message) == ("OddThing", "never seen\ndetail: 7")
-    assert record.error.code is None and record.error.advice is None
-
-
-def test_a_traceback_that_the_build_survived_does_not_explain_its_failure() -> None:
-    record = build(
-        "root@x:/data# pulsar2 build --config c\n"
-        "Traceback (most recent call last):\n  File a\nValueError: handled\n"
-        "2025-01-02 03:04:05.000 | INFO     | yamain.command.build:quant:1 - goes on\n"
-        "Traceback (most recent call last):\n  File b\nTypeError: fatal\n"
-    )
-    assert record.error is not None
-    assert (record.error.exception, record.error.message) == ("TypeError", "fatal")
-
-
-@pytest.mark.parametrize(
-    ("line", "exception", "advised"),
-    [
-        ("Sentinel LDK Protection System: Sentinel key not found (H0007)", None, "licence"),
-        ("/usr/bin/pulsar2: /usr/bin/pulsar2: cannot execute binary file", None, "--entrypoint"),
-        ("ErrorCode.NPUBackendError: TileFailException", "TileFailException", "pieces"),
-        (
-            "NotImplementedError: Seems config of input(y) doesn't exist",
-            "NotImplementedError",
-            "Drop that node",
-        ),
-    ],
-)
-def test_failures_with_a_single_line(line: str, exception: str | None, advised: str) -> None:
-    record = build(f"root@x:/data# pulsar2 build --config c\n{line}\n")
-    assert record.error is not None and record.error.advice is not None
-    assert record.error.exception == exception
-    assert advised in record.error.advice
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        *("Illegal instruction (core dumped)", "^C", "Aborted", "docker: invalid reference format."),
-        *("Unable to find image 'pulsar2:7.0' locally", "No space left on device", "x: command not found"),
-        *("pulsar2: error: no such option", "Segmentation fault", "x.sh: line 3: 41 Killed"),
-    ],
-)
-def test_a_failure_without_an_exception_is_shown_as_it_is_printed(line: str) -> None:
-    record = build(f"root@x:/data# pulsar2 build --config c\n{line}\n")
-    assert record.error is not None
-    assert (record.error.exception, record.error.message) == (None, line)
-
-
-@pytest.mark.parametrize(
-    ("raised", "name", "message"),
-    [
-        ("AssertionError", "AssertionError", None),
-        ("KeyError: 'it\\'s'", "KeyError", "it's"),
-        ("KeyError: '", "KeyError", "'"),
-        ("ErrorCode.QuantError: OddThing(b'x')", "OddThing", "x"),
-        ("ErrorCode.QuantError: KeyError('a\\tb')", "KeyError", "a\tb"),
-    ],
-)
-def test_the_message_of_an_exception_comes_without_its_quotes(
-    raised: str, name: str, message: str | None
-) -> None:
-    record = build(f"{said('x')}Traceback (most recent call last):\n  File a\n{raised}\n")
-    assert record.error is not None
-    assert (record.error.exception, record.error.message) == (name, message)
-
-
 def test_only_the_success_line_makes_a_build_a_success() -> None:
     whole = SPECIMEN.read_text()
     cut = whole[: whole.index("fuse 1 subgraph(s)")]
@@ -238,11 +126,6 @@ def test_builds_that_follow_each_other_without_a_prompt_are_told_apart() -> None
     assert [record.ok for record in records] == [True, False, False, True, True]
 
 
-def said(text: str, *, at: str = "2025-01-02 03:04:05.000", level: str = "INFO", where: str = "quant") -> str:
-    """A message of the build's own."""
-    return f"{at} | {level:<8} | yamain.command.build:{where}:1 - {text}\n"
-
-
 def test_a_build_ends_with_its_error_code() -> None:
     text = f"{said('x')}ErrorCode.NPUBackendError: A\n{said('x')}ErrorCode.QuantError: B\n"
     found = [record.to_json()["error"]["code"] for record in parse(io.BytesIO(text.encode()))]
@@ -268,12 +151,6 @@ def test_what_a_build_prints_first_begins_another_build(line: str) -> None:
     assert len(list(parse(io.BytesIO(text.encode())))) == 2
 
 
-def test_a_message_at_level_error_explains_a_failure_that_has_no_exception() -> None:
-    record = build(said("the disk is worn", level="ERROR"))
-    assert record.error is not None and record.error.message == "the disk is worn"
-    assert record.warnings == []
-
-
 def test_a_warning_is_told_once_and_so_are_macs_of_several_groups() -> None:
     macs = said("QuantAxModel macs: 1,000") + said("QuantAxModel macs: 2,000")
     record = build(said("slow", level="WARNING") * 2 + macs + said("batchs [1, 8, ]"))
@@ -296,50 +173,6 @@ def test_an_indented_table_is_read_too() -> None:
     )
     assert indented != text
     assert build(indented).precision == build(text).precision != []
-
-
-FUSED = (
-    "2025-11-03 10:00:04.123 | INFO     | yamain.command.build:compile_ptq_model:1308 - fuse 1 subgraph(s)\n"
-)
-FULL = "OSError: [Errno 28] No space left on device\n"
-
-
-@pytest.mark.parametrize(
-    ("after", "exception"),
-    [
-        (
-            f'Traceback (most recent call last):\n  File "<frozen yamain.main>", line 1, in <module>\n{FULL}',
-            "OSError",
-        ),
-        ("Killed\n", None),
-    ],
-)
-def test_a_failure_right_after_the_success_line_takes_the_success_back(
-    after: str, exception: str | None
-) -> None:
-    record = build(FUSED + after)
-    assert not record.ok
-    assert record.error and record.error.exception == exception
-    assert "No space left" in (record.error.message or "") or record.error.message == "Killed"
-
-
-@pytest.mark.parametrize(
-    "after",
-    [
-        f'Traceback (most recent call last):\n  File "compare.py", line 1, in <module>\n{FULL}',
-        "root@f00d:/data# ./compare\nKilled\n",
-        "copied\nKilled\n",
-    ],
-)
-def test_the_failure_of_another_program_after_it_does_not(after: str) -> None:
-    record = build(FUSED + after)
-    assert record.ok and record.error is None
-
-
-def test_an_error_that_a_success_follows_is_a_warning() -> None:
-    error = "2025-11-03 10:00:03.123 | ERROR    | yamain.common.util:check_data:1 - check [output] failed\n"
-    record = build(error + FUSED)
-    assert (record.ok, record.error, record.warnings) == (True, None, ["check [output] failed"])
 
 
 def test_blanks_behind_a_warning_are_no_part_of_it() -> None:

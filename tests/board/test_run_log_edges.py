@@ -92,6 +92,8 @@ def test_of_a_traceback_only_the_last_line_counts() -> None:
         ("img_h, img_w : 224", None),
         ("img height : 224\nimg width : 192", [224, 192]),
         ("img width : 192", None),
+        ("img height : 224", None),
+        ("img width : 192\nimg height : 224", None),
     ],
 )
 def test_half_a_size_is_no_size(text: str, size: list[int] | None) -> None:

@@ -1,0 +1,156 @@
+"""Why a build failed: codes, exceptions, single lines, and what a success does not hide."""
+
+import pytest
+from read_builds import FUSED, LOGS, build, builds, said
+
+
+def test_a_failure_has_its_code_and_the_exception_inside_it() -> None:
+    (record,) = builds(LOGS / "build_failed.log")
+    assert not record.ok and record.error is not None
+    assert (record.error.code, record.error.number) == ("NPUBackendError", 8)
+    assert record.error.exception == "OpBuildException"
+    assert record.error.message == "AxMod, no builder\n    op: /Mod_3\n    attrs: {'fmod': 0}"
+    assert record.error.advice is not None and "no such operator" in record.error.advice
+    assert record.version == "3.3"
+
+
+def test_a_killed_build() -> None:
+    (record,) = builds(LOGS / "build_killed.log")
+    assert not record.ok and record.error is not None
+    assert (record.error.exception, record.error.message) == (None, "Killed")
+    assert record.error.advice is not None and "memory" in record.error.advice
+
+
+def test_an_unknown_failure_is_shown_with_the_innermost_exception_and_no_advice() -> None:
+    record = build(
+        "2025-01-02 03:04:05.000 | INFO     | yamain.command.build:quant:1 - x\n"
+        "Traceback (most recent call last):\n"
+        '  File "<frozen yamain.x>", line 1, in f\n'
+        '    raise OddThing("No space left on device")\n'
+        "some.module.OddThing: never seen\n"
+        "  detail: 7\n"
+        "\n"
+        "The above exception was the direct cause of the following exception:\n"
+        "\n"
+        "Traceback (most recent call last):\n"
+        '  File "<frozen yamain.y>", line 2, in g\n'
+        "RuntimeError: outer\n"
+    )
+    assert record.error is not None
+    assert (record.error.exception, record.error.message) == ("OddThing", "never seen\ndetail: 7")
+    assert record.error.code is None and record.error.advice is None
+
+
+def test_a_traceback_that_the_build_survived_does_not_explain_its_failure() -> None:
+    record = build(
+        "root@x:/data# pulsar2 build --config c\n"
+        "Traceback (most recent call last):\n  File a\nValueError: handled\n"
+        "2025-01-02 03:04:05.000 | INFO     | yamain.command.build:quant:1 - goes on\n"
+        "Traceback (most recent call last):\n  File b\nTypeError: fatal\n"
+    )
+    assert record.error is not None
+    assert (record.error.exception, record.error.message) == ("TypeError", "fatal")
+
+
+@pytest.mark.parametrize(
+    ("line", "exception", "advised"),
+    [
+        ("Sentinel LDK Protection System: Sentinel key not found (H0007)", None, "licence"),
+        ("/usr/bin/pulsar2: /usr/bin/pulsar2: cannot execute binary file", None, "--entrypoint"),
+        ("ErrorCode.NPUBackendError: TileFailException", "TileFailException", "pieces"),
+        (
+            "NotImplementedError: Seems config of input(y) doesn't exist",
+            "NotImplementedError",
+            "Drop that node",
+        ),
+    ],
+)
+def test_failures_with_a_single_line(line: str, exception: str | None, advised: str) -> None:
+    record = build(f"root@x:/data# pulsar2 build --config c\n{line}\n")
+    assert record.error is not None and record.error.advice is not None
+    assert record.error.exception == exception
+    assert advised in record.error.advice
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("Illegal instruction (core dumped)", "^C", "Aborted", "docker: invalid reference format."),
+        *("Unable to find image 'pulsar2:7.0' locally", "No space left on device", "x: command not found"),
+        *(
+            "pulsar2: error: no such option",
+            "pulsar2 build: error: unrecognized arguments: -x",
+            "Segmentation fault",
+            "x.sh: line 3: 41 Killed",
+        ),
+    ],
+)
+def test_a_failure_without_an_exception_is_shown_as_it_is_printed(line: str) -> None:
+    record = build(f"root@x:/data# pulsar2 build --config c\n{line}\n")
+    assert record.error is not None
+    assert (record.error.exception, record.error.message) == (None, line)
+
+
+@pytest.mark.parametrize(
+    ("raised", "name", "message"),
+    [
+        ("AssertionError", "AssertionError", None),
+        ("KeyError: 'it\\'s'", "KeyError", "it's"),
+        ("KeyError: '", "KeyError", "'"),
+        ("ErrorCode.QuantError: OddThing(b'x')", "OddThing", "x"),
+        ("ErrorCode.QuantError: KeyError('a\\tb')", "KeyError", "a\tb"),
+    ],
+)
+def test_the_message_of_an_exception_comes_without_its_quotes(
+    raised: str, name: str, message: str | None
+) -> None:
+    record = build(f"{said('x')}Traceback (most recent call last):\n  File a\n{raised}\n")
+    assert record.error is not None
+    assert (record.error.exception, record.error.message) == (name, message)
+
+
+def test_a_message_at_level_error_explains_a_failure_that_has_no_exception() -> None:
+    record = build(said("the disk is worn", level="ERROR"))
+    assert record.error is not None and record.error.message == "the disk is worn"
+    assert record.warnings == []
+
+
+FULL = "OSError: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("after", "exception"),
+    [
+        (
+            f'Traceback (most recent call last):\n  File "<frozen yamain.main>", line 1, in <module>\n{FULL}',
+            "OSError",
+        ),
+        ("Killed\n", None),
+    ],
+)
+def test_a_failure_right_after_the_success_line_takes_the_success_back(
+    after: str, exception: str | None
+) -> None:
+    record = build(FUSED + after)
+    assert not record.ok
+    assert record.error and record.error.exception == exception
+    assert "No space left" in (record.error.message or "") or record.error.message == "Killed"
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        f'Traceback (most recent call last):\n  File "compare.py", line 1, in <module>\n{FULL}',
+        "root@f00d:/data# ./compare\nKilled\n",
+        "copied\nKilled\n",
+    ],
+)
+def test_the_failure_of_another_program_after_it_does_not(after: str) -> None:
+    record = build(FUSED + after)
+    assert record.ok and record.error is None
+
+
+def test_an_error_that_a_success_follows_is_a_warning() -> None:
+    error = "2025-11-03 10:00:03.123 | ERROR    | yamain.common.util:check_data:1 - check [output] failed\n"
+    record = build(error + FUSED)
+    assert (record.ok, record.error, record.warnings) == (True, None, ["check [output] failed"])
