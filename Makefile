@@ -13,7 +13,7 @@ tutorial: $(VENV)/ready
 test: lint
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
-# Whether the tests pass is for `make test` to say: a test that takes its write permission away stops coverage, too.
+# Judges coverage only. A test that takes write permission away cannot pass under it: `make test` says what passes.
 coverage: $(VENV)/ready-test
 	@$(BIN)/python -m coverage erase
 	-@$(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal \

@@ -52,11 +52,14 @@ def _parser() -> argparse.ArgumentParser:
 
     command("doctor", _doctor, "say what this machine has of what the tutorial needs")
 
-    command("bench", _bench, "measure every ratio that is stated, and hold it against its bar")
+    command("bench", _bench, "measure the ratios that the chapters rest on, and hold each against its bar")
 
-    export = command("export", _export, "write the gated ONNX files of notebook 05")
+    export = command("export", _export, "write the gated ONNX files of chapter 05")
     export.add_argument("--model", required=True, help="efficientvit_m0 to efficientvit_m5")
-    export.add_argument("--checkpoint", help="a weights file, or one of random, timm (default: random)")
+    export.add_argument(
+        "--checkpoint",
+        help="a weights file, or one of random, timm (default: EFFICIENTVIT_CHECKPOINT, else random)",
+    )
     export.add_argument("--out", required=True, type=Path, help="the folder to write into")
     export.add_argument("--opset", type=int, default=11, help="11 to 18 (default 11)")
     export.add_argument("--batch", type=int, default=1, help="images per run (default 1)")

@@ -8,7 +8,7 @@ Level = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One check. "fail": what follows cannot work, or its result would be wrong; "warn": it may be, or less.
+    """One check. "fail": what follows cannot work, or would be wrong; "warn": it may, or gives less.
 
     `str()` is the line that is printed: level, check, message, all white space in the message as blanks.
     """

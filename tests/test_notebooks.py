@@ -1,5 +1,6 @@
 """Every notebook, run by papermill: as it is, for another model, and for a model that does not exist."""
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from papermill.inspection import inspect_notebook
 
 from helpers.lab import notebooks
+from helpers.lab.evidence import harvest
 from helpers.lab.notebooks import NotebookFailed
 
 CHAPTERS = notebooks.chapters()
@@ -69,6 +71,25 @@ def test_an_unknown_model_is_refused_before_any_work(chapter: Path, tmp_path: Pa
     cells = nbformat.read(failure.value.path, as_version=4).cells
     ran = [cell for cell in cells if cell.cell_type == "code" and cell.get("outputs")]
     assert len(ran) == 2  # the versions, then the refusal
+
+
+def claims(source: str) -> list[str]:
+    """What the checks of a cell claim, as patterns: an f-string's values may be anything."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    told = [call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "check"]
+    return [
+        "".join(re.escape(part.value) if isinstance(part, ast.Constant) else ".*" for part in parts)
+        for parts in (claim.values if isinstance(claim, ast.JoinedStr) else [claim] for claim in told)
+    ]
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=name)
+def test_the_committed_outputs_are_of_the_committed_cells(chapter: Path):
+    for cell in nbformat.read(chapter, as_version=4).cells:
+        shown, _ = harvest({"cells": [cell]})
+        patterns = claims(cell.source) if shown else []
+        for one in shown:
+            assert any(re.fullmatch(pattern, one["claim"]) for pattern in patterns), one["claim"]
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=name)

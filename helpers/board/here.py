@@ -32,8 +32,9 @@ def run_here(
     """Feeds `pixels` to the model's only input, and times the runs on this board's NPU.
 
     `pixels`: an array of exactly the model's shape and type, for the models of this tutorial uint8
-    [1, 224, 224, 3] in BGR. The times are wall-clock milliseconds of `session.run`, Python included, so they
-    are longer than those of the C++ sample. The top five are of the first picture and the first output.
+    [1, 224, 224, 3] in the order of colours that they were exported for. The times are wall-clock
+    milliseconds of `session.run`, Python included, so they are longer than those of the C++ sample. The top
+    five are of the first picture and the first output.
 
     Raises BoardError when pyaxengine is not installed, finds no NPU library, or cannot load or run the model;
     ValueError for a model with more than one input, and for no repeats.

@@ -59,7 +59,7 @@ def parse(log: str | Path | BinaryIO, *, source: str | None = None) -> Iterator[
 
 
 def first_run(path: Path) -> BoardRun:
-    """The first board run in a log that worked; ValueError with a sentence where there is none.
+    """The first board run with scores in a log that worked; ValueError with a sentence where there is none.
 
     Raises OSError if the file cannot be opened or read.
     """
@@ -69,7 +69,9 @@ def first_run(path: Path) -> BoardRun:
         raise ValueError(f"{path.name} holds no board run: give what sample_npu_classification printed")
     if not (worked := [run for run in runs if run.ok]):
         raise ValueError(f"{path.name} holds no run that worked: {'; '.join(runs[0].errors)}")
-    return worked[0]
+    if not (classified := [run for run in worked if run.top_k]):
+        raise ValueError(f"{path.name} holds no scores: give what sample_npu_classification printed")
+    return classified[0]
 
 
 class _Splitter:

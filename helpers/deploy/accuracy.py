@@ -101,7 +101,7 @@ def judge(
 
 
 def interval(right: int, total: int) -> tuple[float, float]:
-    """The 95 % interval of a share, after Wilson: where the accuracy of `right` out of `total` may lie."""
+    """The 95 % interval of a share, after Wilson: where the accuracy lies; `total` is 1 or more."""
     z, share = 1.96, right / total
     centre = (share + z**2 / (2 * total)) / (1 + z**2 / total)
     half = z / (1 + z**2 / total) * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))

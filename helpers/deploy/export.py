@@ -1,6 +1,6 @@
 """From a PyTorch model to the simplified ONNX file that Pulsar2 gets, through gates that must hold.
 
-`board_ready` is notebook 05 as one call: fold, export, simplify, check, compare, and only then move the files
+`board_ready` is chapter 05 as one call: fold, export, simplify, check, compare, and only then move the files
 into place, beside an `export.json` that says what they were made from.
 """
 
@@ -26,6 +26,7 @@ from torch import nn
 from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
 from helpers.deploy.fold import FOLDS, Fold, fold
+from helpers.deploy.made_from import MadeFrom, code_hash
 from helpers.deploy.preprocess import BoardInput, Preprocessing, for_board, mark
 from helpers.model import weights
 from helpers.model.checkpoint import file_hash
@@ -39,19 +40,6 @@ PARITY_LIMIT = 1e-4  # largest |Δ| of the logits, in units of their standard de
 
 class GateFailed(RuntimeError):
     """An artifact did not pass its gate, so the next stage may not start; nothing was written."""
-
-
-@dataclass(frozen=True)
-class MadeFrom:
-    """What an export was made from; from the same comes the same graph."""
-
-    model: str
-    weights: str
-    opset: int
-    batch: int
-    board_input: BoardInput
-    folds: tuple[Fold, ...]
-    versions: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -115,7 +103,7 @@ def simplify(graph: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def check(graph: onnx.ModelProto, *, opset: int) -> None:
-    """The structural gate: valid ONNX, the opset asked for and no other, static shapes from end to end."""
+    """The structural gate: valid ONNX, the opset asked for and no other, static shapes at both ends."""
     try:
         onnx.checker.check_model(graph, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -215,6 +203,7 @@ def board_ready(
         versions={
             package: importlib.metadata.version(package) for package in ("torch", "timm", "onnx", "onnxsim")
         },
+        code=code_hash(),
     )
     if made := _read(out, made_from):
         return made

@@ -37,7 +37,12 @@ def fold(model: nn.Module, *, folds: Collection[Fold] = FOLDS) -> nn.Module:
 
     The copy is in eval mode and on the model's device; the argument is left as it is. Shapes in and out stay,
     outputs agree to rounding. `folds` leaves some out, so that chapter 05 can show one after the other, and
-    INT8 can do without the folded residuals (chapter 06).
+    INT8 can do without the folded residuals (chapter 06):
+
+    - "norms": each BatchNorm into the convolution before it, the head's into the matrix after it
+    - "heads": the queries' scale into their convolution, the bias table looked up; their norms as well
+    - "windows": cut and joined by one transposition each, without padding
+    - "residuals": x + conv(x) as one depth-wise convolution; its norm as well
     """
     folded = fresh_copy(model)
     _fold_children(folded, folds)

@@ -3,7 +3,7 @@
 The convention, measured by a third party on builds of Pulsar2 7.0 (onnxsim/onnxsim,
 docs/axera-pulsar-free-calibration.md; 16 bits: scripts/axera/u16_chain.py):
 
-- activations U8, one grid per tensor, asymmetric; constants that Add and Mul read likewise
+- activations U8, one grid per tensor, asymmetric; constants that Add, Sub, Mul and Div read likewise
 - weights S8, one grid per output channel, symmetric
 - both operands of a product of two activations S8, symmetric; the softmax output is one of them
 - what only moves values (Reshape, Transpose, Split, …) keeps the grid of the tensor it reads

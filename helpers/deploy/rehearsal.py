@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from helpers.deploy.export import session_of
 from helpers.deploy.files import replacing
+from helpers.deploy.made_from import code_hash
 from helpers.deploy.pulsar2_quant import LayerConfig
 from helpers.deploy.quantize import MOVING, WEIGHTED, Observed, calibrate, quantize
 from helpers.deploy.ranges import Method, Runs, Values
@@ -208,6 +209,7 @@ def rehearse(graph: Path, out: Path, *, pictures: Sequence[Values], method: Meth
         "pictures": hashlib.sha256(b"".join(picture.tobytes() for picture in pictures)).hexdigest(),
         "method": method,
         "onnxruntime": importlib.metadata.version("onnxruntime"),
+        "code": code_hash(),
     }
     report, quantized_path = out / "rehearsal.json", out / "model-int8.onnx"
     if made := _read(report, quantized_path, made_from):

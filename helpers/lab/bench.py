@@ -1,4 +1,4 @@
-"""`make bench`: every ratio that this project states, measured on this machine and held against its bar.
+"""`make bench`: the ratios that the chapters rest on, measured on this machine and held against their bars.
 
 Writes `build/bench.json` and prints it as a table, with what has moved since the run before. Pairs are
 measured in turn in this one process, on one thread.

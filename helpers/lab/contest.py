@@ -75,9 +75,9 @@ def memory_kept() -> Iterator[bool]:
 def eager(model: nn.Module, *, batch: int, channels_last: bool = False) -> Callable[[], Tensor]:
     """One pass of `batch` images through `model`, whose BatchNorms are folded in place.
 
-    The paper's protocol (microsoft/Cream, classification/speed_test.py) but for its tracing, which gains less
-    than 10 % and whose memory PyTorch never frees. `channels_last` stores maps pixel by pixel instead of
-    channel by channel, and turns the weights of `model` to it too.
+    The paper's protocol (microsoft/Cream, classification/speed_test.py) but for its tracing.
+    `channels_last` stores maps pixel by pixel instead of channel by channel, and turns the weights of `model`
+    to it too.
     """
     layout = torch.channels_last if channels_last else torch.contiguous_format
     images = torch.randn(batch, 3, INPUT_SIZE, INPUT_SIZE).to(memory_format=layout)

@@ -69,7 +69,7 @@ def find(chapter: str) -> Path:
 def run(notebook: Path, *, output: Path, parameters: Mapping[str, Any] | None = None) -> NotebookRun:
     """Executes a notebook into `output`, with a progress line.
 
-    `output` is written when the run has ended, well or at an error in the notebook, and by no other way.
+    `output` is written when the run has ended, well or at an error in the notebook; not when interrupted.
     Raises NotebookFailed; UnknownParameter and WrongValue before anything runs.
     """
     check_parameters(notebook, parameters or {})

@@ -86,7 +86,7 @@ def fresh(name: str, *, seed: int = 0, classes: int = 1000) -> nn.Module:
 
 def _pocket_file() -> Path:
     if not pocket.WEIGHTS.is_file():
-        raise CheckpointError(f"there is no {pocket.WEIGHTS.name} in data/weights: train it with notebook 04")
+        raise CheckpointError(f"there is no {pocket.WEIGHTS.name} in data/weights: train it with chapter 04")
     return pocket.WEIGHTS
 
 

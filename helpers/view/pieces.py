@@ -15,7 +15,7 @@ PITCH = 0.34  # inches between two rows
 
 
 def pieces(columns: Mapping[str, Piece], *, title: str) -> Figure:
-    """One column per piece; operators that compute are dark, those that move or count are white."""
+    """One column per piece; operators that compute are tinted, those that move or count are white."""
     rows = {name: _rows(piece) for name, piece in columns.items()}
     height = PITCH * (1 + max(max(row) for row in rows.values()))
     drawn, (axes,) = figure(7.5, height + 0.9)

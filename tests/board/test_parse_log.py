@@ -236,3 +236,6 @@ def test_the_first_run_that_worked_or_a_sentence(tmp_path: Path) -> None:
     other.write_text(text[: text.index("Repeat")])
     with pytest.raises(ValueError, match=r"notes\.txt holds no"):
         parse_log.first_run(other)
+    other.write_text((Path(__file__).parent / "logs" / "ax_run_model.log").read_text())
+    with pytest.raises(ValueError, match=r"notes\.txt holds no scores"):
+        parse_log.first_run(other)

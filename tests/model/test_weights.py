@@ -179,7 +179,7 @@ def test_random_weights_come_from_the_seed_alone() -> None:
 
 def test_the_pocket_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pocket, "WEIGHTS", folder / "pocket.safetensors")
-    with pytest.raises(CheckpointError, match="train it with notebook 04"):
+    with pytest.raises(CheckpointError, match="train it with chapter 04"):
         load("pocket")
     model = load("pocket", "random")
     pocket.round_to_half(model)
