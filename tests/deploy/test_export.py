@@ -85,6 +85,9 @@ def test_an_export_is_used_again_until_what_it_was_made_from_or_a_file_changes(
     written = made.simplified.stat().st_mtime_ns
     assert board_ready("efficientvit_m0", tmp_path, opset=13).made_from.opset == 13
     assert made.simplified.stat().st_mtime_ns != written
+    monkeypatch.setattr(export, "code_hash", lambda: "of an edited fold")
+    assert board_ready("efficientvit_m0", tmp_path, opset=13).made_from.code == "of an edited fold"
+    monkeypatch.undo()
 
     made.simplified.write_bytes(b"half a file")
     for path in tmp_path.iterdir():
