@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from helpers.deploy.files import in_words
+from helpers.files import in_words
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.deploy import pulsar2_config
-from helpers.deploy.files import in_words
+from helpers.files import in_words
 
 _TAIL_BYTES = 1 << 16
 _LINE_LENGTH = 300

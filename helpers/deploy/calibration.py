@@ -19,7 +19,6 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from helpers.deploy.files import replacing
 from helpers.deploy.preprocess import (
     Pixels,
     Preprocessing,
@@ -28,6 +27,7 @@ from helpers.deploy.preprocess import (
     normalize,
     sample_linear,
 )
+from helpers.files import replacing
 
 TYPICAL = 32  # pictures: Pulsar2's default calibration_size
 MIN_SIDE = 64  # pixels; below it the board program enlarges a picture more than four times

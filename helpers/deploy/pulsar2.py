@@ -16,8 +16,8 @@ from typing import Generic, TypeVar
 from helpers import process
 from helpers.deploy import build_folder, container
 from helpers.deploy.build_folder import BuildFailed, BuildFolder
-from helpers.deploy.files import in_words
 from helpers.deploy.stages import StageBar
+from helpers.files import in_words
 
 __all__ = ["DOCUMENTED", "Build", "BuildFailed", "Pulsar2Missing", "Tool", "build", "command", "find"]
 

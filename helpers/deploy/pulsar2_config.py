@@ -18,9 +18,9 @@ import yaml  # type: ignore[import-untyped]
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from helpers.deploy.files import replacing
 from helpers.deploy.pulsar2_fields import Message
 from helpers.deploy.pulsar2_schema import BuildConfig, json_schema
+from helpers.files import replacing
 
 __all__ = ["BuildConfig", "ConfigError", "Problem", "json_schema", "read", "validate", "write"]
 

@@ -17,11 +17,11 @@ import onnx
 from tqdm.auto import tqdm
 
 from helpers.deploy.export import session_of
-from helpers.deploy.files import replacing
 from helpers.deploy.made_from import code_hash
 from helpers.deploy.pulsar2_quant import LayerConfig
 from helpers.deploy.quantize import MOVING, WEIGHTED, Observed, calibrate, quantize
 from helpers.deploy.ranges import Method, Runs, Values
+from helpers.files import replacing
 from helpers.model.checkpoint import file_hash
 from helpers.model.memory import release_memory
 

@@ -17,7 +17,7 @@ from nbclient.exceptions import DeadKernelError
 from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 
-from helpers.deploy.files import replacing
+from helpers.files import replacing
 from helpers.lab import environment
 from helpers.lab.evidence import harvest
 from helpers.lab.parameters import check_parameters, from_words

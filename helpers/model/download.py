@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from helpers.files import replacing
 from helpers.model.checkpoint import (
     LIMIT_BYTES,
     CheckpointError,
@@ -136,6 +137,5 @@ def _recorded(target: Path) -> str | None:
 
 def _record(target: Path) -> None:
     record = recorded_hash(target)
-    part = record.with_name(f".{record.name}.part")
-    part.write_text(f"{file_hash(target)}  {target.name}\n", encoding="ascii")
-    part.replace(record)
+    with replacing(record) as part:
+        part.write_text(f"{file_hash(target)}  {target.name}\n", encoding="ascii")

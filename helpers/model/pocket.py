@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
+from helpers.files import replacing
 from helpers.model import pocket_data
 from helpers.published import DATA
 
@@ -183,9 +184,8 @@ def train(
         if checkpoint:
             lines = [asdict(line) for line in history]
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "history": lines}
-            part = checkpoint.with_suffix(".part")
-            torch.save({"recipe": asdict(recipe), **state}, part)
-            part.replace(checkpoint)
+            with replacing(checkpoint) as part:
+                torch.save({"recipe": asdict(recipe), **state}, part)
     return model.eval(), history
 
 
@@ -215,9 +215,8 @@ def save(model: nn.Module, path: Path, card: Card) -> None:
         name: value.half().contiguous() if value.is_floating_point() else value
         for name, value in model.state_dict().items()
     }
-    part = path.with_suffix(".part")
-    save_file(tensors, part, metadata={key: json.dumps(value) for key, value in asdict(card).items()})
-    part.replace(path)
+    with replacing(path) as part:
+        save_file(tensors, part, metadata={key: json.dumps(value) for key, value in asdict(card).items()})
 
 
 def load(path: Path = WEIGHTS) -> tuple[EfficientVitMsra, Card]:

@@ -8,6 +8,7 @@ every object: only the shape gives the class away.
 import colorsys
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from tqdm.auto import tqdm
+
+from helpers.files import replacing
 
 Split = Literal["train", "test"]
 Point = tuple[float, float]
@@ -275,14 +278,11 @@ def dataset(
     if kept and kept.exists():
         return np.load(kept, mmap_mode="r"), labels
     shape = (count, SIZE, SIZE, 3)
-    if not kept:
-        pictures: Pixels = np.empty(shape, np.uint8)
-    else:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        part = kept.with_suffix(".part")
-        pictures = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
-    for index in tqdm(range(count), desc=f"drawing {split}", unit="picture", disable=not progress):
-        pictures[index], _ = render(index, split=split, seed=seed)
-    if kept:
-        part.replace(kept)
+    with replacing(kept) if kept else nullcontext() as part:
+        if part:
+            pictures: Pixels = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
+        else:
+            pictures = np.empty(shape, np.uint8)
+        for index in tqdm(range(count), desc=f"drawing {split}", unit="picture", disable=not progress):
+            pictures[index], _ = render(index, split=split, seed=seed)
     return pictures, labels

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 from helpers.__main__ import main
 from helpers.deploy import calibration, pulsar2_config, rehearsal
-from helpers.deploy.files import in_words
 from helpers.deploy.preprocess import Preprocessing
+from helpers.files import in_words
 
 BGR = Preprocessing.of(mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2), board_input="bgr")
 rehearsal.choose = lambda *_, **__: (0.5, [])  # measures, and writes nothing

@@ -56,7 +56,7 @@ def test_an_interrupted_training_ends_in_the_same_weights(
     assert [line.loss for line in resumed_history] == [line.loss for line in history]
     for (name, one), other in zip(straight.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(one, other), name
-    assert not list(tmp_path.glob("*.part"))
+    assert list(tmp_path.iterdir()) == [checkpoint]
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(

@@ -52,9 +52,19 @@ def test_colour_does_not_give_the_class_away() -> None:
     assert (guesses == labels[asked]).mean() < 0.1 + 5 * (0.1 * 0.9 / 200) ** 0.5
 
 
-def test_kept_pictures_are_read_back_and_an_interrupted_drawing_is_not(tmp_path: Path) -> None:
+def test_kept_pictures_are_read_back_and_an_interrupted_drawing_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawn, labels = dataset(10, split="train", folder=tmp_path, progress=False)
-    (tmp_path / "pocket-v1-train-0-20.part").write_bytes(b"interrupted")
+
+    def break_off_at_fifteen(index: int, *, split: pocket_data.Split, seed: int) -> object:
+        if index == 15:
+            raise KeyboardInterrupt
+        return render(index, split=split, seed=seed)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(pocket_data, "render", break_off_at_fifteen)
+        dataset(20, split="train", folder=tmp_path, progress=False)
     kept, kept_labels = dataset(10, split="train", folder=tmp_path, progress=False)
     longer, _ = dataset(20, split="train", folder=tmp_path, progress=False)
     assert isinstance(kept, np.memmap)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.deploy.files import in_words
+from helpers.files import in_words
 
 
 @pytest.mark.parametrize(
