@@ -11,7 +11,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from numpy.typing import NDArray
 
-from helpers.view.style import BLUE, GREY, INK, RED, figure, svg
+from helpers.view.style import BLUE, GREY, INK, RED, figure, headline, svg
 
 Picture = NDArray[np.uint8]
 """[side, side, 3]"""
@@ -48,7 +48,7 @@ def attention_grid(
                 )
             else:
                 axes.set_axis_off()
-    drawn.suptitle(title, x=0.01, ha="left", fontsize=12)
+    headline(drawn, title)
     return drawn
 
 

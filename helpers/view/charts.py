@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from helpers.view.style import GREY, bar_look, dot_look, figure, value_grid
+from helpers.view.style import GREY, bar_look, dot_look, figure, headline, value_grid
 
 
 def grouped_bars(
@@ -60,7 +60,7 @@ def lying_bars(
     axes.invert_yaxis()
     axes.set_ylim(len(values) - 0.4, -0.6)
     axes.set_xlabel(unit)
-    drawn.suptitle(title, x=0.01, ha="left", fontsize=12)  # long names leave the axes little room
+    headline(drawn, title)  # long names leave the axes little room
     axes.margins(x=0.1)
     value_grid(axes, "x")
     if len(series) > 1:

@@ -17,6 +17,7 @@ from helpers.view.style import (
     bar_look,
     dot_look,
     figure,
+    headline,
     value_grid,
 )
 
@@ -80,7 +81,7 @@ def leads(groups: Mapping[str, Sequence[Lead]], *, title: str, unit: str, better
     axes.annotate(f"{better} →", (1, -0.8), xytext=(6, 0), ha="left", **note)
     axes.annotate(f"← {worse}", (1, -0.8), xytext=(-6, 0), ha="right", **note)
     axes.set_xlabel(unit)
-    drawn.suptitle(title, x=0.01, ha="left", fontsize=12)
+    headline(drawn, title)
     value_grid(axes, "x")
     return drawn
 
@@ -128,7 +129,7 @@ def residuals(panels: Mapping[str, Sequence[Residual]], *, title: str, unit: str
         if index:
             axes.set_yticklabels([])
     plots[0].set_ylabel(unit)
-    drawn.suptitle(title, x=0.01, ha="left", fontsize=12)
+    headline(drawn, title)
     return drawn
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from helpers.view.style import GREY, INK, dot_look, figure
+from helpers.view.style import GREY, INK, dot_look, figure, headline
 
 Points = Sequence[tuple[float, float]]
 
@@ -55,7 +55,7 @@ def curves(
     for axes in plots[1:]:
         axes.set_yticklabels([])
     plots[0].set_ylabel(y_unit)
-    drawn.suptitle(title, x=0.01, ha="left", fontsize=12)
+    headline(drawn, title)
     if len(names) > 1:
         _legend(drawn, columns=min(4, len(names)))
     return drawn
@@ -102,7 +102,7 @@ def roofline(
     plots[0].annotate(f"product, {peak:.0f} Gop/s", (right, peak), xytext=(-3, 5), ha="right", **note)
     plots[0].annotate(f"ridge, {ridge:.1f}", (ridge, bottom), xytext=(4, 5), color=GREY, **note)
     plots[0].set_ylabel("rate reached, Gop/s (log)")
-    drawn.suptitle(title, x=0.01, ha="left", fontsize=12)
+    headline(drawn, title)
     _legend(drawn, columns=3)
     return drawn
 

@@ -7,7 +7,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from helpers.view.style import BLUE, GREY, INK, figure
+from helpers.view.style import BLUE, GREY, INK, figure, headline
 
 SHADES = LinearSegmentedColormap.from_list("shades", ["white", BLUE])  # lightness falls with the value
 
@@ -56,5 +56,5 @@ def matrices(
                     color="white" if value > 0.6 * largest else INK,
                 )
     drawn.supxlabel(x_unit, fontsize=10)
-    drawn.suptitle(title, x=0.01, ha="left", fontsize=12)
+    headline(drawn, title)
     return drawn

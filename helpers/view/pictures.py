@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from helpers.view.style import GREY, figure
+from helpers.view.style import GREY, figure, headline
 
 Picture = NDArray[np.uint8]
 
@@ -34,5 +34,5 @@ def contact_sheet(rows: Mapping[str, Sequence[tuple[Picture, str]]], *, title: s
             axes.set_xlabel(caption, fontsize=9)
             if place == 0 and name:
                 axes.set_title(name, fontsize=10, pad=4)
-    drawn.suptitle(title, x=0.01, ha="left", fontsize=12)
+    headline(drawn, title)
     return drawn

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from helpers.view.style import BLUE, INK, ORANGE, bar_look, figure, value_grid
+from helpers.view.style import BLUE, INK, ORANGE, bar_look, figure, headline, value_grid
 
 
 def stacked_shares(
@@ -61,5 +61,5 @@ def changes(
         axes.spines["left"].set_visible(False)
         axes.set_title(measure, fontsize=10)
         value_grid(axes, "x")
-    drawn.suptitle(title, x=0.01, ha="left", fontsize=12)
+    headline(drawn, title)
     return drawn

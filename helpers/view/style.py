@@ -57,6 +57,11 @@ def figure(
     return made, [made.add_subplot(rows, columns, place + 1) for place in range(rows * columns)]
 
 
+def headline(drawn: Figure, title: str) -> None:
+    """The title of a whole figure, at its left edge; an axes' own title is for one panel."""
+    drawn.suptitle(title, x=0.01, ha="left", fontsize=12)
+
+
 def show(drawn: Figure, *, alt: str, picture: str | None = None) -> None:
     """Displays a figure as SVG, with `alt` saying in a sentence what a person would see in it.
 
