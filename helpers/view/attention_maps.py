@@ -1,6 +1,5 @@
 """Where a token looks: attention as squares over the picture, from plain arrays, and a picker of them."""
 
-import os
 from collections.abc import Mapping
 
 import ipywidgets as widgets  # type: ignore[import-untyped]
@@ -11,14 +10,12 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from numpy.typing import NDArray
 
+from helpers.view import browser
+from helpers.view.pictures import Picture, thinned
 from helpers.view.style import BLUE, GREY, INK, RED, figure, headline, svg
 
-Picture = NDArray[np.uint8]
-"""[side, side, 3]"""
 Looks = NDArray[np.floating]
 """[heads, n, n, n, n]: head, then row and column of the token that asks, then of the one it looks at."""
-
-_EMBEDDED = 112  # pixels a side: each panel carries its own copy of the picture
 
 
 def attention_grid(
@@ -67,7 +64,7 @@ def attention_picker(picture: Picture, blocks: Mapping[str, Looks]) -> widgets.V
 
     Under a Jupyter server a browser can talk to the kernel; in a papermill run or a saved page none can.
     """
-    if "JPY_SESSION_NAME" not in os.environ:  # set by a Jupyter server, and by nothing else
+    if not browser.can_answer():
         return None
     block = widgets.Dropdown(options=list(blocks), description="block")
     sliders = [
@@ -105,12 +102,11 @@ def _token_at(point: tuple[int, int], *, side: int, pixels: int) -> tuple[int, i
 
 
 def _picture(axes: Axes, picture: Picture, *, pale: bool) -> None:
-    """The picture, 0 to 1 both ways; `pale` is grey and light, for marks to stand out on."""
-    step = max(1, len(picture) // _EMBEDDED)
-    shown = picture[::step, ::step] // 16 * 16 + 8  # few colours, and few greys below: a smaller file
+    """The square picture, 0 to 1 both ways; `pale` is grey and light, for marks to stand out on."""
+    shown = thinned(picture)  # each panel carries its own copy
     if pale:
         grey = shown.mean(axis=2, keepdims=True).repeat(3, axis=2)
-        shown = (255 - (255 - grey) * 0.35).astype(np.uint8) // 8 * 8
+        shown = (255 - (255 - grey) * 0.35).astype(np.uint8) // 8 * 8  # few greys, too
     axes.imshow(shown, extent=(0, 1, 1, 0), interpolation="none")
     axes.set_xticks([])
     axes.set_yticks([])

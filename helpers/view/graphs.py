@@ -9,7 +9,7 @@ from pathlib import Path
 from IPython.display import IFrame
 from jupyter_core.paths import jupyter_runtime_dir
 
-from helpers.view import netron_server
+from helpers.view import browser, netron_server
 
 _PROXY = "jupyter_server_proxy"
 
@@ -21,7 +21,7 @@ def netron_frame(path: Path, *, height: int = 560) -> IFrame | None:
     it on localhost under a Jupyter server of this machine, through jupyter-server-proxy under one that is
     behind a hub, a prefix or a container's port; a kernel that papermill started has no browser.
     """
-    if "JPY_SESSION_NAME" not in os.environ:  # set by a Jupyter server, and by nothing else
+    if not browser.can_answer():
         return None
     prefix = _prefix()
     if prefix and importlib.util.find_spec(_PROXY) is None:

@@ -9,9 +9,16 @@ from numpy.typing import NDArray
 from helpers.view.style import GREY, figure, headline
 
 Picture = NDArray[np.uint8]
+"""RGB, [height, width, 3]"""
 
 _EMBEDDED = 112
 """Side in pixels at which a picture is kept in a figure: a notebook holds dozens."""
+
+
+def thinned(picture: Picture) -> Picture:
+    """A picture as a figure keeps it: every so many pixels, in few colours, for a smaller file."""
+    step = max(1, len(picture) // _EMBEDDED)
+    return picture[::step, ::step] // 16 * 16 + 8
 
 
 def contact_sheet(rows: Mapping[str, Sequence[tuple[Picture, str]]], *, title: str) -> Figure:
@@ -25,8 +32,7 @@ def contact_sheet(rows: Mapping[str, Sequence[tuple[Picture, str]]], *, title: s
         for place, (picture, caption) in enumerate(row):
             axes = places[number * columns + place]
             axes.set_axis_on()
-            step = max(1, len(picture) // _EMBEDDED)
-            axes.imshow(picture[::step, ::step] // 16 * 16 + 8, interpolation="none")  # few colours: small
+            axes.imshow(thinned(picture), interpolation="none")
             axes.set_xticks([])
             axes.set_yticks([])
             axes.spines[:].set_visible(True)
