@@ -39,7 +39,7 @@ def graphs(models: Sequence[str] = tuple(VARIANTS)) -> list[Entry]:
             folded, recipe = sizes["folded"][at], sizes["recipe"][at]
             sides = {"folded": Side.of(folded, unit), "recipe": Side.of(recipe, unit)}
             bar = BYTES if judged and unit == "bytes" else None
-            title = f"{what} of {_short(name)}, folded / recipe"
+            title = f"{what} of {VARIANTS[name].short}, folded / recipe"
             found.append(entry(title, folded / recipe, unit="", rounds=1, sides=sides, bar=bar))
         if judged:
             nodes = sizes["folded"][0]
@@ -58,7 +58,7 @@ def latency(name: str = M5, rounds: int = 100) -> list[Entry]:
         release_memory()
         runs = {kind: contest.session(file, batch=1) for kind, file in files.items()}
         seconds = in_turn(runs, rounds=rounds, warmup=WARMUP)
-    short = _short(name)
+    short = VARIANTS[name].short
     excuse = "" if export.int8_instructions() else "this CPU has no instructions for 8-bit products"
     return [
         pair(f"latency of {short}, folded / recipe", seconds, "folded", "recipe", bar=NO_SLOWER),
@@ -72,7 +72,7 @@ def rival(name: str = M5, rounds: int = 20, batches: Sequence[int] = (1, 16)) ->
     Above 1, `name` is so many times as fast as its rival. PyTorch comes first, and also with its freed memory
     kept: how often the system must map the rival's pages anew depends on what the process did before.
     """
-    ours, theirs = _short(name), "MobileNetV3-Large"
+    ours, theirs = VARIANTS[name].short, "MobileNetV3-Large"
     names = {theirs: contest.RIVAL, ours: name}
     batch = batches[-1]
     passes = {title: contest.eager(timm_model(of), batch=batch) for title, of in names.items()}
@@ -114,7 +114,7 @@ def export_growth(models: Sequence[str] = tuple(VARIANTS), rounds: int = 3) -> l
         def exporting(name: str) -> Callable[[], object]:
             return lambda: export.board_ready(name, _fresh(scratch), checkpoint="random")
 
-        seconds = in_turn({_short(name): exporting(name) for name in models}, rounds=rounds, warmup=1)
+        seconds = in_turn({VARIANTS[name].short: exporting(name) for name in models}, rounds=rounds, warmup=1)
     release_memory()
     return growth("export", seconds, warmup=1)
 
@@ -128,7 +128,7 @@ def rehearsal_growth(
     most, found = max(images), []
     with tempfile.TemporaryDirectory() as scratch:
         files = {
-            _short(name): export.board_ready(name, _fresh(scratch), checkpoint="random").simplified
+            VARIANTS[name].short: export.board_ready(name, _fresh(scratch), checkpoint="random").simplified
             for name in models
         }
 
@@ -165,7 +165,3 @@ def _pictures(number: int) -> list[Values]:
 def _fresh(folder: str) -> Path:
     """A new folder in `folder`: an export or rehearsal that is there already would be used again."""
     return Path(tempfile.mkdtemp(dir=folder))
-
-
-def _short(name: str) -> str:
-    return VARIANTS[name].title.removeprefix("EfficientViT-")

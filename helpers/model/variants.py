@@ -15,9 +15,14 @@ class Variant:
     kernels: tuple[int, int, int, int]
 
     @property
+    def short(self) -> str:
+        """The paper's letter and number, for narrow tables: M5."""
+        return self.name.removeprefix("efficientvit_").upper()
+
+    @property
     def title(self) -> str:
-        """The paper's spelling, for tables and pictures."""
-        return f"EfficientViT-{self.name.removeprefix('efficientvit_').upper()}"
+        """The paper's spelling, for tables and pictures: EfficientViT-M5."""
+        return f"EfficientViT-{self.short}"
 
 
 class UnknownModel(ValueError):

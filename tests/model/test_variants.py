@@ -18,6 +18,11 @@ def test_the_plan_is_timms(name: str):
     assert network.img_size == INPUT_SIZE
 
 
+def test_names_as_the_paper_spells_them():
+    assert [plan.short for plan in VARIANTS.values()] == ["M0", "M1", "M2", "M3", "M4", "M5"]
+    assert VARIANTS["efficientvit_m5"].title == "EfficientViT-M5"
+
+
 def test_an_unknown_name_is_refused_with_the_valid_ones():
     with pytest.raises(UnknownModel, match=r"did you mean efficientvit_m5.*efficientvit_m0.*efficientvit_m5"):
         variant("eficientvit_m5")
