@@ -24,12 +24,12 @@ from helpers.model.memory import release_memory
 from helpers.model.reference import fresh_copy
 
 LINEAR = "linear layer or dense convolution"
-PRODUCTS = "attention product"
+PRODUCTS = "attention products"
 DEPTHWISE = "depth-wise convolution"
 NORM = "normalisation"
 SOFTMAX = "softmax"
 ELEMENTWISE = "element-wise or pooling"
-COPY = "copy or layout change"
+COPY = "layout change and copy"
 CALLS = "calls and views"
 
 COMPUTE_BOUND = (LINEAR, PRODUCTS, DEPTHWISE)
