@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from helpers import published
+
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
-DATA = ROOT / "data"
+DATA = published.DATA
 BUILD = ROOT / "build"
 
 
