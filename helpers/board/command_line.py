@@ -27,75 +27,18 @@ _BOARD_PROGRAM = re.compile(r"(?:sample_npu_|sample_|ax_|axcl_)\w{1,80}|classifi
 _PYTHON_FILE = re.compile(r"[\w.-]{1,80}\.py")
 _ASSIGNMENT = re.compile(r"\w{1,80}=")
 _SEPARATOR = re.compile(r"&&|\|\||[;|&]")
-_PREFIXES = {"sudo", "time", "env", "nohup", "exec", "then", "do", "!"}
-_CARRIERS = {
-    "docker",
-    "podman",
-    "ssh",
-    "adb",
-    "bash",
-    "sh",
-    "taskset",
-    "timeout",
-    "nice",
-    "stdbuf",
-    "chrt",
-    "numactl",
-    "strace",
-    "ltrace",
-    "gdb",
-    "valgrind",
-    "perf",
-}
-_NOT_RUNS = {
-    *(
-        "cd",
-        "export",
-        "source",
-        ".",
-        "echo",
-        "ls",
-        "cat",
-        "tail",
-        "head",
-        "less",
-        "more",
-        "vi",
-        "vim",
-        "nano",
-        "for",
-    ),
-    *(
-        "while",
-        "done",
-        "tee",
-        "grep",
-        "wget",
-        "curl",
-        "pip",
-        "pip3",
-        "git",
-        "scp",
-        "cp",
-        "mv",
-        "rm",
-        "mkdir",
-        "chmod",
-    ),
-    *(
-        "tar",
-        "unzip",
-        "exit",
-        "clear",
-        "ax_model_info",
-        "make",
-        "cmake",
-        "apt",
-        "apt-get",
-        "python",
-        "python3",
-    ),
-}
+# What stands before a command, what carries one to where it runs, and what runs no model.
+_PREFIXES, _CARRIERS, _NOT_RUNS = (
+    frozenset(words.split())
+    for words in (
+        "sudo time env nohup exec then do !",
+        "docker podman ssh adb bash sh taskset timeout nice stdbuf chrt numactl strace ltrace gdb valgrind "
+        "perf",
+        "cd export source . echo ls cat tail head less more vi vim nano for while done tee grep wget curl "
+        "pip pip3 git scp cp mv rm mkdir chmod tar unzip exit clear ax_model_info make cmake apt apt-get "
+        "python python3",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
