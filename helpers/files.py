@@ -16,7 +16,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        if error.filename in (None, str(temporary)):  # a full disk names no file
+        if error.errno is not None and error.filename in (None, str(temporary)):  # a full disk names none
             error.filename = str(path)
         raise
     finally:

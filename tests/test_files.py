@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.files import in_words
+from helpers.files import in_words, replacing
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,10 @@ def test_an_error_that_names_no_file() -> None:
 
 def test_a_sentence_of_our_own_is_kept() -> None:
     assert in_words(ConnectionError("the hub cannot be reached")) == "the hub cannot be reached"
+
+
+def test_it_is_kept_when_it_is_raised_while_a_file_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionError) as told, replacing(tmp_path / "a.pth"):
+        raise ConnectionError("the hub cannot be reached")
+    assert in_words(told.value) == "the hub cannot be reached"
+    assert not list(tmp_path.iterdir())

@@ -28,7 +28,7 @@ PRODUCTS = "attention products"
 DEPTHWISE = "depth-wise convolution"
 NORM = "normalisation"
 SOFTMAX = "softmax"
-ELEMENTWISE = "element-wise or pooling"
+ELEMENTWISE = "element-wise and pooling"
 COPY = "layout change and copy"
 CALLS = "calls and views"
 
