@@ -15,7 +15,6 @@ from helpers.files import in_words, replacing
         (errno.EROFS, "/x/y may not be"),
         (errno.EACCES, "/x/y may not be"),
         (errno.EEXIST, "/x/y is a file where a folder is needed: name another"),
-        (errno.ENOTDIR, "/x/y is a file where a folder is needed: name another"),
         (errno.EIO, "/x/y: Input/output error: check"),
     ],
 )
