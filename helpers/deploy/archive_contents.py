@@ -143,6 +143,11 @@ def _tar(path: Path) -> Iterator[_Member]:
         for info in archive:
             kind = "file" if info.isfile() else "folder" if info.isdir() else "special"
             yield _Member(info.name, info.size, kind, partial(archive.extractfile, info))
+        # tarfile takes any damaged header but the first for the end, which is two blocks of zeros.
+        assert archive.fileobj is not None
+        archive.fileobj.seek(archive.offset)
+        if any(archive.fileobj.read(2 * tarfile.BLOCKSIZE)):
+            raise tarfile.ReadError("a damaged header")
 
 
 def _zip(path: Path) -> Iterator[_Member]:

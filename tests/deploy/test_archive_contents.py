@@ -149,6 +149,31 @@ def test_what_is_no_archive_is_told_in_a_sentence(tmp_path: Path) -> None:
         contents(tmp_path / "b.tar.gz")
 
 
+@pytest.mark.parametrize("damage", [b"\xff" * 20, bytes(512)])
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_damaged_header_in_the_middle_is_not_the_end(tmp_path: Path, mode: str, damage: bytes) -> None:
+    """tarfile stops there without a word, so 40 pictures of 64 passed for the whole archive."""
+    path = tar(tmp_path / "a.tar", {f"{index}.png": png((9, 8)) for index in range(64)})
+    with tarfile.open(path) as archive:
+        at = archive.getmembers()[40].offset
+    held = bytearray(path.read_bytes())
+    held[at : at + len(damage)] = damage
+    path.write_bytes(held if mode == "w" else gzip.compress(held))
+    with pytest.raises(ArchiveError, match="damaged"):
+        contents(path)
+
+
+@pytest.mark.parametrize("zeros", [0, 512, 1024, 20_480])
+def test_an_archive_may_end_with_few_zeros_or_many(tmp_path: Path, zeros: int) -> None:
+    path = tar(tmp_path / "a.tar", MEMBERS)
+    with tarfile.open(path) as archive:
+        last = archive.getmembers()[-1]
+    ended = path.read_bytes()[: last.offset_data + 512] + bytes(zeros)
+    for stored in (ended, gzip.compress(ended)):
+        path.write_bytes(stored)
+        assert contents(path).pictures == {(9, 8): 2}
+
+
 PREPROCESSING = Preprocessing.of(mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2), board_input="bgr", size=64)
 
 
