@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import lzma
 import stat
 import tarfile
 import zipfile
@@ -25,6 +26,11 @@ BYTES_LIMIT = 8 << 30  # all members together, unpacked
 MEMBER_BYTES = 64 << 20  # of one picture that is decoded
 EXTENSION_BYTES = 1 << 20  # of one tar header
 HEAD_BYTES = 1 << 20  # read of each member: a picture's size may stand behind long metadata
+
+DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    *(OSError, EOFError, RuntimeError, UnicodeError),  # the last for names that are not the UTF-8 they claim
+)
 
 
 class ArchiveError(ValueError):
@@ -117,7 +123,7 @@ def _damage_told(path: Path) -> Iterator[None]:
     """Whatever reading a damaged archive raises, as one sentence."""
     try:
         yield
-    except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, RuntimeError, zlib.error) as error:
+    except DAMAGE as error:
         raise ArchiveError(f"{path.name}: not a tar or zip, or a damaged one; make it again") from error
 
 

@@ -232,7 +232,8 @@ def _fixed_reshapes(model: onnx.ModelProto) -> tuple[list[str], list[str]]:
     constants = operators.constants(model)
     fixed, literal = [], []
     for node in model.graph.node:
-        if node.op_type != "Reshape" or node.input[1] not in constants:
+        standard = node.op_type == "Reshape" and node.domain in operators.STANDARD
+        if not standard or node.input[1] not in constants:
             continue
         shape = numpy_helper.to_array(constants[node.input[1]]).ravel()
         if shape.size and shape[0] == 1:

@@ -30,7 +30,7 @@ def load(path: Path | str) -> onnx.ModelProto:
         raise GraphError(f"{path.name}: there is no graph in it; export it again")
     if any(node.op_type == "neu mode" for node in model.graph.node):
         raise GraphError(f"{path.name}: already compiled for the NPU; give the ONNX file it was made from")
-    external = [tensor for tensor in _tensors(model) if external_data_helper.uses_external_data(tensor)]
+    external = [tensor for tensor in tensors(model) if external_data_helper.uses_external_data(tensor)]
     _check_external(path, external, size)
     try:
         for tensor in external:
@@ -57,7 +57,7 @@ def _check_external(path: Path, tensors: Iterable[onnx.TensorProto], size: int) 
         raise GraphError(f"{path.name}: {size / 2**30:.1f} GiB with its data; the limit is 1 GiB")
 
 
-def _tensors(model: onnx.ModelProto) -> Iterable[onnx.TensorProto]:
+def tensors(model: onnx.ModelProto) -> Iterable[onnx.TensorProto]:
     """All tensors that the top graph holds; the compiler takes no nested graphs."""
     yield from model.graph.initializer
     for node in model.graph.node:

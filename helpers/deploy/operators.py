@@ -19,6 +19,7 @@ from onnx import helper, numpy_helper
 
 from helpers.published import DATA
 
+STANDARD = ("", "ai.onnx")  # an operator of another set may share its name with one of these, and no more
 Shape = tuple[int | None, ...]  # None for a size that is not known
 
 
@@ -46,15 +47,16 @@ def count(model: onnx.ModelProto) -> Counter[str]:
 
 def opset(model: onnx.ModelProto) -> int:
     """The version of the standard operator set; 1 where the file names none."""
-    return max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=1)
+    return max((entry.version for entry in model.opset_import if entry.domain in STANDARD), default=1)
 
 
 def constants(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
-    """The tensors that are written in the file, initializers and Constant nodes, by name."""
+    """The tensors that are written in the file, initializers and Constant nodes of numbers, by name."""
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
-        if node.op_type == "Constant" and len(node.attribute) == 1:
-            tensors[node.output[0]] = _constant(node.attribute[0])
+        for attribute in node.attribute if node.op_type == "Constant" and node.domain in STANDARD else ():
+            if attribute.name not in ("value_string", "value_strings", "sparse_value"):
+                tensors[node.output[0]] = _constant(attribute)
     return tensors
 
 
@@ -63,7 +65,7 @@ def unlisted(model: onnx.ModelProto) -> list[Issue]:
     known = {name.lower() for name in table()["operators"]}  # the list spells TopK "Topk"
     issues = []
     for node in model.graph.node:
-        operator = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}::{node.op_type}"
+        operator = node.op_type if node.domain in STANDARD else f"{node.domain}::{node.op_type}"
         if seen := table()["unlisted_but_seen"].get(operator):
             issues.append(Issue(_name(node), operator, "warn", f"not on the AX650 list, but {seen}"))
         elif operator.lower() not in known:
@@ -80,7 +82,7 @@ def restricted(model: onnx.ModelProto) -> list[Issue]:
     """
     graph = Graph(model)
     issues = []
-    for node in model.graph.node:
+    for node in (node for node in model.graph.node if node.domain in STANDARD):
         problems: list[tuple[Literal["warn", "fail"], str]] = [
             ("fail", text) for text in (*_by_table(node, graph), *_by_rule(node, graph))
         ]

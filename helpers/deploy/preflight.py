@@ -29,6 +29,8 @@ def preflight(
     try:
         model = load(onnx_file)
         findings = check_graph(model)
+        if findings[0].level == "fail":
+            model = None  # what onnx's checker refuses is held against nothing else
     except GraphError as error:
         findings = [Finding("file", "fail", str(error))]
     read: BuildConfig | None = None

@@ -149,6 +149,23 @@ def test_what_is_no_archive_is_told_in_a_sentence(tmp_path: Path) -> None:
         contents(tmp_path / "b.tar.gz")
 
 
+def test_what_a_damaged_zip_raises_is_told_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ä.png", png((9, 8)))
+    path.write_bytes(path.read_bytes().replace("ä".encode(), b"\xff\xff"))
+    with pytest.raises(ArchiveError, match="damaged"):
+        contents(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("1.png", b"text" * 100)
+        packed = archive.infolist()[0].compress_size
+    held = bytearray(path.read_bytes())
+    held[40 : 35 + packed] = b"\xff" * (packed - 5)
+    path.write_bytes(held)
+    with pytest.raises(ArchiveError, match="damaged"):
+        contents(path)
+
+
 @pytest.mark.parametrize("damage", [b"\xff" * 20, bytes(512)])
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
 def test_a_damaged_header_in_the_middle_is_not_the_end(tmp_path: Path, mode: str, damage: bytes) -> None:
