@@ -46,6 +46,7 @@ _HARMLESS = (
 )
 # The official loader takes "model" (classification/model/build.py). Its EMA, never evaluated, comes last.
 _STATE_KEYS = ("model", "state_dict", "model_ema", "state_dict_ema")
+_DEPTH = 8  # keys above the weights; known files have one
 _DISTRIBUTED = "module."  # what torch's DistributedDataParallel puts before every key
 
 
@@ -82,7 +83,8 @@ def _resave(path: Path) -> str:
     return (
         "if you trust whoever made it, re-save only the weights where it was made: "
         f"python -c \"import torch; c = torch.load('{path.name}', map_location='cpu', weights_only=False); "
-        f"torch.save({{k: v for k, v in c.get('model', c).items()}}, '{path.stem}-weights.pth')\""
+        "c = c.get('model', c.get('state_dict', c)); "
+        f"torch.save({{k: v for k, v in c.items()}}, '{path.stem}-weights.pth')\""
     )
 
 
@@ -189,7 +191,9 @@ def _refusal(path: Path, error: Exception) -> str:
     return f"{path} is truncated, damaged or no checkpoint ({cause}): get the file again"
 
 
-def _state_dict(path: Path, held: object) -> dict[str, Tensor]:
+def _state_dict(path: Path, held: object, *, depth: int = 0) -> dict[str, Tensor]:
+    if depth > _DEPTH:  # or endless: a dict can hold itself
+        raise CheckpointError(f"{path} holds dicts within dicts and no weights: get the file again")
     if not isinstance(held, Mapping):
         raise CheckpointError(
             f"{path} holds a {type(held).__name__}, no state dict: save model.state_dict() instead"
@@ -197,7 +201,7 @@ def _state_dict(path: Path, held: object) -> dict[str, Tensor]:
     if not any(isinstance(value, Tensor) for value in held.values()):
         for key in _STATE_KEYS:
             if isinstance(held.get(key), Mapping):
-                return _state_dict(path, held[key])
+                return _state_dict(path, held[key], depth=depth + 1)
         keys = ", ".join(map(repr, list(held)[:5])) or "nothing"
         raise CheckpointError(f"{path} holds no state dict under {_STATE_KEYS} but {keys}: {_resave(path)}")
     strange = [key for key, value in held.items() if not (isinstance(key, str) and isinstance(value, Tensor))]

@@ -4,6 +4,7 @@ import argparse
 import io
 import os
 import pickle
+import re
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -117,9 +118,29 @@ def test_code_in_a_file_never_runs(tmp_path: Path, zipped: bool) -> None:
         read(path)
     assert not (tmp_path / "mark").exists()
     assert "torch.load('my.pth', map_location='cpu', weights_only=False)" in str(refused.value)
-    assert "torch.save({k: v for k, v in c.get('model', c).items()}, 'my-weights.pth')" in str(refused.value)
+    assert "torch.save({k: v for k, v in c.items()}, 'my-weights.pth')" in str(refused.value)
     torch.load(path, weights_only=False)
     assert (tmp_path / "mark").exists(), "the file must be one that would have run its code"
+
+
+@pytest.mark.parametrize("key", ["model", "state_dict"])
+def test_the_advised_command_saves_what_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    with pytest.raises(CheckpointError) as refused:
+        read(saved(tmp_path, {key: STATE, "args": io.StringIO("x")}))
+    advised = re.search(r'python -c "(.*)"', str(refused.value))
+    assert advised
+    monkeypatch.chdir(tmp_path)
+    exec(advised[1], {})
+    assert same(read(tmp_path / "my-weights.pth"), STATE)
+
+
+def test_a_dict_that_holds_itself_is_refused(tmp_path: Path) -> None:
+    held: dict[str, object] = {}
+    held["model"] = held
+    with pytest.raises(CheckpointError, match="no weights: get the file again"):
+        read(saved(tmp_path, held))
 
 
 @pytest.mark.parametrize(
