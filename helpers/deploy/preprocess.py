@@ -6,7 +6,6 @@ permutes the first convolution, and `Preprocessing` holds mean and std in that o
 calibration.
 """
 
-import copy
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -123,17 +122,19 @@ def normalize(crop: Pixels, preprocessing: Preprocessing) -> npt.NDArray[np.floa
 
 
 def for_board(model: "nn.Module", board_input: BoardInput) -> "nn.Module":
-    """A copy of a timm EfficientViT, folded or not, that takes its channels in board order.
+    """A copy of a timm EfficientViT, folded or not, in eval mode, that takes its channels in board order.
 
     Exact: for "bgr" the first convolution's input channels are reversed, for "rgb" nothing changes. Raises
     ValueError for a model that already came out of here, since two reversals are none.
     """
     from torch import nn  # here, so that calibration and configuration need no torch
 
+    from helpers.model.reference import fresh_copy
+
     order = _channels(board_input)
     if taken := getattr(model, "board_input", None):
         raise ValueError(f"the model already takes {taken}: start again from the loaded model")
-    permuted = copy.deepcopy(model)
+    permuted = fresh_copy(model)
     stem = permuted.get_submodule("patch_embed.conv1")
     convolution = stem if isinstance(stem, nn.Conv2d) else stem.get_submodule("conv")
     assert isinstance(convolution, nn.Conv2d)

@@ -6,7 +6,6 @@ its output once; views are free. That is what unfused PyTorch asks of the memory
 an operator of its own until it is folded.
 """
 
-import copy
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
+
+from helpers.model.reference import fresh_copy
 
 IMAGE = (1, 3, 224, 224)
 
@@ -114,9 +115,7 @@ def cost(
     and everything unknown is "other". `dtype` is what activations and weights would be stored in, torch.int8
     included. Nothing is computed: a copy of the model runs on PyTorch's meta device, in eval mode.
     """
-    # timm keeps gathered bias tables; after a forward pass with gradients those cannot be copied.
-    kept = [getattr(module, "attention_bias_cache", {}) for module in model.modules()]
-    model = copy.deepcopy(model, {id(cache): {} for cache in kept}).to("meta").eval()
+    model = fresh_copy(model).to("meta")
     root = type(model).__name__
     counter = _Counter(dtype.itemsize)
     for name, module in model.named_modules():

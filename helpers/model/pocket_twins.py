@@ -6,7 +6,6 @@ data/weights/pocket.safetensors. Accuracy, head similarity and speed stand there
 """
 
 import argparse
-import copy
 import json
 import os
 import platform
@@ -33,6 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers.model import pocket, pocket_data
+from helpers.model.reference import fresh_copy
 from helpers.published import DATA
 
 RECORD = DATA / "pocket_twins.json"
@@ -168,7 +168,7 @@ def head_similarity(model: nn.Module, pictures: NDArray[np.uint8]) -> list[float
 
 def folded(model: nn.Module) -> nn.Module:
     """A copy with every BatchNorm folded into its layer, which a LayerNorm cannot be."""
-    model = copy.deepcopy(model.eval())  # eval() also empties the bias caches, which cannot be copied
+    model = fresh_copy(model)
     norms = (nn.BatchNorm1d, nn.BatchNorm2d)
     _replace(model, (ConvNorm, NormLinear), lambda m: m.fuse() if isinstance(m.bn, norms) else m)
     return model

@@ -27,14 +27,14 @@ __all__ = [
 
 
 def fresh_copy(model: nn.Module) -> nn.Module:
-    """A deep copy of a timm EfficientViT in eval mode.
+    """A deep copy of a model in eval mode; `model` keeps its own mode.
 
     timm caches the attention biases; after a forward pass with gradients that cache cannot be copied, so
     it is emptied.
     """
-    for module in model.modules():
-        if isinstance(module, CascadedGroupAttention):
-            module.attention_bias_cache = {}
+    caching: list[Any] = [module for module in model.modules() if hasattr(module, "attention_bias_cache")]
+    for module in caching:
+        module.attention_bias_cache = {}
     return copy.deepcopy(model).eval()
 
 

@@ -125,6 +125,12 @@ def test_the_model_itself_is_left_alone_and_never_reversed_twice() -> None:
         for_board(permuted, "bgr")
 
 
+def test_a_model_that_has_run_with_gradients_can_be_permuted() -> None:
+    model = timm.create_model("efficientvit_m0").eval()
+    model(torch.ones(1, 3, 224, 224))  # what timm caches then cannot be copied
+    assert not for_board(model, "bgr").training
+
+
 def test_the_graph_remembers_how_its_pixels_come() -> None:
     graph = helper.make_model(helper.make_graph([], "g", [], []))
     assert marked(graph) is None

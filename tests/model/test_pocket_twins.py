@@ -118,6 +118,12 @@ def test_folding_keeps_the_function(twin: str) -> None:
     assert norms == 0
 
 
+def test_a_model_that_has_run_with_gradients_can_be_folded() -> None:
+    model = build("efficientvit").eval()
+    model(torch.randn(1, 3, 224, 224))  # what timm caches then cannot be copied
+    assert not folded(model).training
+
+
 def test_the_record_holds_every_twin_and_agrees_with_the_shipped_weights() -> None:
     record = json.loads(pocket_twins.RECORD.read_text())
     _, card = pocket.load()
