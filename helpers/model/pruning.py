@@ -22,6 +22,7 @@ from helpers.model.attention import AttentionHead, SandwichBlock
 from helpers.model.network import EfficientViT
 
 QK, V, FFN = "Q and K", "V", "FFN"
+BATCH = 16  # pictures at least, where there are so many
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,13 @@ def prunable(network: EfficientViT) -> list[Channels]:
 
 
 def importance(
-    network: EfficientViT, pictures: NDArray[np.uint8], labels: NDArray[np.int64], *, batch: int = 16
+    network: EfficientViT, pictures: NDArray[np.uint8], labels: NDArray[np.int64]
 ) -> list[NDArray[np.float64]]:
     """Mean importance of each channel over pictures uint8 [n, h, w, 3]: an array per entry of `prunable`.
 
-    Batches hold `batch` pictures or a few more, and never one: on a CPU, PyTorch 2.13 then gives wrong
-    gradients for a BatchNorm before a matrix product (found by finite differences). Raises ValueError for a
-    single picture.
+    Batches hold BATCH pictures up to nearly twice as many, and never one: on a CPU, PyTorch 2.13 then gives
+    wrong gradients for a BatchNorm before a matrix product (found by finite differences). Raises ValueError
+    for a single picture.
     """
     if len(pictures) < 2:
         raise ValueError(
@@ -81,7 +82,7 @@ def importance(
         for name in {group.norm for group in channels}
     ]
     try:
-        for chosen in np.array_split(np.arange(len(pictures)), max(1, len(pictures) // batch)):
+        for chosen in np.array_split(np.arange(len(pictures)), max(1, len(pictures) // BATCH)):
             images = pocket.to_input(pictures[chosen])
             loss = F.cross_entropy(network(images), torch.from_numpy(labels[chosen]), reduction="sum")
             gradients = torch.autograd.grad(loss, list(gates.values()))

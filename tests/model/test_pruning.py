@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from helpers.model import pocket, pocket_data
+from helpers.model import pocket, pocket_data, pruning
 from helpers.model.network import EfficientViT, from_timm
 from helpers.model.pruning import FFN, QK, V, best, importance, prunable, pruned
 from helpers.model.weights import load
@@ -53,13 +53,30 @@ def test_importance_agrees_with_finite_differences():
     assert found[11][channel] == pytest.approx(abs(slope), rel=1e-3)
 
 
-def test_pictures_do_not_cancel_and_batches_do_not_matter(network: EfficientViT):
+def test_pictures_do_not_cancel_and_batches_do_not_matter(
+    network: EfficientViT, monkeypatch: pytest.MonkeyPatch
+):
     pictures, labels = pocket_data.dataset(5, split="train", progress=False)
-    together = importance(network, pictures, labels, batch=2)
+    monkeypatch.setattr(pruning, "BATCH", 2)
+    together = importance(network, pictures, labels)
     alone = [importance(network, pictures[[i, i]], labels[[i, i]]) for i in range(5)]
     for group, scores in enumerate(together):
         mean = np.mean([one[group] for one in alone], axis=0)
         np.testing.assert_allclose(scores, mean, rtol=1e-3, atol=1e-5 * mean.max())
+
+
+@pytest.mark.parametrize(
+    ("count", "batches"), [(2, [2]), (31, [31]), (32, [16, 16]), (33, [17, 16]), (47, [24, 23])]
+)
+def test_a_batch_is_never_one_picture(count: int, batches: list[int], monkeypatch: pytest.MonkeyPatch):
+    sizes = []
+    to_input = pocket.to_input
+    monkeypatch.setattr(pocket, "to_input", lambda of: sizes.append(len(of)) or to_input(of))
+    monkeypatch.setattr(pruning, "prunable", lambda _: [])
+    monkeypatch.setattr(torch.autograd, "grad", lambda *_: [])
+    pictures = np.zeros((count, 8, 8, 3), np.uint8)
+    importance(lambda images: images.mean((2, 3)), pictures, np.zeros(count, np.int64))
+    assert sizes == batches
 
 
 def test_a_single_picture_is_refused(network: EfficientViT):
