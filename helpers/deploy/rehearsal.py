@@ -158,7 +158,7 @@ def choose(
     kinds = sorted({node.op_type for node in observed.graph.graph.node} - MOVING - WEIGHTED)
     plain = now = measured([])
     chosen: list[Choice] = []
-    while len(chosen) < FEW:
+    while len(chosen) < min(FEW, len(kinds)):
         before = [choice.op_type for choice in chosen]
         left = [kind for kind in kinds if kind not in before]
         tried = {

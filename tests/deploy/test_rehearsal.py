@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -152,9 +153,12 @@ def test_the_choice_lowers_the_noise_and_is_a_configuration(graph: onnx.ModelPro
     assert again == pytest.approx(chosen[-1].noise)
 
 
-def chosen_by(noises: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def chosen_by(
+    noises: dict[str, float],
+    monkeypatch: pytest.MonkeyPatch,
+    kinds: Sequence[str] = ("Add", "Conv", "Div", "Exp", "Mul", "Reshape"),
+) -> list[str]:
     """What `choose` takes when the noise is this by the first letters of the kinds at 16 bits, else 1."""
-    kinds = ["Add", "Conv", "Div", "Exp", "Mul", "Reshape"]
     nodes = [helper.make_node(kind, [f"read by {kind}"], [kind], name=kind) for kind in kinds]
     model = helper.make_model(helper.make_graph(nodes, "kinds", [], []))
 
@@ -186,6 +190,12 @@ def test_kinds_are_taken_one_by_one_while_each_is_worthwhile(
     noises: dict[str, float], kinds: list[str], monkeypatch: pytest.MonkeyPatch
 ):
     assert chosen_by(noises, monkeypatch) == kinds
+
+
+@pytest.mark.parametrize("others", [[], ["Add"], ["Add", "Div"]])
+def test_a_graph_of_few_kinds_can_run_out_of_them(others: list[str], monkeypatch: pytest.MonkeyPatch):
+    noises = {"A": 0.5, "D": 0.6, "AD": 0.2}
+    assert chosen_by(noises, monkeypatch, ["Conv", "Gemm", *others]) == others
 
 
 def test_a_choice_is_one_entry_of_16_bits():
