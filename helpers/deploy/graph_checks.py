@@ -138,16 +138,17 @@ def _dtype(model: onnx.ModelProto) -> Finding:
 
 
 def _int64(model: onnx.ModelProto) -> Finding:
-    tensors = [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT64]
-    for node in model.graph.node:
-        tensors += [a.t for a in node.attribute if a.t.data_type == onnx.TensorProto.INT64]
-    total = sum(8 * int(np.prod(tensor.dims)) for tensor in tensors)
-    text = f"{len(tensors)} int64 tensors, {total:,} bytes"
-    largest = max(tensors, key=lambda tensor: int(np.prod(tensor.dims)), default=None)
-    if largest is not None and np.prod(largest.dims) > 64:  # shapes, axes and their end marks are small
-        values = numpy_helper.to_array(largest)
-        if np.abs(values.astype(np.float64)).max() > np.iinfo(np.int32).max:
-            return Finding("int64", "fail", f"{largest.name} has values that the board's int32 cannot hold")
+    wide = [tensor for tensor in tensors(model) if tensor.data_type == onnx.TensorProto.INT64]
+    total = sum(8 * int(np.prod(tensor.dims)) for tensor in wide)
+    text = f"{len(wide)} int64 tensors, {total:,} bytes"
+    largest = max(wide, key=lambda tensor: int(np.prod(tensor.dims)), default=None)
+    limits = np.iinfo(np.int32)
+    for tensor in wide:
+        values = numpy_helper.to_array(tensor)
+        if values.size <= 64:  # shapes, axes and their end marks
+            continue
+        if values.min() < limits.min or values.max() > limits.max:
+            return Finding("int64", "fail", f"{tensor.name} has values that the board's int32 cannot hold")
     if total > INT64_LIMIT:
         named = f", the largest is {largest.name} {list(largest.dims)}" if largest is not None else ""
         return Finding(

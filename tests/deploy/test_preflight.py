@@ -195,6 +195,24 @@ def test_large_int64_tables_and_their_values_are_told(tmp_path: Path) -> None:
     assert found(preflight(saved(model, tmp_path / "a.onnx")), "int64").level == "fail"
 
 
+@pytest.mark.parametrize(
+    ("count", "value", "level"),
+    [
+        (65, 2**40, "fail"),
+        (65, 2**31, "fail"),
+        (65, -(2**31) - 1, "fail"),
+        (65, -(2**31), "ok"),
+        (65, 2**31 - 1, "ok"),
+        (64, 2**63 - 1, "ok"),
+    ],
+)
+def test_every_int64_table_must_fit_the_boards_int32(
+    tmp_path: Path, count: int, value: int, level: str
+) -> None:
+    model = graph(node("Relu"), longest=np.arange(200), other=np.full(count, value))
+    assert found(preflight(saved(model, tmp_path / "a.onnx")), "int64").level == level
+
+
 def test_a_slash_in_an_input_name_is_told(tmp_path: Path) -> None:
     model = graph(node("Relu", ["in/put"]), name="in/put")
     assert found(preflight(saved(model, tmp_path / "a.onnx")), "names").level == "warn"
