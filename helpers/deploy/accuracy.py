@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from helpers.deploy import quantize, rehearsal
 from helpers.deploy.export import session_of
-from helpers.deploy.preprocess import Preprocessing, board_crop, normalize
+from helpers.deploy.preprocess import Preprocessing, as_rgb, board_crop, normalize
 from helpers.deploy.ranges import Values
 
 Labels = npt.NDArray[np.int64]
@@ -54,7 +54,7 @@ def samples(pairs: Iterable[tuple[Path, int]], preprocessing: Preprocessing) -> 
     for path, label in pairs:
         try:
             with Image.open(path) as image:
-                crop = board_crop(image.convert("RGB"), preprocessing)
+                crop = board_crop(as_rgb(image), preprocessing)
         except Exception as error:  # decoders raise nearly anything on damaged files
             raise ImagesError(f"{path}: not an image that can be read; take it out of the folder") from error
         yield normalize(crop, preprocessing), label

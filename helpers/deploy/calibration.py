@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from helpers.deploy.preprocess import (
     Pixels,
     Preprocessing,
+    as_rgb,
     centre_crop,
     in_board_order,
     normalize,
@@ -32,6 +33,7 @@ from helpers.files import replacing
 TYPICAL = 32  # pictures: Pulsar2's default calibration_size
 MIN_SIDE = 64  # pixels; below it the board program enlarges a picture more than four times
 MAX_PIXELS = 50_000_000  # decoded, 150 MB; read off the header before anything is decoded
+READ = ("RGB", "L", "1", "P", "CMYK")  # Pillow's modes beside 16-bit grey that cv::imread reads as a picture
 
 ArchiveFormat = Literal["Image", "Numpy"]
 
@@ -81,8 +83,9 @@ def make_archive(
     """Writes the pictures of a folder, or of a list of paths, into the tar `out`; same pictures, same bytes.
 
     "Image" stores the crops as PNG, which Pulsar2 normalises itself; "Numpy" stores what the model gets,
-    float32 [1, 3, size, size] in board order. Pictures that are broken, tiny, huge, not RGB or there twice
-    are left out and named. Raises CalibrationError when none is left, or `out` does not end in .tar.
+    float32 [1, 3, size, size] in board order. Grey and CMYK pictures become RGB, as the board
+    reads them; those that are broken, tiny, huge, transparent or there twice are left out and named. Raises
+    CalibrationError when none is left, or `out` does not end in .tar.
     """
     left_out: list[LeftOut] = []
     pictures = _usable(_listed(source), preprocessing.size, left_out)
@@ -179,13 +182,14 @@ def _open_rgb(path: Path) -> Image.Image:
             raise _Unusable(f"{width} × {height}, the limit is {MAX_PIXELS // 10**6} megapixels")
         if min(width, height) < MIN_SIDE:
             raise _Unusable(f"tiny: {width} × {height}, the short side must have {MIN_SIDE} pixels")
-        if image.mode != "RGB":
-            raise _Unusable(f"not RGB but {image.mode}")
+        if image.has_transparency_data:
+            raise _Unusable(f"transparent ({image.mode})")
+        if image.mode not in READ and not image.mode.startswith("I;16"):
+            raise _Unusable(f"of mode {image.mode}, neither RGB nor grey nor CMYK")
         try:
-            image.load()
+            return as_rgb(image)
         except Exception as error:  # as above
             raise _Unusable("broken: it cannot be decoded to its end") from error
-        return image
 
 
 def _write(

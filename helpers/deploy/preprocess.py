@@ -89,6 +89,13 @@ def centre_crop(image: Image.Image, size: int) -> Pixels:
     return sample_linear(pixels, rows, columns)
 
 
+def as_rgb(image: Image.Image) -> Image.Image:
+    """Grey, palette and CMYK pictures in RGB, as cv::imread gives them; of 16 bits the upper 8 stay."""
+    if image.mode.startswith("I;16"):  # which Pillow would clip at 255
+        image = image.convert("I").point([value >> 8 for value in range(1 << 16)], "L")
+    return image.convert("RGB")
+
+
 def sample_linear(pixels: Pixels, rows: Positions, columns: Positions) -> Pixels:
     """`pixels` [h, w, 3] read at `rows` × `columns`, in pixels and clamped: uint8 [rows, columns, 3].
 

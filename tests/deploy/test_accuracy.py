@@ -52,6 +52,12 @@ def test_what_each_graph_says(folder: Path):
     assert list(truth) == [0, 0, 1]
 
 
+def test_a_grey_picture_of_16_bits_is_judged_by_its_upper_8(tmp_path: Path):
+    Image.fromarray(np.full((16, 20), 0x4080, np.uint16)).save(tmp_path / "grey.png")
+    ((picture, _),) = samples([(tmp_path / "grey.png", 0)], PREPROCESSING)
+    assert np.allclose(picture, 0x40 / 255)
+
+
 def test_folders_that_do_not_fit_are_refused(folder: Path, tmp_path: Path):
     with pytest.raises(ImagesError, match="2 folders, but the model has 1000 classes"):
         labelled(folder, classes=1000)

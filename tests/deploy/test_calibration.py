@@ -18,7 +18,7 @@ from helpers.deploy.calibration import (
     make_archive,
     make_stand_in_archive,
 )
-from helpers.deploy.preprocess import Preprocessing, board_crop, centre_crop, normalize
+from helpers.deploy.preprocess import Preprocessing, as_rgb, board_crop, centre_crop, normalize
 
 BGR = Preprocessing.of(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), board_input="bgr", size=64)
 
@@ -72,8 +72,9 @@ def test_same_pictures_same_bytes(folder: Path, tmp_path: Path) -> None:
 
 
 def test_what_cannot_serve_is_named_and_left_out(folder: Path, tmp_path: Path) -> None:
-    picture(folder / "grey.png", 5, mode="L")
     picture(folder / "clear.png", 5, mode="RGBA")
+    Image.new("L", (90, 70)).save(folder / "key.png", transparency=0)
+    picture(folder / "float.tif", 5, mode="F")
     picture(folder / "tiny.png", 6, size=(200, 20))
     shutil.copy(folder / "1.png", folder / "sub-1.png")
     whole = picture(folder / "cut.png", 7).read_bytes()
@@ -83,14 +84,31 @@ def test_what_cannot_serve_is_named_and_left_out(folder: Path, tmp_path: Path) -
     report = make_archive(folder, tmp_path / "a.tar", BGR)
     assert report.count == 3
     assert {entry.name: entry.reason.split(":")[0] for entry in report.left_out} == {
-        "grey.png": "not RGB but L",
-        "clear.png": "not RGB but RGBA",
+        "clear.png": "transparent (RGBA)",
+        "key.png": "transparent (L)",
+        "float.tif": "of mode F, neither RGB nor grey nor CMYK",
         "tiny.png": "tiny",
         "sub-1.png": "the same picture as 1.png",
         "cut.png": "broken",
         "notes.txt": "not an image that Pillow can read",
     }
     assert "left out tiny.png: tiny: 200 × 20" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"), [("a.png", "L"), ("a.png", "1"), ("a.png", "P"), ("a.png", "I;16"), ("a.jpg", "CMYK")]
+)
+def test_grey_and_printed_pictures_serve_as_the_board_reads_them(
+    tmp_path: Path, name: str, mode: str
+) -> None:
+    path = picture(tmp_path / "photos" / name, 5, mode=mode)
+    with Image.open(path) as image:
+        assert image.mode == mode
+        crop = centre_crop(as_rgb(image), 64)
+    report = make_archive(path.parent, tmp_path / "a.tar", BGR)
+    (content,) = members(report.path).values()
+    with Image.open(io.BytesIO(content)) as stored:
+        assert stored.mode == "RGB" and np.array_equal(np.asarray(stored), crop)
 
 
 def test_a_list_may_name_files_that_are_not_there(folder: Path, tmp_path: Path) -> None:
@@ -137,9 +155,9 @@ def test_no_member_can_leave_the_folder(tmp_path: Path) -> None:
 
 
 def test_without_a_usable_picture_nothing_is_written(tmp_path: Path) -> None:
-    picture(tmp_path / "photos" / "grey.png", 5, mode="L")
+    picture(tmp_path / "photos" / "clear.png", 5, mode="RGBA")
     (tmp_path / "a.tar").write_bytes(b"the old one")
-    with pytest.raises(CalibrationError, match=r"grey\.png: not RGB"):
+    with pytest.raises(CalibrationError, match=r"clear\.png: transparent"):
         make_archive(tmp_path / "photos", tmp_path / "a.tar", BGR)
     assert (tmp_path / "a.tar").read_bytes() == b"the old one"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar", "photos"]

@@ -14,6 +14,7 @@ from helpers.deploy.fold import fold
 from helpers.deploy.preprocess import (
     BoardInput,
     Preprocessing,
+    as_rgb,
     board_crop,
     centre_crop,
     for_board,
@@ -89,6 +90,20 @@ def test_a_picture_taken_sideways_is_turned_upright(tmp_path: Path) -> None:
     with Image.open(tmp_path / "a.png") as image:
         crop = centre_crop(image, 224)
     assert crop[112, -1, 0] == 255 and crop[112, 0, 0] == 0
+
+
+def test_grey_is_read_as_three_equal_channels_and_16_bits_as_their_upper_8(tmp_path: Path) -> None:
+    grey = np.arange(1 << 16, dtype=np.uint16).reshape(256, 256)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(grey).save(tmp_path / "a.png", exif=exif)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == "I;16"
+        read = as_rgb(image)
+    assert np.array_equal(np.asarray(read), np.repeat((grey >> 8)[:, :, None], 3, axis=2))
+    assert read.getexif()[0x0112] == 3  # so the crop can still be turned upright
+    with Image.new("CMYK", (1, 1), (0, 255, 0, 0)) as printed:
+        assert as_rgb(printed).getpixel((0, 0)) == (255, 0, 255)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
