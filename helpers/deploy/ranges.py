@@ -60,7 +60,9 @@ def observe(graph: onnx.ModelProto, pictures: Sequence[Values], tensors: Iterabl
     counts = {name: np.zeros(BINS, np.int64) for name in names}
     for picture in tqdm(pictures, desc="histograms", unit="picture", leave=False):
         for name, values in runs(picture).items():
-            span = (low[name], high[name]) if high[name] > low[name] else (low[name], low[name] + 1)
+            width = high[name] - low[name]
+            finest = np.spacing(np.float32(max(-low[name], high[name])))  # what float32 can tell apart there
+            span = (low[name], high[name] if width > BINS * finest else low[name] + 1)
             counts[name] += np.histogram(values, bins=BINS, range=span)[0]
     return {name: Seen(low[name], high[name], counts[name]) for name in names}
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import sys
 import time
@@ -21,9 +22,10 @@ from helpers.files import replacing
 from helpers.lab import environment
 from helpers.lab.evidence import harvest
 from helpers.lab.parameters import check_parameters, from_words
-from helpers.lab.paths import BUILD, NOTEBOOKS, shown
+from helpers.lab.paths import BUILD, NOTEBOOKS, ROOT, shown
 from helpers.view import journey
 
+CHECKPOINT_VARIABLE = "EFFICIENTVIT_CHECKPOINT"  # of helpers.model.weights, which loads torch
 _KILLED = "its kernel was killed, mostly for want of memory: close other programs and run it again"
 logging.getLogger("papermill").setLevel(logging.CRITICAL)  # it says what run() says, without the chapter
 
@@ -105,10 +107,12 @@ def run(notebook: Path, *, output: Path, parameters: Mapping[str, Any] | None = 
 def run_one(chapter: str, words: Mapping[str, str]) -> int:
     """`python -m helpers run`: one notebook with what the user typed, beside the tutorial's own outputs."""
     notebook = find(chapter)
+    if Path(named := os.environ.get(CHECKPOINT_VARIABLE, "")).is_file():  # as the caller's folder has it
+        os.environ[CHECKPOINT_VARIABLE] = str(Path(named).resolve())
     values = "".join(f"__{name}={_file_name_part(word)}" for name, word in words.items())
     output = BUILD / "runs" / f"{notebook.stem}{values}.ipynb"
     print(_table([run(notebook, output=output, parameters=from_words(notebook, words))]))
-    print(f"\nRead it: {shown(output)}")
+    print(f"\nRead it: {shown(output) if Path.cwd() == ROOT else output}")
     return 0
 
 

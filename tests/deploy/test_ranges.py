@@ -44,6 +44,13 @@ def test_a_tensor_that_never_changes_has_a_histogram_too():
     assert (found["out"].low, found["out"].high, found["out"].counts.sum()) == (0, 0, 12)
 
 
+def test_a_tensor_that_hardly_changes_has_a_histogram_too():
+    almost = np.full((1, 3, 2, 2), 5, np.float32)
+    almost[0, 0, 0, 0] = np.nextafter(np.float32(5), np.float32(6))
+    (found,) = ranges.observe(doubling(), [almost], ["out"]).values()
+    assert found.high > found.low and found.counts.sum() == 12
+
+
 def test_without_a_picture_nothing_is_observed():
     with pytest.raises(ValueError, match="no calibration picture"):
         ranges.observe(doubling(), [], ["out"])
