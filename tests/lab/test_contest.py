@@ -49,12 +49,15 @@ with contest.memory_kept() as can:
     faults.append(contest.page_faults(touch))
 print(can, *faults, contest.page_faults(touch))
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    can, before, kept, after = done.stdout.split()
-    assert can == "True"
-    assert int(before) > 1000
+    for _ in range(3):  # the kernel may by chance map something where the heap would have to grow
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        can, before, kept, after = done.stdout.split()
+        assert can == "True"
+        assert int(before) > 1000
+        assert int(after) > 1000
+        if int(kept) < 100:
+            break
     assert int(kept) < 100
-    assert int(after) > 1000
 
 
 def test_the_largest_map_is_the_widest_one():
