@@ -47,7 +47,8 @@ class Bare:
     def line(self, line: str) -> str:
         """The next line, bare."""
         first = line[:1]
-        if (first in _TABLE or line[23:26] == " | ") and "&" not in line:  # most lines of a build's log
+        stamped = first == "2" and line[23:26] == " | "
+        if (first in _TABLE or stamped) and "&" not in line:  # most lines of a build's log
             self._in_text, self._blanks = True, ""
             return line
         if first in _FIRST_CHARACTERS or "&" in line or "\t" in line or "  | " in line:

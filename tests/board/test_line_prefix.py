@@ -81,6 +81,12 @@ def test_a_line_of_the_programs_themselves_has_no_prefix(line: str) -> None:
     assert Bare().line(line) == line
 
 
+def test_a_container_whose_bar_stands_where_that_of_a_time_stamp_does_is_taken_off() -> None:
+    line = "efficientvit-pulsar2-1  | Repeat 2 times"
+    assert line.index("|") == "2025-11-03 10:00:04.123 | INFO".index("|")
+    assert Bare().line(line) == "Repeat 2 times"
+
+
 def test_entities_of_html_are_read_as_characters() -> None:
     assert Bare().line("(&lt;ErrorCode.QuantError: 3&gt;, IndexError(&#x27;x&#39;))&nbsp;&amp;&notan;") == (
         "(<ErrorCode.QuantError: 3>, IndexError('x')) &&notan;"
