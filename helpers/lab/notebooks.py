@@ -21,7 +21,7 @@ from papermill.exceptions import PapermillExecutionError
 from helpers.files import replacing
 from helpers.lab import environment
 from helpers.lab.evidence import harvest
-from helpers.lab.parameters import check_parameters, from_words
+from helpers.lab.parameters import check_parameters, from_here, from_words
 from helpers.lab.paths import BUILD, NOTEBOOKS, ROOT, shown
 from helpers.view import journey
 
@@ -107,8 +107,8 @@ def run(notebook: Path, *, output: Path, parameters: Mapping[str, Any] | None = 
 def run_one(chapter: str, words: Mapping[str, str]) -> int:
     """`python -m helpers run`: one notebook with what the user typed, beside the tutorial's own outputs."""
     notebook = find(chapter)
-    if Path(named := os.environ.get(CHECKPOINT_VARIABLE, "")).is_file():  # as the caller's folder has it
-        os.environ[CHECKPOINT_VARIABLE] = str(Path(named).resolve())
+    if named := os.environ.get(CHECKPOINT_VARIABLE):
+        os.environ[CHECKPOINT_VARIABLE] = from_here("checkpoint", named)
     values = "".join(f"__{name}={_file_name_part(word)}" for name, word in words.items())
     output = BUILD / "runs" / f"{notebook.stem}{values}.ipynb"
     print(_table([run(notebook, output=output, parameters=from_words(notebook, words))]))

@@ -38,7 +38,7 @@ def from_words(notebook: Path, words: Mapping[str, str]) -> dict[str, Any]:
     """
     known = _known(notebook, words)
     return {
-        name: _from_here(name, word if known[name]["inferred_type_name"] == "str" else _literal(word))
+        name: from_here(name, word if known[name]["inferred_type_name"] == "str" else _literal(word))
         for name, word in words.items()
     }
 
@@ -59,7 +59,7 @@ def _literal(word: str) -> Any:
         return word
 
 
-def _from_here(name: str, value: Any) -> Any:
+def from_here(name: str, value: Any) -> Any:
     """A file or folder as the caller's folder has it: the notebook runs in another. Words stay words."""
     if not isinstance(value, str) or not value:
         return value
