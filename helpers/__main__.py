@@ -119,8 +119,8 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from helpers.deploy import export
-    from helpers.deploy.fold import FOLDS
+    from helpers.graph import export
+    from helpers.graph.fold import FOLDS
 
     made = export.board_ready(
         options.model,
@@ -139,7 +139,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _preflight(options: argparse.Namespace) -> int:
-    from helpers.deploy.preflight import preflight
+    from helpers.pulsar2.preflight import preflight
 
     findings = preflight(options.onnx, options.config, options.calibration)
     for finding in findings:
@@ -152,7 +152,7 @@ def _forecast(options: argparse.Namespace) -> int:
 
     numbers = (options.macs_m, options.params_m)
     if options.onnx and numbers == (None, None):
-        from helpers.deploy import graph_file, macs
+        from helpers.graph import graph_file, macs
 
         found = macs.graph_cost(graph_file.load(options.onnx))
         numbers = (found.macs / 1e6, found.parameters / 1e6)
@@ -162,7 +162,7 @@ def _forecast(options: argparse.Namespace) -> int:
 
 
 def _parse_log(options: argparse.Namespace) -> int:
-    from helpers.board import parse_log
+    from helpers.logs import parse_log
 
     return parse_log.main(options.files, table=options.table, csv=options.csv)
 

@@ -19,8 +19,9 @@ from full_disk import may_mount, unshared
 from PIL import Image
 
 from helpers.__main__ import main
-from helpers.deploy import accuracy, calibration
-from helpers.deploy.preprocess import Preprocessing
+from helpers.graph.preprocess import Preprocessing
+from helpers.pulsar2 import calibration
+from helpers.quant import accuracy
 
 ROOT = Path(__file__).parents[1]
 RGB = Preprocessing.of(mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2), board_input="rgb")
@@ -153,7 +154,7 @@ def test_a_checkout_that_may_only_be_read():
         ["tutorial"],
         ["run", "02"],
         ["export", "--model", "efficientvit_m0", "--out", "build/faults"],
-        ["parse-log", "tests/board/logs/ax_run_model.log"],
+        ["parse-log", "tests/logs/logs/ax_run_model.log"],
     )
     script = f"from helpers.__main__ import main; print([main(command) for command in {commands!r}])"
     mount = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$0" && exec "$@"'

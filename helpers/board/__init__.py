@@ -1,1 +1,1 @@
-"""What the board says: logs read without torch, numpy or pandas."""
+"""Runs on the AX650N: over ssh, or on the board itself; and the forecast."""

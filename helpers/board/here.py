@@ -11,9 +11,9 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from helpers.board.advice import advise
 from helpers.board.link_failures import BoardError
-from helpers.board.run_record import BoardRun, Latency, Score
+from helpers.logs.advice import advise
+from helpers.logs.run_record import BoardRun, Latency, Score
 
 _TOP = 5
 

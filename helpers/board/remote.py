@@ -10,9 +10,9 @@ from tqdm.auto import tqdm
 from helpers.board import remote_link
 from helpers.board.here import HereRun, run_here
 from helpers.board.link_failures import BoardError
-from helpers.board.parse_log import parse
 from helpers.board.remote_board import Board
-from helpers.board.run_record import BoardRun
+from helpers.logs.parse_log import parse
+from helpers.logs.run_record import BoardRun
 
 __all__ = ["Board", "BoardError", "BoardInfo", "BoardRuns", "HereRun", "check", "run", "run_here"]
 

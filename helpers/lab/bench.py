@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from helpers.deploy.export import int8_instructions
 from helpers.files import replacing
+from helpers.graph.export import int8_instructions
 from helpers.lab import bench_logs, bench_networks, contest, environment
 from helpers.lab.bench_entry import Entry
 from helpers.lab.paths import BUILD, shown

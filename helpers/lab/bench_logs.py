@@ -15,11 +15,11 @@ from typing import Any, BinaryIO, cast
 import psutil
 
 from helpers.board import forecast
-from helpers.board.parse_log import parse
 from helpers.lab import notebooks
 from helpers.lab.bench_entry import WARMUP, Bar, Entry, Side, entry, growth, missing
 from helpers.lab.paths import BUILD, DATA, ROOT
 from helpers.lab.timing import Timing, in_turn
+from helpers.logs.parse_log import parse
 
 FIXTURES = tuple(sorted((DATA / "logs").glob("*.log")))
 THROUGHPUT = Bar(side="at least", limit=20)  # MB/s
@@ -131,7 +131,7 @@ def files(numbers: Sequence[int] = (1, 10, 100, 1_000), rounds: int = 20) -> lis
 
 def importing(rounds: int = 20) -> list[Entry]:
     """A Python that imports the parsers, against one that does nothing."""
-    runs = {"import": _python("-c", "import helpers.board.parse_log"), "nothing": _python("-c", "pass")}
+    runs = {"import": _python("-c", "import helpers.logs.parse_log"), "nothing": _python("-c", "pass")}
     seconds = in_turn(runs, rounds=rounds, warmup=WARMUP)
     return [
         entry(

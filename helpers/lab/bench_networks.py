@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from helpers.deploy import export, operators, quantize, rehearsal
-from helpers.deploy.fold import fold
-from helpers.deploy.ranges import Values
+from helpers.graph import export
+from helpers.graph.fold import fold
 from helpers.lab import contest
 from helpers.lab.bench_entry import WARMUP, Bar, Entry, Side, entry, growth, pair
 from helpers.lab.timing import in_turn
@@ -17,6 +16,9 @@ from helpers.model import weights
 from helpers.model.memory import release_memory
 from helpers.model.reference import timm_model
 from helpers.model.variants import INPUT_SIZE, VARIANTS
+from helpers.pulsar2 import operators
+from helpers.quant import quantize, rehearsal
+from helpers.quant.ranges import Values
 
 M5 = "efficientvit_m5"
 NODES = Bar(side="at most", limit=565)

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
-from helpers.deploy.operators import count
 from helpers.model.memory import release_memory
 from helpers.model.rivals import fold_norms
 from helpers.model.variants import INPUT_SIZE
 from helpers.published import published
+from helpers.pulsar2.operators import count
 
 CONVOLUTION = "convolution"
 PRODUCTS = "matrix product and softmax"

@@ -16,11 +16,11 @@ from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from helpers.deploy import container
 from helpers.finding import Finding
 from helpers.lab.paths import DATA, ROOT, shown
 from helpers.lab.usable_memory import usable_bytes
 from helpers.process import probe
+from helpers.pulsar2 import container
 
 GB = 10**9
 MEMORY_OF_A_CHAPTER = 1.0 * GB

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from helpers.model import pocket
 from helpers.model.attention import AttentionHead, SandwichBlock
 from helpers.model.network import EfficientViT
+from helpers.pocket import pocket
 
 QK, V, FFN = "Q and K", "V", "FFN"
 BATCH = 16  # pictures at least, where there are so many

@@ -10,12 +10,13 @@ import torch
 from huggingface_hub import constants, try_to_load_from_cache
 from torch import nn
 
-from helpers.model import layout, pocket
+from helpers.model import layout
 from helpers.model.checkpoint import CheckpointError, file_hash, listed, read, require_file
 from helpers.model.download import Unreachable, download, reachable
 from helpers.model.memory import release_memory
 from helpers.model.scramble import scramble
 from helpers.model.variants import VARIANTS, variant
+from helpers.pocket import pocket
 
 __all__ = ["CheckpointError", "Unreachable", "describe", "download", "fresh", "load", "scramble"]
 

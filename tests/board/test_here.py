@@ -11,7 +11,7 @@ import pytest
 from helpers.board import here
 from helpers.board.here import run_here
 from helpers.board.link_failures import BoardError
-from helpers.board.run_record import Latency, Score
+from helpers.logs.run_record import Latency, Score
 
 PIXELS = np.zeros((1, 4, 4, 3), np.uint8)
 

@@ -7,7 +7,7 @@ from far_side import FarSide, recorded, started
 
 from helpers.board import remote
 from helpers.board.remote import BoardError
-from helpers.board.run_record import Latency, Score, Versions
+from helpers.logs.run_record import Latency, Score, Versions
 
 
 def test_a_run_brings_back_both_records_and_leaves_nothing_behind(

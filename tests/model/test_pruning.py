@@ -3,10 +3,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from helpers.model import pocket, pocket_data, pruning
+from helpers.model import pruning
 from helpers.model.network import EfficientViT, from_timm
 from helpers.model.pruning import FFN, QK, V, best, importance, prunable, pruned
 from helpers.model.weights import load
+from helpers.pocket import pocket, pocket_data
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from helpers.model import pocket
 from helpers.model.scramble import _coarse, scramble
 from helpers.model.variants import VARIANTS
 from helpers.model.weights import load
+from helpers.pocket import pocket
 
 
 @functools.cache

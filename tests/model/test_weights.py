@@ -14,10 +14,11 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from helpers.model import layout, pocket, weights
+from helpers.model import layout, weights
 from helpers.model.checkpoint import file_hash
 from helpers.model.variants import VARIANTS, UnknownModel
 from helpers.model.weights import CheckpointError, Unreachable, describe, load
+from helpers.pocket import pocket
 
 M0 = "efficientvit_m0"
 

@@ -1,1 +1,0 @@
-"""From PyTorch to board-ready: fold, export, calibrate, configure, compile."""

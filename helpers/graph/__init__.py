@@ -1,0 +1,1 @@
+"""ONNX: folds, the export through its gates, what a graph costs."""

@@ -1,0 +1,1 @@
+"""What tools print, read with the standard library only."""

@@ -1,0 +1,168 @@
+"""Why a build failed: Python tracebacks, Pulsar2's error codes, and failures that come without either."""
+
+import re
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from helpers.logs.advice import advise
+
+_MAX_MESSAGE = 2_000
+_MAX_LINES = 40  # of one message, and of the chain of exceptions
+
+_NAME = r"(?:[A-Za-z_]\w{0,80}\.){0,12}"
+_RAISED = re.compile(rf"(?:→ *)?({_NAME}[A-Za-z_]\w{{0,80}}?(?:Error|Exception|Interrupt))(?::(.*)|\s*$)")
+_RAISED_AT_END = re.compile(rf"({_NAME}[A-Za-z_]\w{{0,80}})(?:: ?(.*)|\s*$)")
+_CODE = re.compile(r"ErrorCode\.(\w{1,80})(?:: (\d{1,9}))?")
+_INNER = re.compile(r">?[,:]? *([A-Za-z_][\w.]{0,160})(?:\((.*))?")
+_LITERAL = re.compile(r"""[bru]{0,2}("(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')""")
+_ESCAPE = re.compile(r"\\([nt\\'\"])")
+_ESCAPED = {"n": "\n", "t": "\t"}
+_LINK = re.compile(r"During handling of the above exception|The above exception was the direct cause")
+_PLAIN = re.compile(
+    r"^\s*Killed\b|\bline \d{1,9}: +\d{1,9} Killed\b|Sentinel key not found|cannot execute binary file"
+    r"|command not found|\bpulsar2(?: \w{1,20})?: error: |^docker: |Error response from daemon"
+    r"|Unable to find image|No space left on device|Segmentation fault|\bAborted\b|Illegal instruction|^\^C"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildError:
+    """Pulsar2's error code and its number, the innermost exception with its message, and what to do."""
+
+    code: str | None
+    number: int | None
+    exception: str | None
+    message: str | None
+    advice: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain data, as under `error` in `parse-log`'s output."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class _Raised:
+    name: str
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def message(self) -> str:
+        return "\n".join(line for line in self.lines if line)[:_MAX_MESSAGE]
+
+
+class FailureReader:
+    """Collects what a build prints about its failure. `complete` once Pulsar2's own error code has come."""
+
+    def __init__(self) -> None:
+        self.complete = False
+        self._code: str | None = None
+        self._number: int | None = None
+        self._inner: _Raised | None = None  # the exception that the error code wraps
+        self._chain: list[_Raised] = []
+        self._open: _Raised | None = None  # whose message may go on in the next line
+        self.in_traceback = False
+        self._linked = False
+        self._plain: list[str] = []
+
+    def feed(self, line: str) -> bool:
+        """Take in a line; False if it says nothing about a failure."""
+        if line.startswith("Traceback (most recent call last)"):
+            if not self._linked:
+                self._chain.clear()
+            self.in_traceback, self._linked, self._open = True, False, None
+        elif _LINK.match(line):
+            self._linked = True
+        elif "ErrorCode." in line and not line[0].isspace() and (found := _CODE.search(line)):
+            self._read_code(line, found)
+        elif self.in_traceback and line[:1].isspace():
+            pass
+        elif not (self.in_traceback or self._open or _tells_of_failure(line)):
+            return False
+        elif found := (_RAISED_AT_END if self.in_traceback else _RAISED).match(line):
+            self._raise(_Raised(_short(found[1]), [_unquoted((found[2] or "").strip())]))
+        elif _PLAIN.search(line[:1000]):
+            self.add_plain(line.strip())
+        elif self._open is not None:
+            if len(self._open.lines) < _MAX_LINES:
+                self._open.lines.append(line.strip()[:_MAX_MESSAGE])
+        else:
+            return False
+        return True
+
+    def add_plain(self, text: str) -> None:
+        """A line that tells of a failure without an exception."""
+        if len(self._plain) < _MAX_LINES:
+            self._plain.append(text[:_MAX_MESSAGE])
+
+    def pause(self) -> None:
+        """A blank line or a line of the build's own: messages and tracebacks end here."""
+        self._open = None
+        self.in_traceback = False
+
+    def result(self) -> BuildError | None:
+        """The failure as one record; None if none was printed."""
+        wrapped = self._inner
+        named = next((raised for raised in self._chain if wrapped and raised.name == wrapped.name), None)
+        shown = wrapped or (self._chain[0] if self._chain else None)
+        message = shown.message if shown else ""
+        if not message and named:
+            message = named.message
+        if not shown and self._plain:
+            message = self._plain[0]
+        if not (shown or message or self._code):
+            return None
+        name = shown.name if shown else ""
+        printed = [f"{name}: {message}", *(f"{one.name}: {one.message}" for one in self._chain), *self._plain]
+        advice = advise("\n".join(printed), "build")
+        return BuildError(self._code, self._number, name or None, message or None, advice)
+
+    def _read_code(self, line: str, found: re.Match[str]) -> None:
+        self.complete = True
+        self._code = found[1]
+        self._number = int(found[2]) if found[2] else None
+        inner = _INNER.match(line, found.end())
+        self._open = self._inner = None
+        self.in_traceback = False
+        if inner:
+            literal = _LITERAL.match(inner[2] or "")
+            text = _unescaped(literal[1][1:-1]) if literal else (inner[2] or "").rstrip(")")
+            self._open = self._inner = _Raised(_short(inner[1]), [text])
+
+    def _raise(self, raised: _Raised) -> None:
+        self.in_traceback = False
+        self._open = raised
+        if len(self._chain) < _MAX_LINES:
+            self._chain.append(raised)
+
+
+def _tells_of_failure(line: str) -> bool:
+    """Whether the line has letters without which no failure matches; the patterns on each line are slow."""
+    return (
+        "rror" in line
+        or "xception" in line
+        or "illed" in line
+        or "found" in line
+        or "execute" in line
+        or "Unable" in line
+        or "No space" in line
+        or "fault" in line
+        or "Abort" in line
+        or "Illegal" in line
+        or "Interrupt" in line
+        or "docker" in line
+        or "^C" in line
+    )
+
+
+def _short(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _unquoted(text: str) -> str:
+    """The text of a KeyError is the repr of its key."""
+    return _unescaped(text[1:-1]) if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+
+
+def _unescaped(text: str) -> str:
+    """The inside of a Python string literal as text; of its escapes, those that messages have."""
+    return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), text)

@@ -1,0 +1,280 @@
+"""The pocket model's twins: one part of EfficientViT taken out at a time, all else and the training equal.
+
+The small counterpart of rows 5, 6, 9 and 10 of the paper's Table 6. `python -m helpers.pocket.pocket_twins`
+trains the model and its twins and writes data/pocket_twins.json, and the weights of the model's first seed to
+data/weights/pocket.safetensors. Accuracy, head similarity and speed stand there as they came out.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from timm.layers.norm import LayerNorm2d
+from timm.models.efficientvit_msra import (
+    CascadedGroupAttention,
+    ConvNorm,
+    EfficientVitMsra,
+    NormLinear,
+    ResidualDrop,
+)
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from helpers.model.reference import fresh_copy
+from helpers.pocket import pocket, pocket_data
+from helpers.published import DATA
+
+RECORD = DATA / "pocket_twins.json"
+SIMILARITY_PICTURES = 200
+"""Test pictures that head similarity is averaged over."""
+
+
+ABOUT = (
+    "One entry in runs per trained twin. accuracy: share of the test pictures. head_similarity: per block, "
+    "the mean over heads and windows of a head's greatest cosine similarity to another. minutes: wall time, "
+    "which other programs lengthen; core_minutes: processor time of one core, half of it the time on two "
+    "idle ones. images_per_second: one thread, batch 16, forward; folded: with BatchNorm merged away."
+)
+
+
+class Uncascaded(CascadedGroupAttention):
+    """Group attention whose heads do not hand their output to the next head."""
+
+    def head_inputs(self, x: Tensor) -> Sequence[Tensor]:
+        """Each head's own slice of the channels: `heads` times [n, c / heads, h, w]."""
+        return x.chunk(self.num_heads, dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, c, h, w] to the same shape."""
+        n, _, height, width = x.shape
+        sizes = [self.key_dim, self.key_dim, self.val_dim]
+        heads = []
+        for feat, qkv, dw, bias in zip(
+            self.head_inputs(x), self.qkvs, self.dws, self.get_attention_biases(x.device), strict=True
+        ):
+            q, k, v = qkv(feat).split(sizes, dim=1)
+            q, k, v = dw(q).flatten(2), k.flatten(2), v.flatten(2)
+            attention = (q.transpose(1, 2) @ k * self.scale + bias).softmax(dim=-1)
+            heads.append((v @ attention.transpose(1, 2)).view(n, self.val_dim, height, width))
+        projected: Tensor = self.proj(torch.cat(heads, dim=1))
+        return projected
+
+
+class MultiHead(Uncascaded):
+    """Multi-head self-attention: every head projects all channels, as in a plain transformer."""
+
+    def __init__(self, dim: int, key_dim: int, **options: Any) -> None:
+        super().__init__(dim, key_dim, **options)
+        self.qkvs = nn.ModuleList(ConvNorm(dim, 2 * self.key_dim + self.val_dim) for _ in self.qkvs)
+
+    def head_inputs(self, x: Tensor) -> Sequence[Tensor]:
+        """All channels for each head: `heads` times [n, c, h, w]."""
+        return [x] * self.num_heads
+
+
+def _replace(model: nn.Module, kind: type | tuple[type, ...], make: Callable[[Any], nn.Module]) -> None:
+    """Puts `make(module)` in the place of every module of a kind."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, kind):
+                setattr(parent, name, make(child))
+
+
+def _attention(kind: type[Uncascaded]) -> Callable[[nn.Module], None]:
+    """A change of every group attention into another kind of the same width, heads and kernels."""
+
+    def swap(old: Any) -> nn.Module:
+        return kind(
+            old.qkvs[0].conv.in_channels * old.num_heads,
+            old.key_dim,
+            num_heads=old.num_heads,
+            attn_ratio=old.attn_ratio,
+            resolution=old.resolution,
+            kernels=tuple(dw.conv.kernel_size[0] for dw in old.dws),
+        )
+
+    return lambda model: _replace(model, CascadedGroupAttention, swap)
+
+
+def _layer_norm(over_maps: Callable[[int], nn.Module]) -> Callable[[nn.Module], None]:
+    """A change of every BatchNorm into one without batch statistics; zero-initialised scales stay zero."""
+
+    def swap(old: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module:
+        new = (over_maps if isinstance(old, nn.BatchNorm2d) else nn.LayerNorm)(old.num_features)
+        new.load_state_dict({"weight": old.weight, "bias": old.bias})
+        return new
+
+    return lambda model: _replace(model, (nn.BatchNorm1d, nn.BatchNorm2d), swap)
+
+
+def _no_depthwise(model: nn.Module) -> None:
+    """Takes out the depth-wise convolution before each FFN; those on the queries stay."""
+    _replace(model, ResidualDrop, lambda branch: nn.Identity() if isinstance(branch.m, ConvNorm) else branch)
+
+
+TWINS: dict[str, Callable[[nn.Module], None]] = {
+    "efficientvit": lambda model: None,
+    "mhsa": _attention(MultiHead),
+    "no_cascade": _attention(Uncascaded),
+    "layer_norm": _layer_norm(LayerNorm2d),
+    "layer_norm_map": _layer_norm(partial(nn.GroupNorm, 1)),
+    "no_depthwise": _no_depthwise,
+}
+"""Name to change; the first is the pocket model. Of two readings of LayerNorm, `layer_norm` normalises
+the channels at each position, `layer_norm_map` all channels and positions of one picture or window."""
+
+
+def build(twin: str, *, seed: int = 0) -> EfficientVitMsra:
+    """A fresh twin in training mode, same input and output as the pocket model."""
+    model = pocket.build(seed=seed)
+    TWINS[twin](model)
+    return model
+
+
+@torch.inference_mode()
+def head_similarity(model: nn.Module, pictures: NDArray[np.uint8]) -> list[float]:
+    """Mean over heads and windows of a head's greatest cosine similarity to another, one value per block.
+
+    The measure of the paper's Fig. 4, on the heads' outputs before the projection.
+    """
+    found: list[float] = []
+
+    def look(attention: CascadedGroupAttention, inputs: tuple[Tensor]) -> None:
+        heads = F.normalize(inputs[0].reshape(len(inputs[0]), attention.num_heads, -1), dim=-1)
+        cosine = heads @ heads.mT - 2 * torch.eye(attention.num_heads)
+        found.append(float(cosine.amax(-1).mean()))
+
+    attentions = [module for module in model.modules() if isinstance(module, CascadedGroupAttention)]
+    hooks = [
+        module.proj.register_forward_pre_hook(lambda _, inputs, of=module: look(of, inputs))
+        for module in attentions
+    ]
+    model.eval()(pocket.to_input(pictures))
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def folded(model: nn.Module) -> nn.Module:
+    """A copy with every BatchNorm folded into its layer, which a LayerNorm cannot be."""
+    model = fresh_copy(model)
+    norms = (nn.BatchNorm1d, nn.BatchNorm2d)
+    _replace(model, (ConvNorm, NormLinear), lambda m: m.fuse() if isinstance(m.bn, norms) else m)
+    return model
+
+
+@torch.inference_mode()
+def images_per_second(models: dict[str, nn.Module], *, batch: int = 16, rounds: int = 50) -> dict[str, float]:
+    """Speed of each model on one thread, the fastest of `rounds` in which the models take turns.
+
+    The paper's CPU protocol is one thread, batch 16, BatchNorm folded (microsoft/Cream, speed_test.py).
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    pictures = torch.randn(batch, 3, pocket_data.SIZE, pocket_data.SIZE)
+    best = dict.fromkeys(models, float("inf"))
+    for _ in range(rounds):
+        for name, model in models.items():
+            started = time.perf_counter()
+            model(pictures)
+            best[name] = min(best[name], time.perf_counter() - started)
+    torch.set_num_threads(threads)
+    return {name: batch / seconds for name, seconds in best.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One trained twin, measured with its weights rounded to half precision as the shipped ones are.
+
+    `minutes` is wall time, which other programs lengthen; `core_minutes` is processor time.
+    """
+
+    twin: str
+    seed: int
+    accuracy: float
+    head_similarity: list[float]
+    parameters: int
+    minutes: float
+    core_minutes: float
+
+
+def measure(twin: str, seed: int, *, folder: Path, recipe: pocket.Recipe) -> Run:
+    """Trains one twin, or goes on from its checkpoint in `folder`, and measures it on the test pictures."""
+    recipe = replace(recipe, seed=seed)
+    pictures, labels = pocket_data.dataset(recipe.pictures, split="train", folder=folder)
+    model, history = pocket.train(
+        recipe, pictures, labels, build_model=partial(build, twin), checkpoint=folder / f"{twin}-{seed}.pt"
+    )
+    pocket.round_to_half(model)
+    test, answers = pocket_data.dataset(pocket.TEST_PICTURES, split="test", folder=folder)
+    run = Run(
+        twin=twin,
+        seed=seed,
+        accuracy=pocket.evaluate(model, test, answers),
+        head_similarity=head_similarity(model, test[:SIMILARITY_PICTURES]),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        minutes=sum(epoch.seconds for epoch in history) / 60,
+        core_minutes=sum(epoch.core_seconds for epoch in history) / 60,
+    )
+    if twin == "efficientvit":
+        pocket.save(
+            model,
+            folder / f"pocket-{seed}.safetensors",
+            pocket.Card(accuracy=run.accuracy, recipe=asdict(recipe), core_minutes=run.core_minutes),
+        )
+    return run
+
+
+def report(runs: Sequence[Run], recipe: pocket.Recipe) -> None:
+    """Measures the speed of every twin and writes RECORD."""
+    as_built: dict[str, nn.Module] = {twin: build(twin).eval() for twin in TWINS}
+    speed = images_per_second(
+        as_built | {f"{twin}, folded": folded(model) for twin, model in as_built.items()}
+    )
+    record = {
+        "about": ABOUT,
+        "command": "python -m helpers.pocket.pocket_twins",
+        "machine": {
+            "processor": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        },
+        "recipe": asdict(recipe),
+        "test_pictures": pocket.TEST_PICTURES,
+        "similarity_pictures": SIMILARITY_PICTURES,
+        "runs": [asdict(run) for run in runs],
+        "images_per_second": speed,
+    }
+    RECORD.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def main() -> None:
+    """Trains what `--folder` does not hold yet, then writes the record and the weights of the first seed."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.pocket.pocket_twins", description=main.__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--folder", type=Path, default=Path("build/pocket"), help="checkpoints and pictures")
+    options = parser.parse_args()
+    recipe = pocket.Recipe()
+    runs = []
+    for seed in options.seeds:
+        for twin in TWINS:
+            runs.append(measure(twin, seed, folder=options.folder, recipe=recipe))
+            print(f"{twin}, seed {seed}: {runs[-1].accuracy:.2%}", flush=True)
+    report(runs, recipe)
+    shutil.copyfile(options.folder / f"pocket-{options.seeds[0]}.safetensors", pocket.WEIGHTS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Pulsar2: the calibration archive, the configuration, preflight and the build."""

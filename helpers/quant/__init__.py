@@ -1,0 +1,1 @@
+"""INT8: tensor statistics, quantisation parameters, the simulation, accuracy."""

@@ -1,0 +1,108 @@
+"""How often a graph is right: labelled pictures, and the interval around a share."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from PIL import Image
+from tqdm.auto import tqdm
+
+from helpers.graph.export import session_of
+from helpers.graph.preprocess import Preprocessing, as_rgb, board_crop, normalize
+from helpers.quant import quantize, rehearsal
+from helpers.quant.ranges import Values
+
+Labels = npt.NDArray[np.int64]
+
+
+class ImagesError(ValueError):
+    """A folder of labelled pictures that cannot be used; one sentence that says what to do."""
+
+
+def labelled(folder: Path, *, classes: int) -> list[tuple[Path, int]]:
+    """Pictures and labels of a folder that has one folder per class, in the order of their names.
+
+    Raises ImagesError unless there are `classes` folders, or when there is no picture in them.
+    """
+    if not folder.is_dir():
+        raise ImagesError(f"{folder}: no such folder; give one with a folder of pictures per class")
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    if len(names) != classes:
+        raise ImagesError(
+            f"{folder}: {len(names)} folders, but the model has {classes} classes; give one folder per class"
+        )
+    kinds = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+    found = [
+        (path, label)
+        for label, name in enumerate(names)
+        for path in sorted((folder / name).iterdir())
+        if path.suffix.lower() in kinds
+    ]
+    if not found:
+        raise ImagesError(f"{folder}: no picture in its class folders; give JPEG or PNG files")
+    return found
+
+
+def samples(pairs: Iterable[tuple[Path, int]], preprocessing: Preprocessing) -> Iterator[tuple[Values, int]]:
+    """Each picture as the board would feed it, float32 [1, 3, size, size], with its label.
+
+    Raises ImagesError, with the name, for a file that cannot be decoded.
+    """
+    for path, label in pairs:
+        try:
+            with Image.open(path) as image:
+                crop = board_crop(as_rgb(image), preprocessing)
+        except Exception as error:  # decoders raise nearly anything on damaged files
+            raise ImagesError(f"{path}: not an image that can be read; take it out of the folder") from error
+        yield normalize(crop, preprocessing), label
+
+
+def predictions(
+    graphs: Mapping[str, onnx.ModelProto], pictures: Iterable[tuple[Values, int]], *, total: int
+) -> tuple[dict[str, Labels], Labels]:
+    """The label that each graph gives to each of `total` pictures, and the true ones: int64 [total]."""
+    sessions = {name: session_of(graph) for name, graph in graphs.items()}
+    given: dict[str, list[int]] = {name: [] for name in graphs}
+    truth: list[int] = []
+    for picture, label in tqdm(pictures, total=total, desc="pictures", unit="picture", leave=False):
+        truth.append(label)
+        for name, session in sessions.items():
+            given[name].append(int(session.run(None, {"input": picture})[0].argmax()))
+    return {name: np.array(labels) for name, labels in given.items()}, np.array(truth)
+
+
+def judge(
+    graph: onnx.ModelProto, pairs: Sequence[tuple[Path, int]], preprocessing: Preprocessing
+) -> dict[str, float]:
+    """The accuracy (0 to 1) of a graph in float, in INT8, and mixed: 16 bits where `rehearsal.choose` says.
+
+    32 of the pictures, spread over all, calibrate; the others are judged. ImagesError for fewer than 64.
+    """
+    if len(pairs) < 64:
+        raise ImagesError(f"{len(pairs)} pictures: give 64 or more, since 32 of them only calibrate")
+    apart = set(np.linspace(0, len(pairs) - 1, 32).astype(int).tolist())
+    calibrating = [
+        picture for picture, _ in samples([pairs[place] for place in sorted(apart)], preprocessing)
+    ]
+    judged = [pair for place, pair in enumerate(pairs) if place not in apart]
+    observed = quantize.calibrate(graph, calibrating)
+    _, chosen = rehearsal.choose(observed, calibrating[:8])
+    wide = rehearsal.reached(graph, *(choice.op_type for choice in chosen))
+    graphs = {
+        "float": graph,
+        "INT8": quantize.quantize(observed),
+        "mixed": quantize.quantize(observed, wide=wide),
+    }
+    given, truth = predictions(graphs, samples(judged, preprocessing), total=len(judged))
+    return {name: float((labels == truth).mean()) for name, labels in given.items()}
+
+
+def interval(right: int, total: int) -> tuple[float, float]:
+    """The 95 % interval of a share, after Wilson: where the accuracy lies; `total` is 1 or more."""
+    z, share = 1.96, right / total
+    centre = (share + z**2 / (2 * total)) / (1 + z**2 / total)
+    half = z / (1 + z**2 / total) * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    return centre - half, centre + half

@@ -1,0 +1,124 @@
+from itertools import combinations
+from pathlib import Path
+
+import onnx
+import pytest
+import timm
+import torch
+from torch import nn
+
+from helpers.graph import export
+from helpers.graph.fold import FOLDS, Fold, fold
+from helpers.model import weights
+from helpers.model.variants import VARIANTS
+from helpers.pulsar2 import operators
+
+IMAGES = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+
+
+def reference_model(name: str, size: int) -> nn.Module:
+    """A scrambled timm model built for another image size."""
+    model = timm.create_model(name, img_size=size)
+    weights.scramble(model, seed=0)
+    return model.eval()
+
+
+def distance(got: torch.Tensor, expected: torch.Tensor) -> float:
+    """Largest difference in units of the expected values' standard deviation."""
+    return ((got - expected).abs().max() / expected.std()).item()
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_folding_is_exact_and_leaves_no_batch_norm(name: str):
+    model = weights.load(name, "random", seed=3)
+    folded = fold(model)
+    assert not [part for part in folded.modules() if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d)]
+    with torch.inference_mode():
+        assert distance(folded(IMAGES), model(IMAGES)) < 1e-4
+
+
+@pytest.mark.parametrize("folds", [*combinations(FOLDS, 1), *combinations(FOLDS, 3)], ids="+".join)
+def test_every_choice_of_folds_is_exact(folds: tuple[Fold, ...]):
+    model = weights.load("efficientvit_m0", "random")
+    with torch.inference_mode():
+        assert distance(fold(model, folds=folds)(IMAGES), model(IMAGES)) < 1e-4
+
+
+def test_each_fold_takes_nodes_away(tmp_path: Path):
+    model = weights.load("efficientvit_m0", "random")
+    left = [
+        len(export.simplify(export.to_onnx(fold(model, folds=FOLDS[:count]), tmp_path / "m.onnx")).graph.node)
+        for count in range(len(FOLDS) + 1)
+    ]
+    assert left == sorted(set(left), reverse=True)
+
+
+def test_m5_has_the_fewest_nodes_and_bytes_that_the_folds_allow(tmp_path: Path):
+    model = weights.load("efficientvit_m5", "random")
+    recipe, folded = (
+        export.simplify(export.to_onnx(network, tmp_path / "model.onnx")) for network in (model, fold(model))
+    )
+    assert operators.count(recipe).total() == 636  # the post's: unfolded, opset 11, onnxsim
+    assert operators.count(folded).total() <= 565
+    assert operators.written_bytes(folded) <= 0.92 * operators.written_bytes(recipe)
+    kinds = operators.count(folded)
+    assert not kinds.keys() & {"BatchNormalization", "Pad", "Slice", "Shape", "Gather"}
+    assert not operators.unlisted(folded)
+    assert not operators.restricted(folded)
+
+
+@pytest.mark.parametrize("size", [192, 256, 384])
+def test_other_image_sizes_fold_too_with_padding_only_where_windows_do_not_tile(size: int):
+    model = reference_model("efficientvit_m0", size)
+    images = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert distance(fold(model)(images), model(images)) < 1e-4
+
+
+def test_a_dynamic_batch(tmp_path: Path):
+    model = weights.load("efficientvit_m0", "random")
+    path = tmp_path / "dynamic.onnx"
+    torch.onnx.export(
+        fold(model),
+        (IMAGES,),
+        str(path),
+        dynamo=False,
+        opset_version=17,
+        input_names=["input"],
+        output_names=["logits"],
+        dynamic_axes={"input": {0: "batch"}, "logits": {0: "batch"}},
+    )
+    graph = onnx.load(path)
+    assert not {node.op_type for node in graph.graph.node} & {"Shape", "Gather"}
+    session = export.cpu_session(str(path))
+    with torch.inference_mode():
+        for count in (1, 2):
+            (got,) = session.run(None, {"input": IMAGES[:count].numpy()})
+            assert distance(torch.from_numpy(got), model(IMAGES[:count])) < 1e-4
+
+
+def test_a_wrong_shift_would_be_seen(monkeypatch: pytest.MonkeyPatch):
+    from helpers.graph import fold as module
+
+    right = module._scale_and_shift
+    monkeypatch.setattr(module, "_scale_and_shift", lambda norm: (right(norm)[0], right(norm)[1] * 1.01))
+    model = weights.load("efficientvit_m0", "random")
+    with torch.inference_mode():
+        assert distance(fold(model)(IMAGES), model(IMAGES)) > 1e-4
+
+
+def test_the_model_stays_as_it_was():
+    model = weights.load("efficientvit_m0", "random")
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    model(IMAGES[:1])  # with gradients: what timm caches then cannot be copied
+    folded = fold(model)
+    with torch.no_grad():
+        next(folded.parameters()).add_(1)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_a_head_without_bias_folds_too():
+    model = weights.load("efficientvit_m0", "random")
+    model.head.linear.bias = None
+    with torch.inference_mode():
+        assert distance(fold(model)(IMAGES), model(IMAGES)) < 1e-4

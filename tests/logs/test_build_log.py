@@ -1,0 +1,195 @@
+"""Build logs: sizes, verdict, precision and stages, old and new."""
+
+import io
+from pathlib import Path
+
+import pytest
+from read_builds import FUSED, LOGS, build, builds, said
+
+from helpers.logs.build_log import BuildLog
+from helpers.logs.build_stages import Stage
+from helpers.logs.parse_log import parse
+
+SPECIMEN = Path(__file__).parents[2] / "data" / "logs" / "pulsar2_build_specimen.log"
+
+
+def test_the_json_has_exactly_the_keys_of_the_contract() -> None:
+    (record,) = builds(SPECIMEN)
+    plain = record.to_json()
+    assert list(plain) == [
+        *(
+            "source",
+            "kind",
+            "ok",
+            "macs",
+            "max_cycles",
+            "batches",
+            "subgraphs",
+            "precision",
+            "error",
+            "warnings",
+        )
+    ]
+    assert list(plain["precision"][0]) == ["operator", "type", "output", "shape", "dtype", "cosine", "mse"]
+    (failed,) = builds(LOGS / "build_failed.log")
+    assert list(failed.to_json()["error"]) == ["code", "number", "exception", "message", "advice"]
+
+
+def test_the_specimen_gives_its_documented_figures() -> None:
+    (record,) = builds(SPECIMEN)
+    assert record.ok and record.error is None
+    assert (record.macs, record.max_cycles, record.batches) == (280_262_480, [450_154], [1])
+    assert (record.npu_subgraphs, record.cpu_subgraphs) == (1, 0)
+    assert len(record.precision) == 25
+    first, last = record.precision[0], record.precision[-1]
+    assert first.to_json() == {
+        "operator": "Conv_0",
+        "type": "AxQuantizedConv",
+        "output": "317",
+        "shape": [1, 32, 112, 112],
+        "dtype": "FP32",
+        "cosine": 0.99987,
+        "mse": 0.00006,
+    }
+    assert (first.quantized_dtype, last.operator, last.quantized_dtype) == (
+        "U8",
+        "output_DequantizeLinear",
+        "FP32",
+    )
+
+
+def test_the_stages_of_the_specimen_add_up_to_its_time() -> None:
+    (record,) = builds(SPECIMEN)
+    names = [stage.name for stage in record.stages]
+    assert names == ["frontend", "quantize", "calibrate", "analyse precision", "compile", "assemble"]
+    assert sum(stage.seconds for stage in record.stages) == pytest.approx(19.650)
+    assert record.stages[0] == Stage("frontend", 1.413)
+    assert record.stages[-1] == Stage("assemble", 1.581)
+
+
+def test_a_build_of_version_1_9_across_midnight() -> None:
+    (record,) = builds(LOGS / "build_old.log")
+    assert record.ok
+    assert (record.version, record.commit) == ("1.9", "c62d0b64")
+    assert (record.macs, record.max_cycles, record.batches) == (1_234_567, [12_345], [])
+    assert (record.npu_subgraphs, record.cpu_subgraphs) == (None, None)  # this version does not list them
+    conv, gemm = record.precision
+    assert (conv.operator, conv.dtype, conv.shape) == ("Conv_0", "FP32", [1, 8, 112, 112])
+    assert (conv.cosine, conv.mse) == (0.9991234567890123, None)
+    assert (gemm.type, gemm.cosine) == ("AxFullyConnect…", None)
+    assert record.warnings == ["ignore input csc config", "the cosine of Gemm_9 is printed as nan"]
+    seconds = {stage.name: stage.seconds for stage in record.stages}
+    assert seconds == {"frontend": 0.5, "quantize": 4.25, "calibrate": 3.0, "assemble": 2.0}
+
+
+def test_batches_and_cpu_subgraphs_of_version_7() -> None:
+    (record,) = builds(LOGS / "build_batches.log")
+    assert record.ok
+    assert record.macs == 522_000_000
+    assert (record.batches, record.max_cycles) == (
+        [1, 8],
+        [1_100_000, 5_200_000],
+    )  # one behind a progress bar
+    assert (record.npu_subgraphs, record.cpu_subgraphs) == (2, 1)
+    assert record.warnings[1] == (  # a line without a time stamp
+        "File out/quant/quant_axmodel.onnx has already exist, quant exporter will overwrite it."
+    )
+
+
+def test_only_the_success_line_makes_a_build_a_success() -> None:
+    whole = SPECIMEN.read_text()
+    cut = whole[: whole.index("fuse 1 subgraph(s)")]
+    record = build(cut)
+    assert not record.ok and record.error is None
+    assert record.warnings[-1].startswith("no success line")
+    assert not build(cut + "done\n").ok
+    elsewhere = whole.replace(
+        "yamain.command.build:compile_ptq_model:1308 - fuse", "user.script:main:1 - fuse"
+    )
+    assert not build(elsewhere).ok
+
+
+def test_wrapped_tables_are_put_together_and_cut_numbers_are_null() -> None:
+    (record,) = builds(LOGS / "build_wrapped.log")
+    one, two = record.precision
+    assert (one.operator, one.shape, one.cosine, one.mse) == ("Conv_0", [1, 32, 56], 0.99911, 0.00012)
+    assert (two.operator, two.shape, two.cosine, two.mse) == ("/blocks/0/Conv", [1, 7], None, 1.5e-05)
+    assert "the cosine of /blocks/0/Conv is printed as 0.98…" in record.warnings
+
+
+def test_builds_that_follow_each_other_without_a_prompt_are_told_apart() -> None:
+    body = "\n".join(SPECIMEN.read_text().splitlines()[1:]) + "\n"
+    cut = body[: body.index("compile npu subgraph")]
+    failed = (LOGS / "build_failed.log").read_text().split("\n", 1)[1]
+    old = (LOGS / "build_old.log").read_text().split("\n", 4)[4]
+    records = list(parse(io.BytesIO((body + cut + "\n" + failed + body + old).encode())))
+    assert [record.ok for record in records] == [True, False, False, True, True]
+
+
+def test_a_build_ends_with_its_error_code() -> None:
+    text = f"{said('x')}ErrorCode.NPUBackendError: A\n{said('x')}ErrorCode.QuantError: B\n"
+    found = [record.to_json()["error"]["code"] for record in parse(io.BytesIO(text.encode()))]
+    assert found == ["NPUBackendError", "QuantError"]
+
+
+@pytest.mark.parametrize(
+    ("at", "count"),
+    [
+        ("2025-01-02 03:03:05.000", 1),
+        ("2025-01-02 03:03:04.999", 2),  # more than a minute back
+        ("2025-01-03 03:04:05.000", 1),
+        ("2025-01-03 03:04:05.001", 2),  # more than a day on
+    ],
+)
+def test_a_clock_that_jumps_begins_another_build(at: str, count: int) -> None:
+    assert len(list(parse(io.BytesIO((said("x") + said("x", at=at)).encode())))) == count
+
+
+@pytest.mark.parametrize("line", [said("x", where="fill_default"), "| Model Name | m.onnx |\n"])
+def test_what_a_build_prints_first_begins_another_build(line: str) -> None:
+    text = f"{said('x')}{line}save optimized onnx\n{line}"
+    assert len(list(parse(io.BytesIO(text.encode())))) == 2
+
+
+def test_a_warning_is_told_once_and_so_are_macs_of_several_groups() -> None:
+    macs = said("QuantAxModel macs: 1,000") + said("QuantAxModel macs: 2,000")
+    record = build(said("slow", level="WARNING") * 2 + macs + said("batchs [1, 8, ]"))
+    assert (record.macs, record.batches) == (1000, [1, 8])
+    assert record.warnings[:2] == [
+        "slow",
+        "macs are printed for several groups: [1000, 2000]; the first is given",
+    ]
+
+
+def test_a_table_that_is_cut_keeps_the_rows_above_the_cut() -> None:
+    text = (LOGS / "build_wrapped.log").read_text()
+    assert build(text[: text.index("└")]).precision == build(text).precision
+
+
+def test_an_indented_table_is_read_too() -> None:
+    text = (LOGS / "build_wrapped.log").read_text()
+    indented = "".join(
+        f"  {line}" if line[:1] in "┏┃┡│├└" else line for line in text.splitlines(keepends=True)
+    )
+    assert indented != text
+    assert build(indented).precision == build(text).precision != []
+
+
+def test_blanks_behind_a_warning_are_no_part_of_it() -> None:
+    record = build("2025-11-03 10:00:01.123 | WARNING  | yamain.command.build:quant:1 - beware   \n")
+    assert record.warnings[0] == "beware"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "2025-11-03 10:00:01.123 | WARNING  | yamain.command.build:fill_default:313 - apply defaults\n",
+        "+------------+-----------+\n| Model Name | OnnxModel |\n+------------+-----------+\n",
+    ],
+)
+@pytest.mark.parametrize("failure", ["Killed\n", "ValueError: no such input\n"])
+def test_a_second_try_after_an_early_failure_is_another_build(start: str, failure: str) -> None:
+    first, second = parse(io.BytesIO((start + failure + start + FUSED).encode()))
+    assert isinstance(first, BuildLog) and isinstance(second, BuildLog)
+    assert (first.ok, second.ok) == (False, True)
+    assert first.error

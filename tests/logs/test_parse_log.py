@@ -1,0 +1,241 @@
+"""The parser over any text, and the `parse-log` command."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.logs import parse_log
+from helpers.logs.build_log import BuildLog
+from helpers.logs.parse_log import Unknown, parse
+
+ROOT = Path(__file__).parents[2]
+LOGS = sorted((Path(__file__).parent / "logs").glob("*.log")) + sorted((ROOT / "data" / "logs").glob("*.log"))
+SIMULATION = b"root@x:/data# pulsar2 run --model a.axmodel\n>>> [0] start\n>>> [0] finish\n"
+TEXTS = [path.read_bytes() for path in LOGS]
+NOISE = [
+    b"[AX_SYS_LOG] join thread(281473600864432) ret:0\n",
+    b"\r",
+    b"\x1b[31m",
+    b"\xff\xfe",
+    b"\x00",
+    b"\n" * 3,
+]
+
+
+def records(data: bytes) -> list[dict[str, Any]]:
+    return [record.to_json() for record in parse(io.BytesIO(data), source="s")]
+
+
+def strict(plain: dict[str, Any]) -> dict[str, Any]:
+    """Through JSON that knows no NaN, and back."""
+    back: dict[str, Any] = json.loads(json.dumps(plain, allow_nan=False))
+    return back
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"hello\nworld\n", "no board run and no pulsar2 build was found in 2 lines"),
+        (
+            SIMULATION,
+            "'pulsar2 run' computes the model on the host: no board run and no build is in this text",
+        ),
+    ],
+)
+def test_a_text_without_a_run_gives_one_unknown(data: bytes, reason: str) -> None:
+    (record,) = parse(io.BytesIO(data), source="s")
+    assert record == Unknown(source="s", errors=[reason])
+
+
+def test_an_unknown_text_still_shows_its_exception() -> None:
+    (record,) = parse(
+        io.BytesIO(b"Traceback (most recent call last):\n  File x\nValueError: no such thing\n")
+    )
+    assert isinstance(record, Unknown)
+    assert record.errors[1] == "ValueError: no such thing"
+
+
+def test_runs_and_builds_come_in_order_of_appearance() -> None:
+    order = [record["kind"] for text in TEXTS for record in records(text)]
+    assert [record["kind"] for record in records(b"\nroot@x:~#\n".join(TEXTS))] == order
+
+
+def test_a_record_is_given_before_the_rest_of_the_log_is_read() -> None:
+    stream = io.BytesIO(b"model file : a\nmodel file : b\n" + b"\n" * 2_000_000)
+    assert next(parse(stream)).to_json()["model"] == "a"
+    assert stream.tell() < 1_000_000
+
+
+def test_a_command_line_stands_for_its_first_run_only() -> None:
+    head = b"root@board:~# ax_classification -m a -i fox.jpg -r 3\n"
+    first, second = records(head + b"model file : a\nmodel file : b\n")
+    assert (first["image"], first["repeats"]) == ("fox.jpg", 3)
+    assert (second["program"], second["image"], second["repeats"]) == ("ax_classification", None, None)
+
+
+@pytest.mark.parametrize(
+    "line", [b"root@x:/# pulsar2 build --config c", b"2025-01-02 03:04:05.000 | INFO | yamain.x:y:1 - z"]
+)
+def test_the_version_asked_for_before_a_build_is_the_builds(line: bytes) -> None:
+    (record,) = parse(io.BytesIO(b"version: 7.0\ncommit: abc\n" + line + b"\nKilled\n"))
+    assert isinstance(record, BuildLog)
+    assert (record.version, record.commit) == ("7.0", "abc")
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.binary(max_size=2_000))
+def test_no_bytes_make_it_raise(data: bytes) -> None:
+    found = records(data)
+    assert found
+    for record in found:
+        assert strict(record) == record
+
+
+@settings(deadline=None, max_examples=300)
+@given(data=st.data())
+def test_no_mutation_of_a_log_makes_it_raise(data: st.DataObject) -> None:
+    text = data.draw(st.sampled_from(TEXTS))
+    for _ in range(data.draw(st.integers(1, 5))):
+        at = data.draw(st.integers(0, len(text)))
+        to = min(len(text), at + data.draw(st.integers(0, 200)))
+        piece = data.draw(st.one_of(st.binary(max_size=20), st.sampled_from(NOISE), st.just(text[at:to])))
+        text = data.draw(
+            st.sampled_from([text[:at], text[:at] + piece + text[to:], text[:at] + piece * 3 + text[at:]])
+        )
+    found = records(text)
+    assert found
+    for record in found:
+        assert strict(record) == record
+        if record["kind"] == "board_run":
+            assert record["ok"] == (record["errors"] == [])
+            assert not record["ok"] or record["latency_ms"]["avg"] is not None
+        if record["kind"] == "build":
+            assert not record["ok"] or b"fuse" in text
+
+
+@settings(deadline=None, max_examples=100)
+@given(data=st.data())
+def test_noise_between_lines_changes_nothing(data: st.DataObject) -> None:
+    text = data.draw(st.sampled_from(TEXTS))
+    lines = text.split(b"\n")
+    noisy = b"".join(
+        line + b"\r\n" + (NOISE[0] if data.draw(st.booleans()) else b"") for line in lines[:60]
+    ) + b"\n".join(lines[60:])
+    assert records(noisy) == records(text)
+
+
+@pytest.mark.parametrize(
+    "unit", [b"a", b"[", b"root@", b"(", b"\\", b"1.0, 5 ", "│ x ".encode(), b"ErrorCode.", b" "]
+)
+@pytest.mark.parametrize(
+    "head", [b"", b"root@x:~# ax_run_model -m a\n", b"root@x:~# pulsar2 build --config a\n"]
+)
+@pytest.mark.timeout(60)
+def test_one_line_of_ten_megabytes_does_not_hang(head: bytes, unit: bytes) -> None:
+    (record,) = records(head + unit * (10_000_000 // len(unit)))
+    assert not record["ok"]
+    assert len(json.dumps(record)) < 20_000
+
+
+def test_importing_the_parsers_imports_no_numeric_library() -> None:
+    code = (
+        "import sys, helpers.logs.parse_log\n"
+        "print({'torch', 'numpy', 'pandas', 'pydantic', 'PIL', 'onnx', 'matplotlib'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+GOOD, BAD = Path("tests/logs/logs/ax_run_model.log"), Path("tests/logs/logs/axcl_run_model.log")
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "helpers", "parse-log", *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+
+
+def test_the_command_prints_one_json_object_per_line() -> None:
+    done = command(str(GOOD), str(BAD))
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(one["source"], one["ok"]) for one in lines] == [
+        (str(GOOD), True),
+        (str(BAD), True),
+        (str(BAD), False),
+    ]
+    assert (done.returncode, done.stderr) == (1, "")
+    assert command(str(GOOD)).returncode == 0
+
+
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    done = command(str(tmp_path / "gone.log"), str(tmp_path), str(GOOD))
+    assert done.returncode == 2
+    assert [json.loads(line)["ok"] for line in done.stdout.splitlines()] == [True]
+    first, second = done.stderr.splitlines()
+    assert "gone.log" in first and "No such file" in first
+    assert str(tmp_path) in second and "directory" in second
+
+
+def test_progress_over_several_files_is_counted_in_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    parse_log.main([ROOT / GOOD])
+    assert capsys.readouterr().err == ""
+    parse_log.main([ROOT / GOOD, ROOT / BAD])
+    assert capsys.readouterr().err == "\r1/2 files\r2/2 files\n"
+
+
+def test_the_table_is_aligned_and_says_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse_log.main([ROOT / GOOD, ROOT / BAD], table=True) == 1
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 3
+    for name in ("ok", "program", "model", "avg_ms", "errors"):
+        assert all(row[header.index(name) - 1] == " " and row[header.index(name)] != " " for row in rows)
+    assert "is not exists" in rows[2]
+
+
+def test_the_csv_has_one_row_per_run_and_build(capsys: pytest.CaptureFixture[str]) -> None:
+    specimen = ROOT / "data" / "logs" / "pulsar2_build_specimen.log"
+    assert parse_log.main([ROOT / GOOD, specimen], csv=True) == 0
+    run, build = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (run["avg_ms"], run["p99_ms"], run["npu_type"], run["macs"]) == ("1.052", "1.29", "3 Core", "")
+    assert (build["macs"], build["max_cycle"], build["worst_cosine"]) == ("280262480", "450154", "0.99728")
+    assert build["npu_subgraphs"] == "1"
+
+
+def test_every_recorded_log_is_described_with_its_file() -> None:
+    described = json.loads((ROOT / "data" / "logs" / "logs.json").read_text())
+    assert sorted(one["file"] for one in described) == sorted(
+        p.name for p in (ROOT / "data" / "logs").glob("*.log")
+    )
+    assert {one["what"] for one in described} == {"recorded", "specimen"}
+    specimen = next(one for one in described if one["what"] == "specimen")
+    assert "NOT the record" in specimen["note"]
+    text = (ROOT / "data" / "logs" / specimen["file"]).read_text()
+    assert "mobilenetv2" in text and "efficientvit" not in text.lower()
+
+
+def test_the_first_run_that_worked_or_a_sentence(tmp_path: Path) -> None:
+    log = Path(__file__).parents[2] / "data" / "logs" / "sample_npu_classification_efficientvit_m5.log"
+    assert parse_log.first_run(log).ok
+    other = tmp_path / "notes.txt"
+    other.write_text("nothing of the kind\n")
+    with pytest.raises(ValueError, match=r"notes\.txt holds no board run"):
+        parse_log.first_run(other)
+    text = log.read_text()
+    other.write_text(text[: text.index("Repeat")])
+    with pytest.raises(ValueError, match=r"notes\.txt holds no"):
+        parse_log.first_run(other)
+    other.write_text((Path(__file__).parent / "logs" / "ax_run_model.log").read_text())
+    with pytest.raises(ValueError, match=r"notes\.txt holds no scores"):
+        parse_log.first_run(other)

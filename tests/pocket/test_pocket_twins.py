@@ -1,0 +1,138 @@
+"""The twins: each differs from the pocket model in the named part, and the record of their runs is whole."""
+
+import json
+from collections import Counter
+from statistics import mean
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from helpers.pocket import pocket, pocket_data, pocket_twins
+from helpers.pocket.pocket_twins import TWINS, build, folded, head_similarity
+
+WIDTHS_BY_BLOCK = [32, 64, 64, 96, 96, 96]
+HEADS, KEY = 4, 16
+
+
+def parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def scrambled(model: nn.Module) -> nn.Module:
+    """Zero-initialised scales hide every residual branch: give all vectors random values."""
+    torch.manual_seed(1)
+    for parameter in model.parameters():
+        if parameter.ndim == 1:
+            nn.init.uniform_(parameter, 0.5, 1.5)
+    return model.eval()
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_a_twin_maps_the_same_input_to_the_same_output_shape(twin: str) -> None:
+    model = build(twin)
+    logits = model(torch.randn(2, 3, 224, 224))
+    logits.sum().backward()
+    assert logits.shape == (2, 10)
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_parameters_differ_by_the_named_part() -> None:
+    own = parameters(pocket.build())
+    # a head of MHSA reads all channels instead of a quarter of them; its output stays as wide
+    wider_heads = sum((w - w // HEADS) * (2 * KEY + w // HEADS) * HEADS for w in WIDTHS_BY_BLOCK)
+    # 3×3 kernel, scale and shift per channel: two in each block, one before and one after each subsampling
+    local = sum(11 * 2 * w for w in WIDTHS_BY_BLOCK) + 11 * (32 + 64 + 64 + 96)
+    assert parameters(build("efficientvit")) == own
+    assert parameters(build("mhsa")) == own + wider_heads
+    assert parameters(build("no_cascade")) == own
+    assert parameters(build("layer_norm")) == parameters(build("layer_norm_map")) == own
+    assert parameters(build("no_depthwise")) == own - local
+
+
+def test_only_the_named_modules_are_exchanged() -> None:
+    own = Counter(type(module).__name__ for module in pocket.build().modules())
+    changed = {
+        "efficientvit": {},
+        "mhsa": {"CascadedGroupAttention": -6, "MultiHead": 6},
+        "no_cascade": {"CascadedGroupAttention": -6, "Uncascaded": 6},
+        "layer_norm": {"BatchNorm2d": -own["BatchNorm2d"], "BatchNorm1d": -1, "LayerNorm": 1},
+        "no_depthwise": {
+            "ResidualDrop": -16,
+            "ConvNorm": -16,
+            "Conv2d": -16,
+            "BatchNorm2d": -16,
+            "Identity": 16,
+        },
+    }
+    changed["layer_norm_map"] = changed["layer_norm"] | {"GroupNorm": own["BatchNorm2d"]}
+    changed["layer_norm"] |= {"LayerNorm2d": own["BatchNorm2d"]}
+    for twin in TWINS:
+        found = Counter(type(module).__name__ for module in build(twin).modules())
+        found.subtract(own)
+        assert {name: count for name, count in found.items() if count} == changed[twin], twin
+
+
+def test_without_the_cascade_a_head_sees_its_own_channels_only() -> None:
+    """A change of the first head's channels moves every head of the cascade, and one head without it."""
+    x = torch.randn(1, 32, 7, 7)
+    nudged = x.clone()
+    nudged[:, :8] += 1
+    moved = {}
+    for twin in ("efficientvit", "no_cascade", "mhsa"):
+        attention = scrambled(build(twin)).stages[0].blocks[0].mixer.m.attn
+        seen: list[torch.Tensor] = []
+        attention.proj.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs[0]))
+        attention(x), attention(nudged)
+        moved[twin] = [not torch.equal(a, b) for a, b in zip(*(y.chunk(HEADS, 1) for y in seen), strict=True)]
+    assert moved == {
+        "efficientvit": [True] * 4,
+        "no_cascade": [True, False, False, False],
+        "mhsa": [True] * 4,
+    }
+
+
+def test_one_head_repeated_is_wholly_similar() -> None:
+    model = build("mhsa")
+    pictures = np.stack([pocket_data.render(index, split="test")[0] for index in range(2)])
+    apart = head_similarity(model, pictures)
+    attention = model.stages[2].blocks[1].mixer.m.attn
+    for part in (attention.qkvs, attention.dws):
+        for copy in part[1:]:
+            copy.load_state_dict(part[0].state_dict())
+    repeated = head_similarity(model, pictures)
+    assert len(apart) == 6 and all(-1 <= value < 0.95 for value in apart)
+    assert repeated[4] == pytest.approx(1, abs=1e-5)
+    assert repeated[:4] == pytest.approx(apart[:4])
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_folding_keeps_the_function(twin: str) -> None:
+    model = scrambled(build(twin))
+    x = torch.randn(2, 3, 224, 224)
+    with torch.no_grad():
+        expected, found = model(x), folded(model)(x)
+    assert float((expected - found).abs().max()) < 1e-5 * float(expected.std()) + 1e-4
+    norms = sum(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in folded(model).modules())
+    assert norms == 0
+
+
+def test_a_model_that_has_run_with_gradients_can_be_folded() -> None:
+    model = build("efficientvit").eval()
+    model(torch.randn(1, 3, 224, 224))  # what timm caches then cannot be copied
+    assert not folded(model).training
+
+
+def test_the_record_holds_every_twin_and_agrees_with_the_shipped_weights() -> None:
+    record = json.loads(pocket_twins.RECORD.read_text())
+    _, card = pocket.load()
+    by_twin: dict[str, list[float]] = {twin: [] for twin in TWINS}
+    for run in record["runs"]:
+        by_twin[run["twin"]].append(run["accuracy"])
+        assert len(run["head_similarity"]) == 6
+        assert run["parameters"] == parameters(build(run["twin"]))
+    own = [run for run in record["runs"] if run["twin"] == "efficientvit"]
+    assert len(own) >= 3 and mean(by_twin["efficientvit"]) >= 0.9
+    assert all(by_twin.values())
+    assert own[0]["accuracy"] == card.accuracy and own[0]["seed"] == card.recipe["seed"]

@@ -1,0 +1,164 @@
+"""The AX650 list and its restrictions, on one-node graphs."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from small_graphs import graph, node
+
+from helpers.pulsar2 import operators
+
+SHARED = Path(__file__).parents[3] / "shared"
+FACTS = SHARED / "facts" / "ax650_operators.json"
+F32 = np.float32
+
+
+def reasons(model: onnx.ModelProto, level: str = "fail") -> list[str]:
+    return [issue.reason for issue in operators.restricted(model) if issue.level == level]
+
+
+@pytest.mark.skipif(not FACTS.is_file(), reason="the printed list is not in this checkout")
+def test_the_data_file_has_every_operator_and_every_restriction() -> None:
+    printed = json.loads(FACTS.read_bytes())["operators"]
+    table = operators.table()["operators"]
+    assert set(table) == set(printed)
+    for name, texts in printed.items():
+        if name == "SpatialTransformer":  # not an ONNX operator: no attribute of it to look at
+            continue
+        limits = (
+            "Only support",
+            "only support",
+            "only setting",
+            "Not supported",
+            "not support",
+            "not suppors",
+        )
+        assert bool(table[name]) == (
+            any(word in text for text in texts for word in (*limits, "to:", "<="))
+        ), name
+
+
+def test_a_rule_in_words_has_its_function() -> None:
+    worded = {
+        name
+        for name, rules in operators.table()["operators"].items()
+        if any(isinstance(rule, str) and rule != "absent" for rule in rules.values())
+    }
+    assert worded == set(operators.RULES)
+
+
+def test_constants_are_not_counted() -> None:
+    constant = helper.make_node("Constant", [], ["c"], value_float=1.0)
+    assert operators.count(graph(constant, node("Add", ["input", "c"]), opset=13)) == Counter(Add=1)
+
+
+@pytest.mark.parametrize("operator", ["Mod", "Einsum", "LRN", "NonMaxSuppression", "Reciprocal", "IsNaN"])
+def test_an_operator_off_the_list_fails(operator: str) -> None:
+    (issue,) = operators.unlisted(graph(node(operator)))
+    assert (issue.level, issue.operator) == ("fail", operator)
+
+
+@pytest.mark.parametrize("operator", ["TopK", "Relu", "HardSwish", "PRelu"])
+def test_an_operator_on_the_list_passes_however_it_is_spelt_there(operator: str) -> None:
+    assert operators.unlisted(graph(node(operator))) == []
+
+
+@pytest.mark.parametrize("operator", ["Neg", "CumSum", "Swish", "Xor"])
+def test_where_list_and_builds_disagree_there_is_a_warning(operator: str) -> None:
+    assert [issue.level for issue in operators.unlisted(graph(node(operator)))] == ["warn"]
+
+
+def test_a_foreign_domain_is_off_the_list() -> None:
+    (issue,) = operators.unlisted(graph(node("Relu", domain="com.microsoft")))
+    assert issue.operator == "com.microsoft::Relu"
+
+
+GEMM = {"b": np.ones((8, 4), F32), "c": np.ones(4, F32), "shape": [2, 8], "out": [2, 4]}
+NORM = {name: np.ones(3, F32) for name in ("s", "b", "m", "v")}
+WEIGHT = {"w": np.ones((3, 3, 3, 3), F32)}
+
+
+@pytest.mark.parametrize(
+    ("made", "extra"),
+    [
+        (node("Gemm", ["input", "b", "c"], alpha=1.0, beta=1.0), GEMM),
+        (node("BatchNormalization", ["input", *NORM], momentum=0.9, epsilon=1e-3), NORM),
+        (node("Conv", ["input", "w"], auto_pad="NOTSET", pads=[1, 1, 1, 1]), WEIGHT),
+        (node("AveragePool", kernel_shape=[2, 2], count_include_pad=0, pads=[0, 0, 0, 0]), {}),
+        (node("AveragePool", kernel_shape=[2, 2], count_include_pad=1, pads=[1, 1, 1, 1]), {}),
+        (node("Pad", ["input", "p"], mode="constant"), {"p": np.zeros(8, np.int64)}),
+        (node("ReduceMean", axes=[2, 3], keepdims=1), {"out": [1, 3, 1, 1]}),
+        (node("Cast", to=TensorProto.INT32), {"out_dtype": TensorProto.INT32}),
+        (node("Pow", ["input", "e"]), {"e": F32(2)}),
+        (node("Gather", ["input", "i"], axis=1), {"i": np.array([0, 2])}),
+        (node("LayerNormalization", ["input", "w8"], axis=3), {"w8": np.ones(8, F32), "opset": 17}),
+        (node("PRelu", ["input", "s"]), {"s": np.ones((1, 3, 1, 1), F32)}),
+        (node("Resize", ["input", "", "k"], mode="linear", nearest_mode="floor"), {"k": np.ones(4, F32)}),
+    ],
+)  # fmt: skip
+def test_what_equals_the_default_or_is_allowed_passes(made: onnx.NodeProto, extra: dict[str, Any]) -> None:
+    assert operators.restricted(graph(made, **extra)) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "extra", "word"),
+    [
+        (node("Gemm", ["input", "b", "c"], alpha=0.5), GEMM, "alpha"),
+        (node("Gemm", ["input", "b", "c"], beta=2.0), GEMM, "beta"),
+        (node("BatchNormalization", ["input", *NORM], momentum=0.5), NORM, "momentum"),
+        (node("Conv", ["input", "w"], auto_pad="SAME_UPPER"), WEIGHT, "auto_pad"),
+        (node("AveragePool", kernel_shape=[2, 2], pads=[1, 1, 1, 1]), {}, "count_include_pad"),
+        (node("MaxPool", kernel_shape=[2, 2], dilations=[2, 2]), {}, "dilations"),
+        (node("ConvTranspose", ["input", "w"], output_padding=[1, 1]), WEIGHT, "output_padding"),
+        (node("ConvTranspose", ["input", "w"], output_shape=[10, 10]), WEIGHT, "output_shape"),
+        (node("Pad", ["input", "p"], mode="reflect"), {"p": np.zeros(8, np.int64)}, "mode"),
+        (
+            node("Pad", ["input", "p", "", "a"]),
+            {"p": np.zeros(4, np.int64), "a": np.array([2, 3]), "opset": 18},
+            "axes",
+        ),
+        (node("Cast", to=TensorProto.INT64), {"out_dtype": TensorProto.INT64}, "int64"),
+        (node("Pow", ["input", "input"]), {}, "exponent"),
+        (node("Gather", ["input", "i"], axis=1), {"i": np.zeros((2, 2), np.int64)}, "2-D indices"),
+        (node("LayerNormalization", ["input", "w"], axis=2), {"w": np.ones(8, F32), "opset": 17}, "axis"),
+        (node("LpNormalization", p=2, axis=1), {}, "axis"),
+        (node("PRelu", ["input", "s"]), {"s": np.ones((3, 1, 1), F32)}, "slope"),
+        (node("Resize", ["input", "", "k"], mode="nearest"), {"k": np.ones(4, F32)}, "nearest_mode"),
+        (node("Resize", ["input", "", "k"], mode="cubic"), {"k": np.ones(4, F32)}, "mode"),
+        (node("DepthToSpace", blocksize=2, mode="CRD"), {}, "mode"),
+        (node("RoiAlign"), {}, "sampling_ratio"),
+        (node("ArgMax", select_last_index=1), {"opset": 12}, "select_last_index"),
+        (node("ReduceSum", noop_with_empty_axes=1), {"opset": 13}, "noop_with_empty_axes"),
+        (node("LSTM", ["input", "w", "w", "", "n"]), {**WEIGHT, "n": np.ones(1)}, "sequence_lens"),
+    ],
+)  # fmt: skip
+def test_a_broken_restriction_fails(made: onnx.NodeProto, extra: dict[str, Any], word: str) -> None:
+    found = reasons(graph(made, **extra))
+    assert len(found) == 1 and word in found[0]
+
+
+def test_indices_that_are_computed_are_judged_by_their_inferred_shape() -> None:
+    reshape = helper.make_node("Reshape", ["i", "two"], ["i2"])
+    constants = {"i": np.arange(4), "two": np.array([2, 2])}
+    assert "2-D" in reasons(graph(reshape, node("Gather", ["input", "i2"], axis=3), **constants))[0]
+
+
+@pytest.mark.parametrize(
+    ("made", "extra", "word"),
+    [
+        (node("Elu"), {}, "write alpha out"),
+        (node("Gemm", ["input", "input"], transB=1), {"shape": [2, 8], "out": [2, 2]}, "MatMul"),
+        (node("ReduceMean"), {"out": [1, 1, 1, 1]}, "axes"),
+        (node("Mul", ["input", "one"]), {"one": F32(1)}, "by 1"),
+    ],
+)
+def test_what_made_real_builds_fail_is_a_warning(
+    made: onnx.NodeProto, extra: dict[str, Any], word: str
+) -> None:
+    found = reasons(graph(made, **extra), "warn")
+    assert len(found) == 1 and word in found[0]

@@ -1,0 +1,130 @@
+"""Labelled pictures, predictions and the interval of a share."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from PIL import Image
+
+from helpers.graph import export
+from helpers.graph.fold import fold
+from helpers.graph.preprocess import Preprocessing
+from helpers.model import weights
+from helpers.model.reference import mean_and_std
+from helpers.pocket import pocket_data
+from helpers.quant import accuracy, quantize, rehearsal
+from helpers.quant.accuracy import ImagesError, interval, judge, labelled, predictions, samples
+
+PREPROCESSING = Preprocessing.of(mean=(0, 0, 0), std=(1, 1, 1), board_input="rgb", size=8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two classes, one red picture and two blue ones, and a file that is no picture."""
+    for name, colour in {"b/1.png": "red", "a/2.png": "blue", "a/1.jpg": "blue"}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (20, 16), colour).save(tmp_path / name)
+    (tmp_path / "a" / "notes.txt").write_text("no picture")
+    return tmp_path
+
+
+def brightest_channel() -> onnx.ModelProto:
+    """A classifier of three classes: the mean of each channel."""
+    node = helper.make_node("GlobalAveragePool", ["input"], ["logits"])
+    ends = [("input", [1, 3, 8, 8]), ("logits", [1, 3, 1, 1])]
+    first, last = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in ends)
+    graph = helper.make_graph([node], "g", [first], [last])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8)
+
+
+def test_folders_are_classes_in_alphabetical_order(folder: Path):
+    assert [(path.name, label) for path, label in labelled(folder, classes=2)] == [
+        ("1.jpg", 0),
+        ("2.png", 0),
+        ("1.png", 1),
+    ]
+
+
+def test_what_each_graph_says(folder: Path):
+    pairs = labelled(folder, classes=2)
+    found, truth = predictions({"mean": brightest_channel()}, samples(pairs, PREPROCESSING), total=3)
+    assert list(found["mean"]) == [2, 2, 0]
+    assert list(truth) == [0, 0, 1]
+
+
+def test_a_grey_picture_of_16_bits_is_judged_by_its_upper_8(tmp_path: Path):
+    Image.fromarray(np.full((16, 20), 0x4080, np.uint16)).save(tmp_path / "grey.png")
+    ((picture, _),) = samples([(tmp_path / "grey.png", 0)], PREPROCESSING)
+    assert np.allclose(picture, 0x40 / 255)
+
+
+def test_folders_that_do_not_fit_are_refused(folder: Path, tmp_path: Path):
+    with pytest.raises(ImagesError, match="2 folders, but the model has 1000 classes"):
+        labelled(folder, classes=1000)
+    with pytest.raises(ImagesError, match="no such folder"):
+        labelled(tmp_path / "none", classes=2)
+    for path in folder.rglob("*.*g"):
+        path.unlink()
+    with pytest.raises(ImagesError, match="no picture"):
+        labelled(folder, classes=2)
+
+
+def test_a_broken_picture_is_named(folder: Path):
+    (folder / "a" / "1.jpg").write_bytes(b"cut off")
+    with pytest.raises(ImagesError, match=r"1\.jpg: not an image"):
+        list(samples(labelled(folder, classes=2), PREPROCESSING))
+
+
+@pytest.mark.parametrize(("right", "total", "low", "high"), [(8, 10, 0.490, 0.943), (0, 20, 0.0, 0.161)])
+def test_wilson_intervals_as_tabled(right: int, total: int, low: float, high: float):
+    assert interval(right, total) == pytest.approx((low, high), abs=1e-3)
+
+
+def test_the_interval_narrows_with_more_pictures():
+    widths = [np.diff(interval(count * 9 // 10, count))[0] for count in (100, 1000, 10_000)]
+    assert widths == sorted(widths, reverse=True)
+
+
+def test_each_picture_either_calibrates_or_is_judged(monkeypatch: pytest.MonkeyPatch):
+    """64 pictures, the fewest allowed; here each is only its number."""
+    used: dict[str, list[int]] = {}
+
+    def choose(_: object, pictures: list[int]):
+        used["choosing"] = pictures
+        return 1.0, []
+
+    def predicted(graphs: dict[str, object], pictures: list[tuple[int, int]], *, total: int):
+        used["judged"] = [picture for picture, _ in pictures]
+        assert total == len(used["judged"])
+        return {name: np.zeros(total) for name in graphs}, np.arange(total) % 4
+
+    monkeypatch.setattr(accuracy, "samples", lambda pairs, _: [(int(path.stem), 0) for path, _ in pairs])
+    monkeypatch.setattr(quantize, "calibrate", lambda _, pictures: used.update(calibrating=pictures))
+    monkeypatch.setattr(quantize, "quantize", lambda *_, **__: None)
+    monkeypatch.setattr(rehearsal, "choose", choose)
+    monkeypatch.setattr(accuracy, "predictions", predicted)
+    pairs = [(Path(f"{number}.png"), 0) for number in range(64)]
+    assert judge(brightest_channel(), pairs, PREPROCESSING) == {"float": 0.25, "INT8": 0.25, "mixed": 0.25}
+    assert sorted(used["calibrating"] + used["judged"]) == list(range(64))
+    assert len(used["calibrating"]) == 32 and {0, 63} <= set(used["calibrating"])
+    assert used["choosing"] == used["calibrating"][:8]
+
+
+def test_a_trained_model_is_judged_in_three_ways(tmp_path: Path):
+    """The pocket model on drawn pictures, kept as files in one folder per class."""
+    for index in range(80):
+        pixels, label = pocket_data.render(index, split="test")
+        place = tmp_path / "pictures" / f"{label}" / f"{index}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(place)
+    pairs = labelled(tmp_path / "pictures", classes=10)
+    model = fold(weights.load("pocket"))
+    graph = export.simplify(export.to_onnx(model, tmp_path / "pocket.onnx"))
+    mean, std = mean_and_std(model)
+    found = judge(graph, pairs, Preprocessing.of(mean=mean, std=std, board_input="rgb"))
+    assert list(found) == ["float", "INT8", "mixed"]
+    assert all(0.75 < share <= 1 for share in found.values())
+    with pytest.raises(ImagesError, match="64 or more"):
+        judge(graph, pairs[:63], PREPROCESSING)
