@@ -10,10 +10,10 @@ import onnx
 from PIL import Image
 from tqdm.auto import tqdm
 
-from helpers.graph.export import session_of
 from helpers.graph.preprocess import Preprocessing, as_rgb, board_crop, normalize
-from helpers.quant import quantize, rehearsal
-from helpers.quant.ranges import Values
+from helpers.graph.session import session_of
+from helpers.quant import quantize, simulate
+from helpers.quant.params import Values
 
 Labels = npt.NDArray[np.int64]
 
@@ -74,10 +74,10 @@ def predictions(
     return {name: np.array(labels) for name, labels in given.items()}, np.array(truth)
 
 
-def judge(
+def evaluate(
     graph: onnx.ModelProto, pairs: Sequence[tuple[Path, int]], preprocessing: Preprocessing
 ) -> dict[str, float]:
-    """The accuracy (0 to 1) of a graph in float, in INT8, and mixed: 16 bits where `rehearsal.choose` says.
+    """The accuracy (0 to 1) of a graph in float, in INT8, and mixed: 16 bits where `simulate.choose` says.
 
     32 of the pictures, spread over all, calibrate; the others are judged. ImagesError for fewer than 64.
     """
@@ -88,13 +88,13 @@ def judge(
         picture for picture, _ in samples([pairs[place] for place in sorted(apart)], preprocessing)
     ]
     judged = [pair for place, pair in enumerate(pairs) if place not in apart]
-    observed = quantize.calibrate(graph, calibrating)
-    _, chosen = rehearsal.choose(observed, calibrating[:8])
-    wide = rehearsal.reached(graph, *(choice.op_type for choice in chosen))
+    calibration = quantize.calibrate(graph, calibrating)
+    _, chosen = simulate.choose(calibration, calibrating[:8])
+    int16 = simulate.reached(graph, *(choice.op_type for choice in chosen))
     graphs = {
         "float": graph,
-        "INT8": quantize.quantize(observed),
-        "mixed": quantize.quantize(observed, wide=wide),
+        "INT8": quantize.quantize(calibration),
+        "mixed": quantize.quantize(calibration, int16_nodes=int16),
     }
     given, truth = predictions(graphs, samples(judged, preprocessing), total=len(judged))
     return {name: float((labels == truth).mean()) for name, labels in given.items()}

@@ -1,29 +1,27 @@
 """INT8 in Pulsar2's convention: grids to the last bit, who shares one, what the rounded graph computes."""
 
-from pathlib import Path
-
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from helpers.graph import export
+from helpers.graph import convert
 from helpers.graph.fold import fold
+from helpers.graph.metrics import nsr
+from helpers.graph.session import cpu_session
 from helpers.model import weights
-from helpers.quant import quantize, rehearsal
-from helpers.quant.quantize import Grid
+from helpers.quant import quantize, simulate
 
 PICTURES = [np.random.default_rng(seed).normal(size=(1, 3, 224, 224)).astype(np.float32) for seed in range(3)]
 
 
 @pytest.fixture(scope="module")
-def graph(tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
-    path: Path = tmp_path_factory.mktemp("graph") / "model.onnx"
-    return export.simplify(export.to_onnx(fold(weights.load("efficientvit_m0", "random")), path))
+def graph() -> onnx.ModelProto:
+    return convert.simplify(convert.to_onnx(fold(weights.load("efficientvit_m0", "random"))))
 
 
 @pytest.fixture(scope="module")
-def observed(graph: onnx.ModelProto) -> quantize.Observed:
+def calibration(graph: onnx.ModelProto) -> quantize.Calibration:
     return quantize.calibrate(graph, PICTURES[:2])
 
 
@@ -44,20 +42,10 @@ def scale(model: onnx.ModelProto, name: str) -> np.ndarray:
     )
 
 
-def test_grids_are_those_measured_on_pulsar2():
-    """f32((hi-lo)/255), rint(-lo/s); max|x|/127.5 (onnxsim/onnxsim, axera-pulsar-free-calibration.md)."""
-    assert Grid.over((-1.0, 3.0), "U8") == Grid("U8", float(np.float32(4 / 255)), 64)
-    assert Grid.over((-2.0, 1.0), "S8") == Grid("S8", float(np.float32(2 / 127.5)), 0)
-    assert Grid.over((-2.0, 1.0), "S16") == Grid("S16", float(np.float32(2 / 32767.5)), 0)
-    assert Grid.over((0.0, 1.0), "U16") == Grid("U16", float(np.float32(1 / 65535)), 0)
-    assert Grid.over((0.0, 0.0), "U8") == Grid("U8", 1.0, 0)
-    assert Grid.over((0.0, 0.0), "S8") == Grid("S8", 1.0, 0)
-
-
 def test_products_of_activations_are_signed_and_the_rest_unsigned(
-    graph: onnx.ModelProto, observed: quantize.Observed
+    graph: onnx.ModelProto, calibration: quantize.Calibration
 ):
-    rounded = quantize.quantize(observed)
+    rounded = quantize.quantize(calibration)
     products = {name for node in graph.graph.node if node.op_type == "MatMul" for name in node.input}
     softmaxes = {node.output[0] for node in graph.graph.node if node.op_type == "Softmax"}
     additions = {node.output[0] for node in graph.graph.node if node.op_type == "Add"}
@@ -66,8 +54,8 @@ def test_products_of_activations_are_signed_and_the_rest_unsigned(
     assert {codes(rounded, name).dtype for name in additions} == {np.dtype(np.uint8)}
 
 
-def test_what_only_moves_values_keeps_their_grid(graph: onnx.ModelProto, observed: quantize.Observed):
-    rounded = quantize.quantize(observed)
+def test_what_only_moves_values_keeps_their_grid(graph: onnx.ModelProto, calibration: quantize.Calibration):
+    rounded = quantize.quantize(calibration)
     checked = 0
     for node in graph.graph.node:
         if node.op_type in {"Reshape", "Split", "Transpose"}:
@@ -78,17 +66,17 @@ def test_what_only_moves_values_keeps_their_grid(graph: onnx.ModelProto, observe
 
 
 def test_nothing_is_rounded_between_a_convolution_and_its_relu(
-    graph: onnx.ModelProto, observed: quantize.Observed
+    graph: onnx.ModelProto, calibration: quantize.Calibration
 ):
-    rounded = quantize.quantize(observed)
+    rounded = quantize.quantize(calibration)
     kinds = {name: node.op_type for node in rounded.graph.node for name in node.output}
     behind = [kinds[node.input[0]] for node in rounded.graph.node if node.op_type == "Relu"]
     assert behind.count("Conv") > 20 and set(behind) == {"Conv", "DequantizeLinear"}
 
 
-def test_weights_have_a_grid_per_channel(graph: onnx.ModelProto, observed: quantize.Observed):
+def test_weights_have_a_grid_per_channel(graph: onnx.ModelProto, calibration: quantize.Calibration):
     rounded = {
-        entry.name: numpy_helper.to_array(entry) for entry in quantize.quantize(observed).graph.initializer
+        entry.name: numpy_helper.to_array(entry) for entry in quantize.quantize(calibration).graph.initializer
     }
     exact = {entry.name: numpy_helper.to_array(entry) for entry in graph.graph.initializer}
     node = graph.graph.node[0]
@@ -103,23 +91,23 @@ def test_weights_have_a_grid_per_channel(graph: onnx.ModelProto, observed: quant
     assert np.allclose(rounded[f"{bias}_scale"], expected * rounded["input_rounded_scale"])
 
 
-def test_the_rounded_graph_says_nearly_the_same(graph: onnx.ModelProto, observed: quantize.Observed):
-    exact = rehearsal.logits(graph, PICTURES)
-    found = rehearsal.logits(quantize.quantize(observed), PICTURES)
-    assert 0 < rehearsal.noise(found, exact) < 0.1
+def test_the_rounded_graph_says_nearly_the_same(graph: onnx.ModelProto, calibration: quantize.Calibration):
+    exact = simulate.logits(graph, PICTURES)
+    found = simulate.logits(quantize.quantize(calibration), PICTURES)
+    assert 0 < nsr(found, exact) < 0.1
 
 
 def test_sixteen_bits_for_all_is_closer_and_no_node_is_exact(
-    graph: onnx.ModelProto, observed: quantize.Observed
+    graph: onnx.ModelProto, calibration: quantize.Calibration
 ):
-    exact = rehearsal.logits(graph, PICTURES)
+    exact = simulate.logits(graph, PICTURES)
     everything = {node.name for node in graph.graph.node}
     eight, sixteen, none = (
-        rehearsal.noise(rehearsal.logits(model, PICTURES), exact)
+        nsr(simulate.logits(model, PICTURES), exact)
         for model in (
-            quantize.quantize(observed),
-            quantize.quantize(observed, wide=everything),
-            quantize.quantize(observed, nodes=[]),
+            quantize.quantize(calibration),
+            quantize.quantize(calibration, int16_nodes=everything),
+            quantize.quantize(calibration, nodes=[]),
         )
     )
     assert sixteen < 0.9 * eight
@@ -127,26 +115,26 @@ def test_sixteen_bits_for_all_is_closer_and_no_node_is_exact(
 
 
 def test_a_tensor_is_as_wide_as_the_operator_that_writes_it(
-    graph: onnx.ModelProto, observed: quantize.Observed
+    graph: onnx.ModelProto, calibration: quantize.Calibration
 ):
     softmax = next(node for node in graph.graph.node if node.op_type == "Softmax")
-    rounded = quantize.quantize(observed, wide=[softmax.name])
+    rounded = quantize.quantize(calibration, int16_nodes=[softmax.name])
     assert codes(rounded, softmax.output[0]).dtype == np.int16  # read by a product: signed
     assert codes(rounded, softmax.input[0]).dtype == np.uint8
     add = next(node for node in graph.graph.node if node.op_type == "Add")
-    assert codes(quantize.quantize(observed, wide=[add.name]), add.output[0]).dtype == np.uint16
+    assert codes(quantize.quantize(calibration, int16_nodes=[add.name]), add.output[0]).dtype == np.uint16
 
 
-def test_only_the_chosen_nodes_are_rounded(graph: onnx.ModelProto, observed: quantize.Observed):
+def test_only_the_chosen_nodes_are_rounded(graph: onnx.ModelProto, calibration: quantize.Calibration):
     head = next(node for node in graph.graph.node if node.op_type == "Gemm")
-    rounded = quantize.quantize(observed, nodes=[head.name])
+    rounded = quantize.quantize(calibration, nodes=[head.name])
     written = {node.output[0] for node in rounded.graph.node if node.op_type == "DequantizeLinear"}
     weight, bias = (f"{name}_rounded_for_{head.name}" for name in head.input[1:])
     assert written == {f"{head.input[0]}_rounded", "logits", weight, bias}
 
 
-def test_the_file_keeps_its_ends_and_its_version(graph: onnx.ModelProto, observed: quantize.Observed):
-    rounded = quantize.quantize(observed)
+def test_the_file_keeps_its_ends_and_its_version(graph: onnx.ModelProto, calibration: quantize.Calibration):
+    rounded = quantize.quantize(calibration)
     onnx.checker.check_model(rounded)
     assert rounded.ir_version == graph.ir_version
     read = {name for node in rounded.graph.node for name in node.input}
@@ -171,7 +159,7 @@ def test_a_toy_by_hand():
     )
     values = np.array([[0.0, 2.55]], np.float32)
     rounded = quantize.quantize(quantize.calibrate(toy, [values]))
-    (found,) = export.cpu_session(rounded.SerializeToString()).run(None, {"input": values})
+    (found,) = cpu_session(rounded.SerializeToString()).run(None, {"input": values})
     # input on steps of 0.01; out seen over [0.5, 2.05], widened to 0, so on steps of 2.05 / 255
     step = 2.05 / 255
     assert found == pytest.approx(np.rint(np.array([[0.5, 2.05]]) / step) * step, abs=1e-3)

@@ -1,6 +1,6 @@
 """Which range of values does each tensor use? What calibration pictures show, and four ways to cut it.
 
-The four are those of Pulsar2's `calibration_method`. MinMax keeps every value seen; the others clip rare ones
+The four are those of Pulsar2's `calibration_method`. MinMax keeps every value; the others clip rare ones
 to give the rest finer steps. They are written after their definitions, not after Pulsar2's code: what the
 compiler does inside each is not documented, MinMax apart
 (onnxsim/onnxsim, docs/axera-pulsar-free-calibration.md).
@@ -15,11 +15,10 @@ import numpy.typing as npt
 import onnx
 from tqdm.auto import tqdm
 
-from helpers.graph.export import session_of
+from helpers.graph.session import session_of
+from helpers.quant.params import QuantParams, Range, Values
 
 Method = Literal["MinMax", "Percentile", "MSE", "KL"]
-Range = tuple[float, float]
-Values = npt.NDArray[np.float32]
 
 BINS = 2048  # of a tensor's histogram
 LEVELS = 256  # values that an 8-bit tensor can take
@@ -28,7 +27,7 @@ SHARES = np.linspace(0.3, 1.0, 71)  # of the whole range, that MSE and KL try
 
 
 @dataclass(frozen=True)
-class Seen:
+class TensorStats:
     """One tensor over all pictures: smallest and largest value, and how many fell into each of BINS."""
 
     low: float
@@ -42,7 +41,9 @@ class Seen:
         return np.asarray((edges[:-1] + edges[1:]) / 2)
 
 
-def observe(graph: onnx.ModelProto, pictures: Sequence[Values], tensors: Iterable[str]) -> dict[str, Seen]:
+def collect_stats(
+    graph: onnx.ModelProto, pictures: Sequence[Values], tensors: Iterable[str]
+) -> dict[str, TensorStats]:
     """Runs each picture (float32 [1, 3, h, w]) through `graph` twice and notes what `tensors` hold.
 
     Once for the ends, once to count between them: memory does not grow with the number of pictures. Raises
@@ -51,7 +52,7 @@ def observe(graph: onnx.ModelProto, pictures: Sequence[Values], tensors: Iterabl
     if not len(pictures):
         raise ValueError("no calibration picture was given: give one or more")
     names = list(tensors)
-    runs = Runs(graph, names)
+    runs = TensorReader(graph, names)
     low = dict.fromkeys(names, np.inf)
     high = dict.fromkeys(names, -np.inf)
     for picture in tqdm(pictures, desc="ranges", unit="picture", leave=False):
@@ -64,10 +65,10 @@ def observe(graph: onnx.ModelProto, pictures: Sequence[Values], tensors: Iterabl
             finest = np.spacing(np.float32(max(-low[name], high[name])))  # what float32 can tell apart there
             span = (low[name], high[name] if width > BINS * finest else low[name] + 1)
             counts[name] += np.histogram(values, bins=BINS, range=span)[0]
-    return {name: Seen(low[name], high[name], counts[name]) for name in names}
+    return {name: TensorStats(low[name], high[name], counts[name]) for name in names}
 
 
-class Runs:
+class TensorReader:
     """A session that also gives what lies between the operators."""
 
     def __init__(self, graph: onnx.ModelProto, tensors: Sequence[str]) -> None:
@@ -79,51 +80,50 @@ class Runs:
         self._session = session_of(graph, more)
 
     def __call__(self, picture: Values) -> dict[str, Values]:
-        found = self._session.run(self._inside, {"input": picture})
+        found = self._session.run(self._inside, {self._session.get_inputs()[0].name: picture})
         return dict.fromkeys(self._fed, picture) | dict(zip(self._inside, found, strict=True))
 
 
-def clip(seen: Seen, method: Method) -> Range:
+def clip_range(stats: TensorStats, method: Method) -> Range:
     """The range that `method` keeps of a tensor; 0 is always in it."""
-    low, high = METHODS[method](seen)
+    low, high = METHODS[method](stats)
     return min(low, 0.0), max(high, 0.0)
 
 
-def _min_max(seen: Seen) -> Range:
-    return seen.low, seen.high
+def _min_max(stats: TensorStats) -> Range:
+    return stats.low, stats.high
 
 
-def _percentile(seen: Seen) -> Range:
-    share = np.cumsum(seen.counts) / seen.counts.sum()
+def _percentile(stats: TensorStats) -> Range:
+    share = np.cumsum(stats.counts) / stats.counts.sum()
     cut = (1 - KEPT / 100) / 2
     first, last = np.searchsorted(share, [cut, 1 - cut])
-    return float(seen.middles[first]), float(seen.middles[min(last, BINS - 1)])
+    return float(stats.middles[first]), float(stats.middles[min(last, BINS - 1)])
 
 
-def _least_squares(seen: Seen) -> Range:
+def _least_squares(stats: TensorStats) -> Range:
     """The share of the range whose 256 steps lose the least squared error: clipping against rounding."""
 
     def error(kept: Range) -> float:
-        low, high = kept
-        step = (high - low) / (LEVELS - 1) or 1.0
-        rounded = np.clip(np.rint((seen.middles - low) / step), 0, LEVELS - 1) * step + low
-        return float((seen.counts * (seen.middles - rounded) ** 2).sum())
+        params = QuantParams.over(kept, "U8")
+        rounded = params.dequantize(params.quantize(stats.middles))
+        return float((stats.counts * (stats.middles - rounded) ** 2).sum())
 
-    return min(_shares(seen), key=error)
+    return min(_shares(stats), key=error)
 
 
-def _relative_entropy(seen: Seen) -> Range:
+def _relative_entropy(stats: TensorStats) -> Range:
     """The share of the range whose 256 levels keep the distribution best (Kullback–Leibler divergence)."""
 
     def divergence(kept: Range) -> float:
-        inside = (seen.middles >= kept[0]) & (seen.middles <= kept[1])
+        inside = (stats.middles >= kept[0]) & (stats.middles <= kept[1])
         if inside.sum() < LEVELS:
             return np.inf
-        clipped = seen.counts[inside].astype(np.float64)
+        clipped = stats.counts[inside].astype(np.float64)
         first, last = np.flatnonzero(inside)[[0, -1]]
         reference = clipped.copy()
-        reference[0] += seen.counts[:first].sum()
-        reference[-1] += seen.counts[last + 1 :].sum()
+        reference[0] += stats.counts[:first].sum()
+        reference[-1] += stats.counts[last + 1 :].sum()
         level = np.arange(len(clipped)) * LEVELS // len(clipped)
         filled = clipped > 0
         sums, occupied = np.bincount(level, clipped, LEVELS), np.bincount(level, filled, LEVELS)
@@ -133,14 +133,14 @@ def _relative_entropy(seen: Seen) -> Range:
         missing = p[(p > 0) & (q == 0)].sum()  # mass that the levels cannot give back at all
         return float((p[known] * np.log(p[known] / q[known])).sum() + 10 * missing)
 
-    return min(reversed(_shares(seen)), key=divergence)  # the wider one where two are alike
+    return min(reversed(_shares(stats)), key=divergence)  # the wider one where two are alike
 
 
-def _shares(seen: Seen) -> list[Range]:
-    return [(share * min(seen.low, 0.0), share * max(seen.high, 0.0)) for share in SHARES]
+def _shares(stats: TensorStats) -> list[Range]:
+    return [(share * min(stats.low, 0.0), share * max(stats.high, 0.0)) for share in SHARES]
 
 
-METHODS: dict[Method, Callable[[Seen], Range]] = {
+METHODS: dict[Method, Callable[[TensorStats], Range]] = {
     "MinMax": _min_max,
     "Percentile": _percentile,
     "MSE": _least_squares,

@@ -1,29 +1,23 @@
 """What INT8 costs, measured before the compiler sees the graph: by layer, by group, and the remedy.
 
-The measure of a whole graph is its noise: the mean squared error of its logits over their variance. 0.01
-means that rounding adds a hundredth of what the logits themselves vary by.
+Fake quantisation: the graph runs in float32 with Pulsar2's rounding written into it.
 """
 
-import hashlib
-import importlib.metadata
-import json
+import statistics
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from tqdm.auto import tqdm
 
-from helpers.files import replacing
-from helpers.graph.export import session_of
-from helpers.graph.made_from import code_hash
-from helpers.model.checkpoint import file_hash
+from helpers.graph.metrics import cosine, nsr
+from helpers.graph.session import session_of
 from helpers.model.memory import release_memory
-from helpers.pulsar2.pulsar2_quant import LayerConfig
-from helpers.quant.quantize import MOVING, WEIGHTED, Observed, calibrate, quantize
-from helpers.quant.ranges import Method, Runs, Values
+from helpers.quant.params import Values
+from helpers.quant.quantize import MOVING, WEIGHTED, Calibration, calibrate, quantize
+from helpers.quant.statistics import Method, TensorReader
 
 WORTHWHILE = 0.85  # an entry of layer_configs must bring the noise to this share of what it was
 FEW = 3  # entries of layer_configs at most
@@ -43,22 +37,18 @@ class LayerLoss:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Int16Step:
     """One step towards the mixed graph: the kind that got 16 bits, and the noise then."""
 
     op_type: str
-    noise: float
+    nsr: float
 
 
 def logits(graph: onnx.ModelProto, pictures: Sequence[Values]) -> npt.NDArray[np.float32]:
     """What the graph says to each picture (float32 [1, 3, h, w]): [n, classes]."""
     session = session_of(graph)
-    return np.concatenate([session.run(None, {"input": picture})[0] for picture in pictures])
-
-
-def noise(found: npt.NDArray[np.float32], exact: npt.NDArray[np.float32]) -> float:
-    """Mean squared error of logits over the variance of the exact ones."""
-    return float(np.mean((found - exact) ** 2) / np.var(exact))
+    name = session.get_inputs()[0].name
+    return np.concatenate([session.run(None, {name: picture})[0] for picture in pictures])
 
 
 def groups(graph: onnx.ModelProto) -> dict[str, list[str]]:
@@ -94,7 +84,10 @@ def layer_losses(
         if f"{name}_rounded" in rounded or name in outputs
     }
     after = {name: name if name in outputs else f"{name}_rounded" for name in writer}
-    exact_runs, rounded_runs = Runs(graph, list(writer)), Runs(quantized, list(after.values()))
+    exact_runs, rounded_runs = (
+        TensorReader(graph, list(writer)),
+        TensorReader(quantized, list(after.values())),
+    )
     sums = {name: np.zeros(4) for name in writer}  # exact·rounded, exact², rounded², error²
     sizes = dict.fromkeys(writer, 0)
     for picture in tqdm(pictures, desc="layers", unit="picture", leave=False):
@@ -107,16 +100,11 @@ def layer_losses(
         LayerLoss(
             operator=node.name,
             type=node.op_type,
-            cosine=_cosine(*sums[name]),
+            cosine=cosine(*sums[name]),
             mse=float(sums[name][3] / sizes[name]),
         )
         for name, node in writer.items()
     ]
-
-
-def _cosine(product: float, exact: float, rounded: float, error: float) -> float:
-    """Of two tensors by their sums of products; 1 where both are zero everywhere, and so point nowhere."""
-    return float(product / (np.sqrt(exact * rounded) or 1.0)) if error else 1.0
 
 
 def reached(graph: onnx.ModelProto, *op_types: str) -> list[str]:
@@ -138,26 +126,26 @@ def reached(graph: onnx.ModelProto, *op_types: str) -> list[str]:
 
 
 def choose(
-    observed: Observed,
+    calibration: Calibration,
     pictures: Sequence[Values],
     *,
     method: Method = "MinMax",
-) -> tuple[float, list[Choice]]:
+) -> tuple[float, list[Int16Step]]:
     """The noise of plain INT8 on `pictures`, and the few kinds of operators that are worth 16 bits.
 
     Greedy: in each step the kind that lowers the noise most, as long as it is WORTHWHILE. Convolutions and
     the head are no candidates: they hold nearly all multiplications, and 16-bit chains took about 2.5 times
     the time on a board (onnxsim/onnxsim, docs/axera-step-runner.md).
     """
-    exact = logits(observed.graph, pictures)
+    exact = logits(calibration.graph, pictures)
 
     def measured(kinds: Collection[str]) -> float:
-        wide = reached(observed.graph, *kinds)
-        return noise(logits(quantize(observed, method=method, wide=wide), pictures), exact)
+        int16 = reached(calibration.graph, *kinds)
+        return nsr(logits(quantize(calibration, method=method, int16_nodes=int16), pictures), exact)
 
-    kinds = sorted({node.op_type for node in observed.graph.graph.node} - MOVING - WEIGHTED)
+    kinds = sorted({node.op_type for node in calibration.graph.graph.node} - MOVING - WEIGHTED)
     plain = now = measured([])
-    chosen: list[Choice] = []
+    chosen: list[Int16Step] = []
     while len(chosen) < min(FEW, len(kinds)):
         before = [choice.op_type for choice in chosen]
         left = [kind for kind in kinds if kind not in before]
@@ -168,91 +156,57 @@ def choose(
         if tried[best] > WORTHWHILE * now:
             break
         now = tried[best]
-        chosen.append(Choice(best, now))
+        chosen.append(Int16Step(best, now))
     return plain, chosen
 
 
-def layer_configs(chosen: Sequence[Choice]) -> list[LayerConfig]:
-    """The choice as Pulsar2 reads it: one entry that names all kinds.
-
-    By ONNX's names, which work; those of Pulsar2's fused operators are ignored without a word
-    (onnxsim/onnxsim, pull request 1303).
-    """
-    if not chosen:
-        return []
-    return [LayerConfig(op_types=tuple(choice.op_type for choice in chosen), data_type="U16")]
-
-
 @dataclass(frozen=True)
-class Rehearsal:
-    """One rehearsal: noise of plain INT8 and of the mixed graph, every layer, and what Pulsar2 is told."""
+class Simulation:
+    """INT8 on some pictures: its noise, the steps to a mixed graph, every layer's loss, the graph itself.
 
-    noise: float
-    noise_mixed: float
+    `agreement`: the share of pictures with the same best class as in float; `pictures`: how many measured.
+    """
+
+    nsr: float
+    int16_steps: tuple[Int16Step, ...]
     layers: tuple[LayerLoss, ...]
-    layer_configs: tuple[LayerConfig, ...]
-    quantized: Path
+    agreement: float
+    pictures: int
+    quantized: onnx.ModelProto
+
+    @property
+    def nsr_mixed(self) -> float:
+        """The noise with 16 bits for the kinds in `int16_steps`."""
+        return self.int16_steps[-1].nsr if self.int16_steps else self.nsr
+
+    @property
+    def cosine_median(self) -> float:
+        """Of all rounded tensors."""
+        return statistics.median(layer.cosine for layer in self.layers)
 
 
-def rehearse(graph: Path, out: Path, *, pictures: Sequence[Values], method: Method = "MinMax") -> Rehearsal:
-    """Writes `model-int8.onnx` and `rehearsal.json` into `out`, or returns what is there of the same inputs.
+def simulate_int8(
+    graph: onnx.ModelProto, pictures: Sequence[Values], *, method: Method = "MinMax"
+) -> Simulation:
+    """Calibrates with the first four fifths of `pictures` (float32 [1, 3, h, w]) and measures on the others.
 
-    Of the `pictures` (float32 [1, 3, h, w], two or more) the last fifth measures, the others set the ranges.
-    Raises ValueError for fewer.
+    Raises ValueError for fewer than two.
     """
     if len(pictures) < 2:
-        raise ValueError(f"{len(pictures)} pictures: a rehearsal needs two or more")
+        raise ValueError(f"{len(pictures)} pictures: a simulation of INT8 needs two or more")
     held_out = pictures[len(pictures) - max(1, len(pictures) // 5) :]
-    calibration = pictures[: len(pictures) - len(held_out)]
-    made_from = {
-        "graph": file_hash(graph),
-        "pictures": hashlib.sha256(b"".join(picture.tobytes() for picture in pictures)).hexdigest(),
-        "method": method,
-        "onnxruntime": importlib.metadata.version("onnxruntime"),
-        "code": code_hash(),
-    }
-    report, quantized_path = out / "rehearsal.json", out / "model-int8.onnx"
-    if made := _read(report, quantized_path, made_from):
-        return made
-    model = onnx.load(graph)
-    observed = calibrate(model, calibration)
-    plain = quantize(observed, method=method)
+    calibration = calibrate(graph, pictures[: len(pictures) - len(held_out)])
+    quantized = quantize(calibration, method=method)
     release_memory()
-    now, chosen = choose(observed, held_out, method=method)
+    plain, steps = choose(calibration, held_out, method=method)
+    del calibration
     release_memory()
-    made = Rehearsal(
-        noise=now,
-        noise_mixed=chosen[-1].noise if chosen else now,
-        layers=tuple(layer_losses(model, plain, held_out)),
-        layer_configs=tuple(layer_configs(chosen)),
-        quantized=quantized_path,
+    exact, found = (logits(each, held_out) for each in (graph, quantized))
+    return Simulation(
+        nsr=plain,
+        int16_steps=tuple(steps),
+        layers=tuple(layer_losses(graph, quantized, held_out)),
+        agreement=float((exact.argmax(axis=1) == found.argmax(axis=1)).mean()),
+        pictures=len(held_out),
+        quantized=quantized,
     )
-    with replacing(quantized_path) as temporary:
-        onnx.save(plain, temporary)
-    said = {
-        "made_from": made_from | {"quantized": file_hash(quantized_path)},
-        "noise": made.noise,
-        "noise_mixed": made.noise_mixed,
-        "layers": [asdict(layer) for layer in made.layers],
-        "layer_configs": [entry.model_dump(exclude_unset=True) for entry in made.layer_configs],
-    }
-    with replacing(report) as temporary:  # last: it vouches for the graph
-        temporary.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
-    return made
-
-
-def _read(report: Path, quantized: Path, made_from: dict[str, str]) -> Rehearsal | None:
-    """The rehearsal already there, if it was made from the same inputs and its graph is still what it was."""
-    try:
-        said = json.loads(report.read_text(encoding="utf-8"))
-        if said["made_from"] != made_from | {"quantized": file_hash(quantized)}:
-            return None
-        return Rehearsal(
-            noise=said["noise"],
-            noise_mixed=said["noise_mixed"],
-            layers=tuple(LayerLoss(**layer) for layer in said["layers"]),
-            layer_configs=tuple(LayerConfig(**entry) for entry in said["layer_configs"]),
-            quantized=quantized,
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

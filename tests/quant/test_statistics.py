@@ -5,13 +5,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from helpers.quant import ranges
-from helpers.quant.ranges import METHODS, Method, Seen, clip
+from helpers.quant import statistics
+from helpers.quant.statistics import METHODS, Method, TensorStats, clip_range
 
 
-def seen(values: np.ndarray) -> Seen:
+def seen(values: np.ndarray) -> TensorStats:
     low, high = float(values.min()), float(values.max())
-    return Seen(low, high, np.histogram(values, bins=ranges.BINS, range=(low, high))[0])
+    return TensorStats(low, high, np.histogram(values, bins=statistics.BINS, range=(low, high))[0])
 
 
 def doubling() -> onnx.ModelProto:
@@ -32,7 +32,7 @@ def picture(low: float, high: float) -> np.ndarray:
 
 
 def test_every_value_of_every_picture_is_seen():
-    found = ranges.observe(doubling(), [picture(-1, 2), picture(-3, 0.5)], ["input", "sum", "out"])
+    found = statistics.collect_stats(doubling(), [picture(-1, 2), picture(-3, 0.5)], ["input", "sum", "out"])
     assert (found["input"].low, found["input"].high) == (-3, 2)
     assert (found["sum"].low, found["sum"].high) == (-6, 4)
     assert (found["out"].low, found["out"].high) == (0, 4)
@@ -40,50 +40,53 @@ def test_every_value_of_every_picture_is_seen():
 
 
 def test_a_tensor_that_never_changes_has_a_histogram_too():
-    found = ranges.observe(doubling(), [picture(-2, -1)], ["out"])
+    found = statistics.collect_stats(doubling(), [picture(-2, -1)], ["out"])
     assert (found["out"].low, found["out"].high, found["out"].counts.sum()) == (0, 0, 12)
 
 
 def test_a_tensor_that_hardly_changes_has_a_histogram_too():
     almost = np.full((1, 3, 2, 2), 5, np.float32)
     almost[0, 0, 0, 0] = np.nextafter(np.float32(5), np.float32(6))
-    (found,) = ranges.observe(doubling(), [almost], ["out"]).values()
+    (found,) = statistics.collect_stats(doubling(), [almost], ["out"]).values()
     assert found.high > found.low and found.counts.sum() == 12
 
 
 def test_without_a_picture_nothing_is_observed():
     with pytest.raises(ValueError, match="no calibration picture"):
-        ranges.observe(doubling(), [], ["out"])
+        statistics.collect_stats(doubling(), [], ["out"])
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_zero_is_always_in_the_range(method: Method):
-    low, high = clip(seen(np.linspace(2, 3, 1000)), method)
+    low, high = clip_range(seen(np.linspace(2, 3, 1000)), method)
     assert low == 0 and high > 0
-    low, high = clip(seen(np.linspace(-3, -2, 1000)), method)
+    low, high = clip_range(seen(np.linspace(-3, -2, 1000)), method)
     assert low < 0 and high == 0
 
 
 @pytest.mark.filterwarnings("error")  # such as a division by zero
 @pytest.mark.parametrize("method", METHODS)
 def test_a_tensor_that_is_always_zero_has_no_range_to_cut(method: Method):
-    counts = np.zeros(ranges.BINS, np.int64)
+    counts = np.zeros(statistics.BINS, np.int64)
     counts[0] = 12
-    assert clip(Seen(0.0, 0.0, counts), method) == (0, 0)
+    assert clip_range(TensorStats(0.0, 0.0, counts), method) == (0, 0)
 
 
 def test_min_max_keeps_everything_and_percentile_cuts_rare_values():
     values = np.concatenate([np.random.default_rng(0).normal(size=200_000), [1000.0]])
-    assert clip(seen(values), "MinMax")[1] == 1000
-    assert clip(seen(values), "Percentile")[1] < 10
+    assert clip_range(seen(values), "MinMax")[1] == 1000
+    assert clip_range(seen(values), "Percentile")[1] < 10
 
 
 def test_percentile_cuts_half_of_the_rest_on_each_side():
-    counts = np.zeros(ranges.BINS, np.int64)
+    counts = np.zeros(statistics.BINS, np.int64)
     counts[[0, 1, 2, -3, -2, -1]] = 2
     counts[1024] = 100_000 - 12  # 0.005 per cent are 5 values: two bins of each side go, and half of a third
-    assert clip(Seen(-1024, 1024, counts), "Percentile") == (-1021.5, 1021.5)
-    assert clip(Seen(-1024, 1024, np.full(ranges.BINS, 10)), "Percentile") == (-1023.5, 1023.5)
+    assert clip_range(TensorStats(-1024, 1024, counts), "Percentile") == (-1021.5, 1021.5)
+    assert clip_range(TensorStats(-1024, 1024, np.full(statistics.BINS, 10)), "Percentile") == (
+        -1023.5,
+        1023.5,
+    )
 
 
 def rounding_error(values: np.ndarray, kept: tuple[float, float]) -> float:
@@ -94,26 +97,26 @@ def rounding_error(values: np.ndarray, kept: tuple[float, float]) -> float:
 
 def test_least_squares_loses_less_than_the_whole_range():
     values = np.random.default_rng(0).standard_t(3, size=100_000)
-    assert rounding_error(values, clip(seen(values), "MSE")) < rounding_error(
-        values, clip(seen(values), "MinMax")
+    assert rounding_error(values, clip_range(seen(values), "MSE")) < rounding_error(
+        values, clip_range(seen(values), "MinMax")
     )
 
 
 def test_least_squares_keeps_a_flat_distribution_whole():
     values = np.random.default_rng(0).uniform(-1, 1, size=100_000)
-    low, high = clip(seen(values), "MSE")
+    low, high = clip_range(seen(values), "MSE")
     assert high - low > 1.98
 
 
 def test_relative_entropy_clips_a_long_tail_and_keeps_a_flat_distribution():
     tailed = np.random.default_rng(0).standard_t(3, size=100_000)
     flat = np.random.default_rng(0).uniform(-1, 1, size=100_000)
-    assert clip(seen(tailed), "KL")[1] < 0.7 * tailed.max()
-    low, high = clip(seen(flat), "KL")
+    assert clip_range(seen(tailed), "KL")[1] < 0.7 * tailed.max()
+    low, high = clip_range(seen(flat), "KL")
     assert high - low > 1.8
 
 
-def divergence(entry: Seen, kept: tuple[float, float]) -> float:
+def divergence(entry: TensorStats, kept: tuple[float, float]) -> float:
     """Kullback–Leibler divergence, bin by bin: tails added to the end bins, against 256 levels."""
     inside = [index for index, middle in enumerate(entry.middles) if kept[0] <= middle <= kept[1]]
     exact = {index: float(entry.counts[index]) for index in inside}
@@ -152,5 +155,5 @@ def test_what_mse_and_kl_keep_is_the_best_of_the_shares_by_their_definitions(val
     entry = seen(values)
     shares = [(share * min(entry.low, 0), share * max(entry.high, 0)) for share in np.linspace(0.3, 1, 71)]
     drawn = np.repeat(entry.middles, entry.counts)
-    assert clip(entry, "MSE") == min(shares, key=lambda kept: rounding_error(drawn, kept))
-    assert clip(entry, "KL") == min(reversed(shares), key=lambda kept: divergence(entry, kept))
+    assert clip_range(entry, "MSE") == min(shares, key=lambda kept: rounding_error(drawn, kept))
+    assert clip_range(entry, "KL") == min(reversed(shares), key=lambda kept: divergence(entry, kept))

@@ -1,0 +1,97 @@
+"""From PyTorch to a graph, and from the traced graph to one that a compiler takes."""
+
+import contextlib
+import os
+import warnings
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import cast
+
+import onnx
+import onnxsim
+import torch
+from torch import Tensor, nn
+from torch.jit import TracerWarning  # type: ignore[attr-defined]
+
+from helpers.artifacts import GateFailed
+from helpers.graph import OPSET
+from helpers.model.variants import INPUT_SIZE
+
+
+def to_onnx(
+    model: nn.Module, *, opset: int = OPSET, batch: int = 1, any_batch: bool = False
+) -> onnx.ModelProto:
+    """Traces `model` as a graph: `input` (batch, 3, 224, 224) float32 to `logits` (batch, classes).
+
+    The TorchScript exporter is named on purpose: the newer one writes opset 18 when asked for 11. With
+    `any_batch` the first size of both ends is a name, which no compiler takes, but ONNX Runtime does.
+    """
+    ends = ["input", "logits"]
+    traced = BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the exporter is chosen, see above
+        warnings.simplefilter("ignore", TracerWarning)  # timm branches on the input size, which is fixed
+        torch.onnx.export(
+            model,
+            (torch.zeros(batch, 3, INPUT_SIZE, INPUT_SIZE),),
+            traced,
+            dynamo=False,
+            opset_version=opset,
+            input_names=ends[:1],
+            output_names=ends[1:],
+            dynamic_axes={name: {0: "batch"} for name in ends} if any_batch else None,
+        )
+    return onnx.load_from_string(traced.getvalue())
+
+
+def simplify(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """onnxsim's simplification: constants folded, size arithmetic gone. Its chatter is dropped.
+
+    Every attribute is written out, also at its default: builds failed where one was left to it
+    (onnxsim/onnxsim, scripts/axera/README.md).
+    """
+    with _quiet_stderr():
+        simplified, agrees = onnxsim.simplify(graph)
+    if not agrees:
+        raise GateFailed("onnxsim's own comparison failed: compile the file before simplification instead")
+    opset = simplified.opset_import[0].version
+    for node in simplified.graph.node:
+        written = {attribute.name for attribute in node.attribute} | {"auto_pad"}  # pads stand there
+        for name, attribute in onnx.defs.get_schema(node.op_type, opset, node.domain).attributes.items():
+            if attribute.default_value.type and name not in written:
+                node.attribute.append(attribute.default_value)
+    return cast(onnx.ModelProto, simplified)
+
+
+def check(graph: onnx.ModelProto, *, opset: int) -> None:
+    """The structural gate: valid ONNX, the opset asked for and no other, static shapes at both ends."""
+    try:
+        onnx.checker.check_model(graph, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise GateFailed(f"onnx's checker refuses the graph: {error}") from error
+    written = {entry.domain or "ai.onnx": entry.version for entry in graph.opset_import}
+    if written != {"ai.onnx": opset}:
+        raise GateFailed(f"opset {opset} was asked for, the file says {written}")
+    for value in [*graph.graph.input, *graph.graph.output]:
+        sizes = [axis.dim_value for axis in value.type.tensor_type.shape.dim]
+        if 0 in sizes:
+            raise GateFailed(f"{value.name} has a dynamic shape {sizes}: Pulsar2 wants static ones")
+
+
+def random_images(count: int, *, seed: int = 0) -> Tensor:
+    """Noise in place of photos: float32 [count, 3, 224, 224]."""
+    return torch.randn(count, 3, INPUT_SIZE, INPUT_SIZE, generator=torch.Generator().manual_seed(seed))
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Drops what C++ code writes to file descriptor 2 meanwhile; Python's exceptions still come through."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

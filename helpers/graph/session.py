@@ -1,0 +1,48 @@
+"""ONNX Runtime on this CPU: the stand-in for the NPU."""
+
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+
+
+def cpu_session(graph: bytes | str, *, threads: int = 1) -> onnxruntime.InferenceSession:
+    """An ONNX Runtime session on this CPU, for a model's bytes or its path."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.enable_cpu_mem_arena = False  # the arena keeps what a few runs do not need
+    options.intra_op_num_threads = threads
+    if not int8_instructions():
+        options.add_session_config_entry("session.x64quantprecision", "1")  # else its 8-bit sums saturate
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def session_of(graph: onnx.ModelProto, *more: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    """A session on one thread for a graph in memory and what `more` adds to it, by way of a file.
+
+    Messages written one after the other are read as one, and memory holds no third copy of the weights.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch, "graph.onnx")
+        with path.open("wb") as file:
+            for message in (graph, *more):
+                file.write(message.SerializeToString())
+        return cpu_session(str(path))
+
+
+@cache
+def int8_instructions() -> str:
+    """This CPU's instructions for products of 8-bit numbers, as /proc/cpuinfo names them; "" for none."""
+    cpuinfo = Path("/proc/cpuinfo")
+    words = set(cpuinfo.read_text(errors="replace").split()) if cpuinfo.is_file() else set()
+    return ", ".join(sorted(words & {"avx512_vnni", "avx_vnni", "asimddp", "i8mm"}))
+
+
+def logits(session: onnxruntime.InferenceSession, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """What a session says to images [n, 3, h, w], in as many runs as its batch asks for: [n, classes]."""
+    runs = len(images) // session.get_inputs()[0].shape[0]
+    return np.concatenate([session.run(None, {"input": part})[0] for part in np.split(images, runs)])

@@ -1,0 +1,119 @@
+"""INT8 before the compiler: the graph simulated with the calibration pictures that Pulsar2 will get."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from helpers import artifacts
+from helpers.artifacts import Facts
+from helpers.graph.preprocess import Preprocessing
+from helpers.quant.statistics import Method
+
+PICTURES = 40  # of the archive: a fifth measures, which leaves 32 to calibrate
+LayerLoss = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """One simulation of INT8: what it costs by noise, direction and answers, and what Pulsar2 is told.
+
+    `nsr` and `nsr_mixed`: noise over signal of plain INT8, and with the 16 bits of `layer_configs`; `agreement`:
+    share of pictures with the same best class, None where the outputs are no class scores; `layers`: operator,
+    type, cosine and mse of each rounded tensor; `pictures`: how many measured.
+    """
+
+    quantized: Path
+    nsr: float
+    nsr_mixed: float
+    sqnr_db: float
+    cosine_median: float
+    agreement: float | None
+    pictures: int
+    layer_configs: list[dict[str, Any]]
+    layers: list[dict[str, Any]]
+    remade: bool
+
+
+def rehearse(
+    graph: Path,
+    archive: Path,
+    out: Path,
+    *,
+    config: Path | None = None,
+    pictures: int = PICTURES,
+    method: Method = "MinMax",
+) -> Rehearsed:
+    """Writes `model-int8.onnx` and `rehearsal.json` into `out`, or returns what is there of the same inputs.
+
+    Takes any graph with one input of pictures. Mean, std and order come from the configuration, else from the
+    graph's own metadata. The last fifth of the first `pictures` of the archive measures, the others calibrate.
+    Raises ValueError where neither says how pixels come, or for fewer than two pictures; ArchiveError, GraphError,
+    ConfigError.
+    """
+    made = artifacts.step(
+        "rehearsal",
+        out,
+        lambda scratch: _rehearse(graph, archive, scratch, config=config, count=pictures, method=method),
+        files=["model-int8.onnx"],
+        arguments={"pictures": pictures, "method": method},
+        inputs={"graph": graph, "archive": archive} | ({"config": config} if config else {}),
+        code="helpers.pulsar2.rehearse",
+        packages=["onnx", "onnxruntime", "numpy"],
+    )
+    return Rehearsed(quantized=made.path("model-int8.onnx"), remade=made.remade, **made.facts)
+
+
+def _rehearse(
+    path: Path, archive: Path, out: Path, *, config: Path | None, count: int, method: Method
+) -> Facts:
+    from dataclasses import asdict
+
+    import numpy as np
+    import onnx
+
+    from helpers.graph.graph import Graph, load
+    from helpers.graph.metrics import sqnr_db
+    from helpers.pulsar2.archive import pictures
+    from helpers.quant.simulate import simulate_int8
+
+    graph = load(path)
+    index = Graph(graph)
+    shape = index.static_shape(index.inputs[0].name)
+    cuts = pictures(archive, preprocessing_of(graph, config), count)
+    batch = shape[0]
+    fed = [np.concatenate(cuts[place : place + batch]) for place in range(0, len(cuts) - batch + 1, batch)]
+    found = simulate_int8(graph, fed, method=method)
+    onnx.save(found.quantized, out / "model-int8.onnx")
+    kinds = [step.op_type for step in found.int16_steps]
+    scores = len(index.static_shape(index.outputs[0].name)) == 2 and len(index.outputs) == 1
+    return {
+        "nsr": found.nsr,
+        "nsr_mixed": found.nsr_mixed,
+        "sqnr_db": sqnr_db(found.nsr),
+        "cosine_median": found.cosine_median,
+        "agreement": found.agreement if scores else None,
+        "pictures": batch * found.pictures,
+        # By ONNX's names, which work; those of Pulsar2's fused operators are ignored without a word
+        # (onnxsim/onnxsim, pull request 1303).
+        "layer_configs": [{"op_types": kinds, "data_type": "U16"}] if kinds else [],
+        "layers": [asdict(layer) for layer in found.layers],
+    }
+
+
+def preprocessing_of(graph: Any, config: Path | None) -> Preprocessing:
+    """What happens to the pixels, by the configuration, else by the graph's metadata; ValueError if neither says."""
+    from helpers.graph.preprocess import read_metadata
+    from helpers.pulsar2 import config as configs
+
+    if config is None:
+        if (said := read_metadata(graph)) is None:
+            raise ValueError(
+                "the graph does not say how its pixels come, since `export` did not make it: give its configuration"
+            )
+        return said
+    settings = configs.read(config)
+    entry, processor = settings.quant.input_configs[0], settings.input_processors[0]
+    size = graph.graph.input[0].type.tensor_type.shape.dim[-1].dim_value
+    order = "rgb" if processor.tensor_format == "RGB" else "bgr"
+    return Preprocessing(order, tuple(entry.calibration_mean), tuple(entry.calibration_std), size)
