@@ -28,8 +28,7 @@ def grouped_bars(
     _side_by_side(axes, axes.bar, table, number=number, padding=2)
     axes.set_xticks(range(len(table)), list(table))
     _bold(axes.get_xticklabels(), [highlight] if highlight else [])
-    axes.set_ylabel(ylabel)
-    axes.set_title(title)
+    axes.set(title=title, ylabel=ylabel)
     axes.margins(y=0.12)
     axes.grid(True, axis="y")
     return drawn
@@ -69,8 +68,7 @@ def stacked_barh(table: Table, *, title: str, xlabel: str, percent: bool = False
         axes.margins(x=0.1)
         axes.grid(True, axis="x")
     _names(axes, table)
-    axes.set_xlabel(xlabel)
-    axes.set_title(title)
+    axes.set(title=title, xlabel=xlabel)
     drawn.legend(loc="outside lower center", ncols=3 if percent else 2, fontsize=10)
     return drawn
 
@@ -131,14 +129,13 @@ def speedup_bars(
     axes.minorticks_off()
     ticks = (0.125, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 8)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_xlim(low / 1.25, high * 1.2)
+    axes.set(xlim=(low / 1.25, high * 1.2), xlabel=xlabel)
     axes.axvline(1, color=INK, linewidth=1)
     _names(axes, [row if isinstance(row, str) else row.label for row in rows])
     axes.set_ylim(len(rows) - 0.4, -1.2)
     _bold(axes.get_yticklabels(), groups)
     label(axes, f"{better} →", (1, -0.8), dx=6, color=GREY)
     label(axes, f"← {worse}", (1, -0.8), dx=-6, color=GREY)
-    axes.set_xlabel(xlabel)
     axes.grid(True, axis="x")
     suptitle(drawn, title)
     return drawn

@@ -83,10 +83,8 @@ def roofline(
         axes.plot([ridge, ridge], [bottom, peak], color=GREY, linestyle=":")
         for kind, point in row.items():
             axes.plot(*point, markersize=7, linestyle="none", label=kind, **dot_look(kinds.index(kind)))
-        axes.set_xlim(left, right)
-        axes.set_ylim(bottom, top)
+        axes.set(xlim=(left, right), ylim=(bottom, top), xlabel="operations per byte (log)")
         axes.set_title(name, fontsize=11)
-        axes.set_xlabel("operations per byte (log)")
         axes.grid(True)
         axes.tick_params(labelleft=axes is plots[0])
     first = plots[0]
@@ -119,8 +117,7 @@ def labelled_lines(
     _describe(axes, title=title, xlabel=xlabel, ylabel=ylabel)
     axes.margins(0.1)
     if from_zero:
-        axes.set_xlim(left=0)
-        axes.set_ylim(bottom=0)
+        axes.set(xlim=(0, None), ylim=(0, None))
     axes.legend()
     return drawn
 
@@ -168,10 +165,7 @@ def histogram_with_ranges(
     if grid := bars.get_gridspec():
         grid.set_height_ratios([2.2, 1])
     bars.fill_between(middles, counts, step="mid", color=PALE, edgecolor=GREY, linewidth=0.5, rasterized=True)
-    bars.set_yscale("log")
-    bars.set_ylim(bottom=0.7)
-    bars.set_ylabel("values seen")
-    bars.set_title(title)
+    bars.set(title=title, yscale="log", ylim=(0.7, None), ylabel="values seen")
     for place, (low, high) in enumerate(ranges.values()):
         stretches.plot([low, high], [place, place], color=CYCLE[place], linewidth=5, solid_capstyle="butt")
         stretches.plot([low, high], [place, place], "|", markersize=10, markeredgewidth=1)
@@ -195,8 +189,7 @@ def intervals(shares: Mapping[str, tuple[float, float, float]], *, title: str, x
     axes.set_yticks(range(len(shares)), list(shares))
     axes.set_ylim(len(shares) - 0.5, -0.5)
     axes.margins(x=0.15)
-    axes.set_xlabel(xlabel)
-    axes.set_title(title)
+    axes.set(title=title, xlabel=xlabel)
     axes.grid(True, axis="x")
     return drawn
 
@@ -224,8 +217,7 @@ def residuals(panels: Mapping[str, Sequence[Residual]], *, title: str, ylabel: s
             label(axes, f"{row.error:+.1f}", (place, row.error), dx=7, bbox=box)
         axes.axhline(0, color=INK, linewidth=1)
         axes.set_xticks(range(len(rows)), [row.label for row in rows])
-        axes.set_xlim(-0.5, len(rows) - 0.2)
-        axes.set_ylim(-reach, reach)
+        axes.set(xlim=(-0.5, len(rows) - 0.2), ylim=(-reach, reach))
         axes.set_title(name, fontsize=11)
         axes.grid(True, axis="y")
         axes.tick_params(labelleft=index == 0)
