@@ -1,6 +1,7 @@
 """Where a token looks: attention as squares over the picture, from plain arrays, and a picker of them."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import ipywidgets as widgets  # type: ignore[import-untyped]
 import numpy as np
@@ -8,14 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
+from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 
 from helpers.view import browser
-from helpers.view.pictures import Picture, thinned
-from helpers.view.style import BLUE, GREY, INK, RED, figure, headline, svg
+from helpers.view.images import Picture, framed, thinned
+from helpers.view.style import ATTENTION, INK, QUERY, figure, suptitle, svg
 
 Looks = NDArray[np.floating]
 """[heads, n, n, n, n]: head, then row and column of the token that asks, then of the one it looks at."""
+
+_HEAD: dict[str, Any] = {"fontsize": 9, "loc": "center", "pad": 4}
 
 
 def attention_grid(
@@ -26,36 +30,24 @@ def attention_grid(
     The area of a square is the weight. A square that fills its token is the largest weight in its row of
     panels; each head's own largest stands above it. A dashed line is the token's window, where it has one.
     """
-    most_heads = max(len(looks) for looks in blocks.values())
-    panel = 7.5 / (most_heads + 1)
-    drawn, panels = figure(7.5, 0.45 + (panel + 0.3) * len(blocks), columns=most_heads + 1, rows=len(blocks))
+    columns = 1 + max(len(looks) for looks in blocks.values())
+    side = 7.5 / columns
+    drawn, panels = figure(7.5, 0.45 + (side + 0.3) * len(blocks), columns=columns, rows=len(blocks))
+    for axes in panels:
+        axes.set_axis_off()
     for row, (name, looks) in enumerate(blocks.items()):
-        first, *rest = panels[row * (most_heads + 1) :][: most_heads + 1]
-        side = looks.shape[-1]
-        token = _token_at(point, side=side, pixels=len(picture))
-        _picture(first, picture, pale=False)
-        _outline(first, token, side)
-        first.set_title(f"{name}\n{side} × {side} tokens", fontsize=9, loc="center", pad=4)
-        for head, axes in enumerate(rest):
-            if head < len(looks):
-                seen = looks[:, *token]
-                _squares(axes, picture, seen[head], largest=float(seen.max()), token=token)
-                axes.set_title(
-                    f"head {head + 1}\nlargest {seen[head].max():.2f}", fontsize=9, loc="center", pad=4
-                )
-            else:
-                axes.set_axis_off()
-    headline(drawn, title)
-    return drawn
-
-
-def attention_panel(
-    picture: Picture, look: NDArray[np.floating], *, token: tuple[int, int], title: str
-) -> Figure:
-    """One head's map [n, n] for the token in (row, column), large."""
-    drawn, (axes,) = figure(4.6, 4.8)
-    _squares(axes, picture, look, largest=float(look.max()), token=token)
-    axes.set_title(title, fontsize=11)
+        first, *rest = panels[row * columns :][:columns]
+        tokens = looks.shape[-1]
+        x, y = point
+        token = (y * tokens // len(picture), x * tokens // len(picture))
+        _picture(first, thinned(picture))
+        _outline(first, token, tokens)
+        first.set_title(f"{name}\n{tokens} × {tokens} tokens", **_HEAD)
+        seen = looks[:, *token]
+        for head, (axes, look) in enumerate(zip(rest, seen, strict=False), start=1):
+            _squares(axes, picture, look, largest=float(seen.max()), token=token)
+            axes.set_title(f"head {head}\nlargest {look.max():.2f}", **_HEAD)
+    suptitle(drawn, title)
     return drawn
 
 
@@ -67,10 +59,8 @@ def attention_picker(picture: Picture, blocks: Mapping[str, Looks]) -> widgets.V
     if not browser.can_answer():
         return None
     block = widgets.Dropdown(options=list(blocks), description="block")
-    sliders = [
-        widgets.IntSlider(min=1, description=name, continuous_update=False)
-        for name in ("head", "row", "column")
-    ]
+    names = ("head", "row", "column")
+    sliders = [widgets.IntSlider(min=1, description=name, continuous_update=False) for name in names]
     view = widgets.HTML()
 
     def draw(_change: object = None) -> None:
@@ -80,7 +70,7 @@ def attention_picker(picture: Picture, blocks: Mapping[str, Looks]) -> widgets.V
         look = looks[at, *token]
         where = f"token ({token[0] + 1}, {token[1] + 1}): largest {look.max():.2f}"
         says = f"{block.value}, head {at + 1}"
-        panel = attention_panel(picture, look, token=(token[0], token[1]), title=f"{says}\n{where}")
+        panel = _panel(picture, look, token=(token[0], token[1]), title=f"{says}\n{where}")
         view.value = svg(panel, alt=f"{says}, {where}")
 
     def limit(_change: object = None) -> None:
@@ -95,40 +85,36 @@ def attention_picker(picture: Picture, blocks: Mapping[str, Looks]) -> widgets.V
     return widgets.VBox([block, *sliders, view])
 
 
-def _token_at(point: tuple[int, int], *, side: int, pixels: int) -> tuple[int, int]:
-    """Row and column of the token that covers a point given as x and y."""
-    x, y = point
-    return y * side // pixels, x * side // pixels
+def _panel(picture: Picture, look: NDArray[np.floating], *, token: tuple[int, int], title: str) -> Figure:
+    """One head's map [n, n] for the token in (row, column), large."""
+    drawn, (axes,) = figure(4.6, 4.8)
+    _squares(axes, picture, look, largest=float(look.max()), token=token)
+    axes.set_title(title, fontsize=11)
+    return drawn
 
 
-def _picture(axes: Axes, picture: Picture, *, pale: bool) -> None:
-    """The square picture, 0 to 1 both ways; `pale` is grey and light, for marks to stand out on."""
-    shown = thinned(picture)  # each panel carries its own copy
-    if pale:
-        grey = shown.mean(axis=2, keepdims=True).repeat(3, axis=2)
-        shown = (255 - (255 - grey) * 0.35).astype(np.uint8) // 8 * 8  # few greys, too
+def _picture(axes: Axes, shown: Picture) -> None:
+    """The square picture, 0 to 1 both ways."""
+    axes.set_axis_on()
     axes.imshow(shown, extent=(0, 1, 1, 0), interpolation="none")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(True)
-    axes.spines[:].set_color(GREY)
+    framed(axes)
 
 
 def _squares(
     axes: Axes, picture: Picture, look: NDArray[np.floating], *, largest: float, token: tuple[int, int]
 ) -> None:
-    _picture(axes, picture, pale=True)
+    grey = thinned(picture).mean(axis=2, keepdims=True).repeat(3, axis=2)
+    pale = (255 - (255 - grey) * 0.35).astype(np.uint8) // 8 * 8  # for marks to stand out on, in few greys
+    _picture(axes, pale)
     n = len(look)
-    edges = np.sqrt(look / largest) / n
     squares = [
-        Rectangle(((column + 0.5) / n - edge / 2, (row + 0.5) / n - edge / 2), edge, edge)
-        for (row, column), edge in np.ndenumerate(edges)
+        Path.unit_rectangle().transformed(Affine2D().scale(edge).translate(*corner))
+        for (row, column), edge in np.ndenumerate(np.sqrt(look / largest) / n)
         if edge > 0
+        for corner in [((column + 0.5) / n - edge / 2, (row + 0.5) / n - edge / 2)]
     ]
-    together = Path.make_compound_path(
-        *(square.get_transform().transform_path(square.get_path()) for square in squares)
-    )
-    axes.add_patch(PathPatch(together, facecolor=BLUE, linewidth=0))  # one path: a smaller file
+    together = Path.make_compound_path(*squares)  # one path: a smaller file
+    axes.add_patch(PathPatch(together, facecolor=ATTENTION, linewidth=0))
     rows, columns = (np.flatnonzero(look.sum(axis=across)) for across in (1, 0))
     if len(rows) < n or len(columns) < n:
         corner, span = (columns[0] / n, rows[0] / n), (len(columns) / n, len(rows) / n)
@@ -138,16 +124,7 @@ def _squares(
 
 def _outline(axes: Axes, token: tuple[int, int], side: int) -> None:
     """A frame round the token that asks, light inside dark, so that it shows on any picture."""
-    row, column = token
-    for colour, width in (("white", 3.6), (RED, 1.8)):
-        axes.add_patch(
-            Rectangle(
-                (column / side, row / side),
-                1 / side,
-                1 / side,
-                fill=False,
-                edgecolor=colour,
-                linewidth=width,
-                zorder=3,
-            )
-        )
+    corner = (token[1] / side, token[0] / side)
+    for colour, width in (("white", 3.6), (QUERY, 1.8)):
+        frame = Rectangle(corner, 1 / side, 1 / side, fill=False, edgecolor=colour, linewidth=width, zorder=3)
+        axes.add_patch(frame)

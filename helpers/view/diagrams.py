@@ -1,7 +1,8 @@
-"""Diagrams of the network: boxes and arrows, laid out in inches, from plain data."""
+"""Diagrams of the network and of its graph: boxes and arrows, laid out in inches, from plain data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -87,43 +88,85 @@ def cascade(*, width: int, heads: int, key_dim: int, kernels: Sequence[int], tit
             below = (low + rows[row + 1] + tall / 2) / 2
             way = [(5.65, low), (5.65, below), (0.98, below), (0.98, rows[row + 1] + 0.1)]
             _arrow(axes, *way, color=BLUE, thick=2.4)
-            says = f"what head {row + 1} found"
-            axes.text(3.3, below + 0.03, says, ha="center", va="bottom", fontsize=SMALL, color=BLUE)
+            found = f"what head {row + 1} found"
+            axes.text(3.3, below + 0.03, found, ha="center", va="bottom", fontsize=SMALL, color=BLUE)
     bottom, whole = rows[-1] - tall / 2, rows[0] - rows[-1] + tall
     _box(axes, 6.12, bottom, 0.62, whole, "ReLU\n\n1 × 1\nconv")
     _arrow(axes, (6.74, bottom + whole / 2), (6.94, bottom + whole / 2))
     _box(axes, 6.94, bottom, 0.5, whole, str(width), tint=1)
-    headers = {
-        0.35: "split",
-        1.66: "project",
-        3.52: "local queries",
-        4.69: "attend",
-        5.65: "join",
-        6.43: "project",
-        7.19: "out",
-    }
-    for x, text in headers.items():
+    columns = (0.35, 1.66, 3.52, 4.69, 5.65, 6.43, 7.19)
+    headers = ("split", "project", "local queries", "attend", "join", "project", "out")
+    for x, text in zip(columns, headers, strict=True):
         axes.text(x, height - 0.23, text, ha="center", va="bottom", fontsize=10.5, fontweight="bold")
     return axes.get_figure(root=True)  # type: ignore[return-value]
+
+
+Subgraph = Sequence[tuple[str, Sequence[int]]]
+"""Operators in order: the kind, and the places of those that it reads."""
+
+COMPUTES = frozenset({"Add", "Conv", "Gemm", "MatMul", "Mul", "Relu", "Softmax"})
+
+
+def subgraphs(columns: Mapping[str, Subgraph], *, title: str) -> Figure:
+    """One column per subgraph; operators that compute are tinted, those that move or count are white."""
+    pitch, box = 0.34, 0.22  # inches between two rows, and of one box
+    places = {name: _lanes_and_rows(operators) for name, operators in columns.items()}
+    height = pitch * (1 + max(row for placed in places.values() for _, row in placed))
+    axes = _page(height + 0.55, title)
+    axes.set(xlim=(0, len(columns)), ylim=(height, -0.55))
+    for column, (name, operators) in enumerate(columns.items()):
+        lanes = [lane for lane, _ in places[name]]
+        share = 0.96 / max(3, 1 + round(max(lanes) - min(lanes)))
+        centres = [(column + 0.5 + lane * share, pitch * (row + 0.5)) for lane, row in places[name]]
+        for (_, reads), (end, bottom) in zip(operators, centres, strict=True):
+            for x, top in (centres[other] for other in reads):
+                turn = bottom + box / 2 - pitch  # down its own lane as far as the gap above the reader
+                line = [(x, top + box / 2), (x, turn), (end, bottom - box / 2)]
+                axes.plot(*zip(*line, strict=True), color=INK, linewidth=0.8, zorder=1)
+        for (kind, _), (x, y) in zip(operators, centres, strict=True):
+            tint = 2 if kind in COMPUTES else 0
+            _box(axes, x - 0.46 * share, y - box / 2, 0.92 * share, box, kind, tint=tint, size=8)
+        head = f"{name}: {len(operators)} operators"
+        axes.text(column + 0.5, -0.25, head, ha="center", fontsize=10.5, fontweight="bold")
+    return axes.get_figure(root=True)  # type: ignore[return-value]
+
+
+def _lanes_and_rows(operators: Subgraph) -> list[tuple[float, int]]:
+    """Each operator stands below all that it reads, in the lane of the last; twins stand side by side."""
+    rows: list[int] = []
+    for _, reads in operators:
+        rows.append(1 + max((rows[other] for other in reads), default=-1))
+    spots = [(reads[-1] if reads else None, row) for (_, reads), row in zip(operators, rows, strict=True)]
+    lanes: list[float] = []
+    for place, (above, row) in enumerate(spots):
+        twins = [other for other, spot in enumerate(spots) if spot == (above, row)]
+        middle = 0.0 if above is None else lanes[above]
+        lanes.append(middle + twins.index(place) - (len(twins) - 1) / 2)
+    return list(zip(lanes, rows, strict=True))
 
 
 def _page(height: float, title: str) -> Axes:
     """Empty axes whose units are about inches."""
     _, (axes,) = figure(WIDTH, height + 0.35)
-    axes.set_xlim(0, WIDTH)
-    axes.set_ylim(0, height)
+    axes.set(xlim=(0, WIDTH), ylim=(0, height))
     axes.set_axis_off()
     axes.set_title(title)
     return axes
 
 
 def _box(
-    axes: Axes, left: float, bottom: float, width: float, height: float, text: str, *, tint: int = 0
+    axes: Axes,
+    left: float,
+    bottom: float,
+    width: float,
+    height: float,
+    text: str,
+    *,
+    tint: int = 0,
+    size: float = SMALL,
 ) -> None:
-    axes.add_patch(
-        Rectangle((left, bottom), width, height, facecolor=TINTS[tint], edgecolor=INK, linewidth=1)
-    )
-    axes.text(left + width / 2, bottom + height / 2, text, ha="center", va="center", fontsize=SMALL)
+    axes.add_patch(Rectangle((left, bottom), width, height, facecolor=TINTS[tint], edgecolor=INK))
+    axes.text(left + width / 2, bottom + height / 2, text, ha="center", va="center", fontsize=size)
 
 
 def _plus(axes: Axes, x: float, y: float) -> None:
@@ -137,15 +180,6 @@ def _arrow(axes: Axes, *points: tuple[float, float], color: str = INK, thick: fl
     if len(points) > 2:
         x, y = zip(*points[:-1], strict=True)
         axes.plot(x, y, color=color, linewidth=thick, solid_capstyle="butt", solid_joinstyle="miter")
-    axes.add_patch(
-        FancyArrowPatch(
-            points[-2],
-            points[-1],
-            arrowstyle="-|>",
-            mutation_scale=8 + 2 * thick,
-            shrinkA=0,
-            shrinkB=0,
-            color=color,
-            linewidth=thick,
-        )
-    )
+    look: dict[str, Any] = {"color": color, "linewidth": thick, "shrinkA": 0, "shrinkB": 0}
+    arrow = FancyArrowPatch(*points[-2:], arrowstyle="-|>", mutation_scale=8 + 2 * thick, **look)
+    axes.add_patch(arrow)

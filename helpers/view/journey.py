@@ -1,4 +1,4 @@
-"""The map of the whole way: nine chapters, what each hands on, and for what another thing stands in."""
+"""The map of the whole way: nine chapters, what each hands on, and what is a stand-in by default."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from helpers.view.style import BLUE, GREY, INK, PALE, figure, svg
+from helpers.view.style import GREY, HERE, INK, PALE, figure, svg
 
 # Inches. The lettering is large because the map must still be read at half its width.
 WIDTH, EDGE, CARD, HEAD, TAG, GAP, LEGEND = 7.5, 0.05, 2.1, 0.46, 0.3, 0.42, 0.3
@@ -15,7 +15,7 @@ COLUMNS = 3
 
 
 @dataclass(frozen=True)
-class Thing:
+class Artifact:
     """What a chapter hands on; `stood_in` when by default something else takes its place."""
 
     name: str
@@ -28,23 +28,23 @@ class Chapter:
 
     number: str
     word: str
-    gives: tuple[Thing, ...]
+    gives: tuple[Artifact, ...]
 
 
 CHAPTERS = (
-    Chapter("01", "Why slow?", (Thing("time profile"),)),
-    Chapter("02", "The block", (Thing("attention by hand"),)),
-    Chapter("03", "The widths", (Thing("your own plan"),)),
-    Chapter("04", "Train", (Thing("checkpoint", stood_in=True),)),
-    Chapter("05", "Export", (Thing("model-sim.onnx"),)),
-    Chapter("06", "Try INT8", (Thing("layer_configs"),)),
+    Chapter("01", "Why slow?", (Artifact("time profile"),)),
+    Chapter("02", "The block", (Artifact("attention by hand"),)),
+    Chapter("03", "The widths", (Artifact("your own plan"),)),
+    Chapter("04", "Train", (Artifact("checkpoint", stood_in=True),)),
+    Chapter("05", "Export", (Artifact("model-sim.onnx"),)),
+    Chapter("06", "Try INT8", (Artifact("layer_configs"),)),
     Chapter(
         "07",
         "Compile",
-        (Thing("pulsar2.json"), Thing("calibration.tar"), Thing("compiled.axmodel", stood_in=True)),
+        (Artifact("pulsar2.json"), Artifact("calibration.tar"), Artifact("compiled.axmodel", stood_in=True)),
     ),
-    Chapter("08", "Run", (Thing("board log", stood_in=True),)),
-    Chapter("09", "Judge", (Thing("results.json"),)),
+    Chapter("08", "Run", (Artifact("board log", stood_in=True),)),
+    Chapter("09", "Judge", (Artifact("results.json"),)),
 )
 
 
@@ -80,11 +80,9 @@ def journey(here: str | None = None) -> Figure:
 
 def alt(here: str | None = None) -> str:
     """The map in words: the chapters in order with what each hands on, and where the reader is."""
-    way = "; ".join(
-        f"{chapter.number} {chapter.word} gives {', '.join(thing.name for thing in chapter.gives)}"
-        for chapter in CHAPTERS
-    )
-    stood_in = ", ".join(thing.name for chapter in CHAPTERS for thing in chapter.gives if thing.stood_in)
+    gives = {f"{one.number} {one.word}": [made.name for made in one.gives] for one in CHAPTERS}
+    way = "; ".join(f"{chapter} gives {', '.join(names)}" for chapter, names in gives.items())
+    stood_in = ", ".join(made.name for one in CHAPTERS for made in one.gives if made.stood_in)
     place = f" You are at {here}, {_chapter(here).word}" if here else ""
     return f"Map of the way. {way}. By default something stands in for {stood_in}.{place}"
 
@@ -105,19 +103,16 @@ def _chapter(number: str) -> Chapter:
 
 
 def _card(axes: Axes, left: float, top: float, chapter: Chapter, *, here: bool) -> None:
-    face, ink = (BLUE, "white") if here else (PALE, INK)
+    face, ink = (HERE, "white") if here else (PALE, INK)
     axes.add_patch(Rectangle((left, top - HEAD), CARD, HEAD, facecolor=face, edgecolor=INK))
-    _centred(
-        axes, left, top - HEAD / 2, f"{chapter.number}  {chapter.word}", size=15, color=ink, weight="bold"
-    )
-    for line, thing in enumerate(chapter.gives, start=1):
-        _tag(axes, left, top - HEAD - TAG * line, thing)
-
-
-def _tag(axes: Axes, left: float, bottom: float, thing: Thing) -> None:
-    line, color, slant = ("--", GREY, "italic") if thing.stood_in else ("-", INK, "normal")
-    axes.add_patch(Rectangle((left, bottom), CARD, TAG, facecolor="white", edgecolor=color, linestyle=line))
-    _centred(axes, left, bottom + TAG / 2, thing.name, size=13, style=slant)
+    name = f"{chapter.number}  {chapter.word}"
+    _centred(axes, left, top - HEAD / 2, name, size=15, color=ink, weight="bold")
+    for line, artifact in enumerate(chapter.gives, start=1):
+        bottom = top - HEAD - TAG * line
+        edge, style, slant = (GREY, "--", "italic") if artifact.stood_in else (INK, "-", "normal")
+        tag = Rectangle((left, bottom), CARD, TAG, facecolor="white", edgecolor=edge, linestyle=style)
+        axes.add_patch(tag)
+        _centred(axes, left, bottom + TAG / 2, artifact.name, size=13, style=slant)
 
 
 def _centred(axes: Axes, left: float, middle: float, text: str, **look: Any) -> None:

@@ -3,7 +3,7 @@
 import html
 import io
 import re
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib as mpl
 from cycler import cycler
@@ -14,9 +14,18 @@ from matplotlib.figure import Figure
 # Okabe and Ito's palette, ordered so that neighbours also differ in lightness when printed in grey.
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
 INK, GREY, PALE, TINT = "#222222", "#767676", "#D9D9D9", "#A9CCE3"
+
+# Series have no colour of their own: the first is blue and so on, and a second sign tells them apart in grey.
 CYCLE = (BLUE, ORANGE, GREEN, RED, SKY, PURPLE)
-MARKERS = ("o", "s", "^", "D", "v", "P")
 HATCHES = ("", "///", "\\\\\\", "xx", "--", "++")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+LINES = ("-", "--", ":", "-.")
+
+# Roles have: the same thing looks the same in every figure.
+GAIN: dict[str, Any] = {"color": BLUE, "hatch": "", "edgecolor": "white"}
+LOSS: dict[str, Any] = {"color": ORANGE, "hatch": "///", "edgecolor": "white"}
+MISSED: dict[str, Any] = {"color": ORANGE, "marker": "X", "markersize": 11}
+MEASURED, HERE, ATTENTION, QUERY = BLUE, BLUE, BLUE, RED
 
 mpl.rcParams.update(
     {
@@ -57,7 +66,7 @@ def figure(
     return made, [made.add_subplot(rows, columns, place + 1) for place in range(rows * columns)]
 
 
-def headline(drawn: Figure, title: str) -> None:
+def suptitle(drawn: Figure, title: str) -> None:
     """The title of a whole figure, at its left edge; an axes' own title is for one panel."""
     drawn.suptitle(title, x=0.01, ha="left", fontsize=12)
 
@@ -84,7 +93,7 @@ def svg(drawn: Figure, *, alt: str) -> str:
 
 
 def bar_look(place: int) -> dict[str, Any]:
-    """Colour and hatch of the series at `place`, for bars: a figure in grey keeps them apart."""
+    """Colour and hatch of the series at `place`, for bars."""
     return {"color": CYCLE[place], "hatch": HATCHES[place], "edgecolor": "white"}
 
 
@@ -93,7 +102,10 @@ def dot_look(place: int) -> dict[str, Any]:
     return {"color": CYCLE[place % len(CYCLE)], "marker": MARKERS[place % len(MARKERS)]}
 
 
-def value_grid(axes: Axes, axis: Literal["x", "y"]) -> None:
-    """Light lines across the axis that carries the values ("x" or "y"), none along the other."""
-    axes.grid(True, axis=axis)
-    axes.spines["bottom" if axis == "y" else "left"].set_color(GREY)
+def label(
+    axes: Axes, text: str, at: tuple[float, float], *, dx: float = 0, dy: float = 0, **look: Any
+) -> None:
+    """Text beside a point, `dx` and `dy` typographic points away, at the same distance on every scale."""
+    look["ha"] = "left" if dx > 0 else "right" if dx < 0 else "center"
+    look["va"] = "baseline" if dy else "center"
+    axes.annotate(text, at, xytext=(dx, dy), textcoords="offset points", fontsize=9, **look)

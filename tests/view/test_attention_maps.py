@@ -43,31 +43,21 @@ def test_squares_lie_where_the_token_looks_and_their_area_is_the_weight() -> Non
     assert drawn.axes[2].get_title() == "head 2\nlargest 0.60"
 
 
-def test_the_token_that_asks_is_framed() -> None:
-    drawn = attention_grid(PICTURE, {"block": looks(heads=1, side=7)}, point=(100, 40), title="t")
-    for axes in drawn.axes:
-        frames = [p for p in axes.patches if isinstance(p, Rectangle) and p.get_linestyle() == "solid"]
-        assert {(round(p.get_x() * 7), round(p.get_y() * 7)) for p in frames} == {(3, 1)}
-
-
-def test_a_window_is_outlined_and_a_whole_map_is_not() -> None:
+def test_the_token_that_asks_is_framed_and_its_window_where_it_has_one() -> None:
     window = np.zeros((1, 14, 14, 14, 14))
     window[:, :7, :7, :7, :7] = 1 / 49
-    whole = np.full((1, 7, 7, 7, 7), 1 / 49)
-    drawn = attention_grid(PICTURE, {"stage 1": window, "stage 2": whole}, point=(50, 50), title="t")
-    dashed = [
-        [p.get_bbox().bounds for p in axes.patches if isinstance(p, Rectangle) and p.get_linestyle() == "--"]
+    whole = np.full((2, 7, 7, 7, 7), 1 / 49)
+    drawn = attention_grid(PICTURE, {"1": window, "2": whole}, point=(50, 70), title="t")
+    outlines = [
+        {
+            (patch.get_linestyle(), *(round(14 * edge) for edge in patch.get_bbox().bounds))
+            for patch in axes.patches
+            if isinstance(patch, Rectangle)
+        }
         for axes in drawn.axes
     ]
-    assert dashed == [[], [(0, 0, 0.5, 0.5)], [], []]
-
-
-def test_blocks_may_differ_in_heads() -> None:
-    blocks = {"stage 1": looks(heads=2, side=14), "stage 2": looks(heads=3, side=7)}
-    drawn = attention_grid(PICTURE, blocks, point=(50, 50), title="t")
-    assert [axes.get_title().split("\n")[0] for axes in drawn.axes] == [
-        "stage 1", "head 1", "head 2", "", "stage 2", "head 1", "head 2", "head 3"
-    ]  # fmt: skip
+    token, of_seven = ("solid", 3, 4, 1, 1), ("solid", 2, 4, 2, 2)
+    assert outlines == [{token}, {token, ("--", 0, 0, 7, 7)}, set(), {of_seven}, {of_seven}, {of_seven}]
 
 
 def test_without_a_browser_there_is_no_picker() -> None:

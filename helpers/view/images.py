@@ -1,0 +1,90 @@
+"""Pictures with captions and matrices as heat maps, from plain arrays."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from helpers.view.style import BLUE, INK, figure, suptitle
+
+Picture = NDArray[np.uint8]
+"""RGB, [height, width, 3]"""
+
+SHADES = LinearSegmentedColormap.from_list("shades", ["white", BLUE])  # lightness falls with the value
+
+_EMBEDDED = 112
+"""Side in pixels at which a picture is kept in a figure: a notebook holds dozens."""
+
+
+def thinned(picture: Picture) -> Picture:
+    """A picture as a figure keeps it: every so many pixels, in few colours, for a smaller file."""
+    step = max(1, len(picture) // _EMBEDDED)
+    return picture[::step, ::step] // 16 * 16 + 8
+
+
+def framed(axes: Axes) -> None:
+    """A thin frame on all four sides, and no ticks."""
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(True)
+
+
+def contact_sheet(rows: Mapping[str, Sequence[tuple[Picture, str]]], *, title: str) -> Figure:
+    """Rows of (picture, caption), each with its name above it; a short row ends early."""
+    columns = max(len(row) for row in rows.values())
+    side = 7.5 / columns
+    drawn, places = figure(7.5, len(rows) * (side + 0.42) + 0.4, columns=columns, rows=len(rows))
+    for axes in places:
+        axes.set_axis_off()
+    for number, (name, row) in enumerate(rows.items()):
+        places[number * columns].set_title(name, fontsize=10, pad=4)
+        for axes, (picture, caption) in zip(places[number * columns :], row, strict=False):
+            axes.set_axis_on()
+            axes.imshow(thinned(picture), interpolation="none")
+            axes.set_xlabel(caption, fontsize=9)
+            framed(axes)
+    suptitle(drawn, title)
+    return drawn
+
+
+def heatmaps(
+    named: Mapping[str, NDArray[np.floating]],
+    *,
+    title: str,
+    ylabel: str,
+    xlabel: str,
+    number: str | None = None,
+    names: Sequence[str] | None = None,
+    height: float = 2.2,
+) -> Figure:
+    """One square per matrix [rows, columns], darker for larger, all on one scale from 0; row 1 is on top.
+
+    `number` formats the value written into every cell; None leaves the cells empty. `names` are the ticks of
+    rows and columns; None numbers them from 1.
+    """
+    drawn, panels = figure(7.5, height, columns=len(named))
+    largest = max(float(values.max()) for values in named.values())
+    for axes, (name, values) in zip(panels, named.items(), strict=True):
+        rows, columns = values.shape
+        extent = (0.5, columns + 0.5, rows + 0.5, 0.5)
+        axes.imshow(values, cmap=SHADES, vmin=0, vmax=largest, extent=extent, interpolation="nearest")
+        axes.set_title(name, fontsize=10, loc="center", pad=6)
+        axes.spines[:].set_visible(True)
+        if names is not None:
+            axes.set_xticks(range(1, columns + 1), names, rotation=45, ha="right", rotation_mode="anchor")
+            axes.set_yticks(range(1, rows + 1), names)
+        else:
+            axes.set_xticks([1, columns] if number is None else range(1, columns + 1))
+            axes.set_yticks([1, rows] if number is None else range(1, rows + 1))
+        axes.tick_params(labelsize=9, labelleft=axes is panels[0])
+        if number is not None:
+            for (row, column), value in np.ndenumerate(values):
+                ink = "white" if value > 0.6 * largest else INK
+                text = number.format(value)
+                axes.text(column + 1, row + 1, text, ha="center", va="center", fontsize=9, color=ink)
+    panels[0].set_ylabel(ylabel, fontsize=10)
+    drawn.supxlabel(xlabel, fontsize=10)
+    suptitle(drawn, title)
+    return drawn
