@@ -27,7 +27,7 @@ from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
 from helpers.graph.fold import FOLDS, Fold, fold
 from helpers.graph.made_from import MadeFrom, code_hash
-from helpers.graph.preprocess import BoardInput, Preprocessing, for_board, mark
+from helpers.graph.preprocess import BoardInput, Preprocessing, for_board, write_metadata
 from helpers.model import weights
 from helpers.model.checkpoint import file_hash
 from helpers.model.memory import release_memory
@@ -224,7 +224,7 @@ def board_ready(
         simplified = simplify(plain)
         del plain  # memory, as above
         release_memory()
-        mark(simplified, preprocessing)
+        write_metadata(simplified, preprocessing)
         onnx.save(simplified, simplified_path)
         check(simplified, opset=opset)
         distance = parity(expected, cpu_session(str(simplified_path)))

@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,6 @@ from helpers.graph.export import session_of
 from helpers.graph.made_from import code_hash
 from helpers.model.checkpoint import file_hash
 from helpers.model.memory import release_memory
-from helpers.pulsar2.pulsar2_quant import LayerConfig
 from helpers.quant.quantize import MOVING, WEIGHTED, Observed, calibrate, quantize
 from helpers.quant.ranges import Method, Runs, Values
 
@@ -172,7 +172,7 @@ def choose(
     return plain, chosen
 
 
-def layer_configs(chosen: Sequence[Choice]) -> list[LayerConfig]:
+def layer_configs(chosen: Sequence[Choice]) -> list[dict[str, Any]]:
     """The choice as Pulsar2 reads it: one entry that names all kinds.
 
     By ONNX's names, which work; those of Pulsar2's fused operators are ignored without a word
@@ -180,7 +180,7 @@ def layer_configs(chosen: Sequence[Choice]) -> list[LayerConfig]:
     """
     if not chosen:
         return []
-    return [LayerConfig(op_types=tuple(choice.op_type for choice in chosen), data_type="U16")]
+    return [{"op_types": [choice.op_type for choice in chosen], "data_type": "U16"}]
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ class Rehearsal:
     noise: float
     noise_mixed: float
     layers: tuple[LayerLoss, ...]
-    layer_configs: tuple[LayerConfig, ...]
+    layer_configs: tuple[dict[str, Any], ...]
     quantized: Path
 
 
@@ -234,7 +234,7 @@ def rehearse(graph: Path, out: Path, *, pictures: Sequence[Values], method: Meth
         "noise": made.noise,
         "noise_mixed": made.noise_mixed,
         "layers": [asdict(layer) for layer in made.layers],
-        "layer_configs": [entry.model_dump(exclude_unset=True) for entry in made.layer_configs],
+        "layer_configs": made.layer_configs,
     }
     with replacing(report) as temporary:  # last: it vouches for the graph
         temporary.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
@@ -251,7 +251,7 @@ def _read(report: Path, quantized: Path, made_from: dict[str, str]) -> Rehearsal
             noise=said["noise"],
             noise_mixed=said["noise_mixed"],
             layers=tuple(LayerLoss(**layer) for layer in said["layers"]),
-            layer_configs=tuple(LayerConfig(**entry) for entry in said["layer_configs"]),
+            layer_configs=tuple(said["layer_configs"]),
             quantized=quantized,
         )
     except (OSError, ValueError, KeyError, TypeError):

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from helpers.graph import export
 from helpers.graph.fold import FOLDS, fold
 from helpers.model import weights
-from helpers.pulsar2.pulsar2_config import validate
+from helpers.pulsar2.config import validate
 from helpers.quant import quantize, rehearsal
 from helpers.quant.ranges import Runs
 
@@ -145,7 +145,7 @@ def test_the_choice_lowers_the_noise_and_is_a_configuration(graph: onnx.ModelPro
     assert all(after <= rehearsal.WORTHWHILE * before for before, after in pairwise(noises))
     assert not {choice.op_type for choice in chosen} & {"Conv", "Gemm"}
     (entry,) = rehearsal.layer_configs(chosen)
-    assert validate({"quant": {"layer_configs": [entry.model_dump(exclude_unset=True)]}})
+    assert validate({"quant": {"layer_configs": [entry]}})
     wide = {name for choice in chosen for name in rehearsal.reached(graph, choice.op_type)}
     again = rehearsal.noise(
         rehearsal.logits(quantize.quantize(observed, wide=wide), PICTURES[2:]),
@@ -201,7 +201,7 @@ def test_a_graph_of_few_kinds_can_run_out_of_them(others: list[str], monkeypatch
 
 def test_a_choice_is_one_entry_of_16_bits():
     (entry,) = rehearsal.layer_configs([rehearsal.Choice("Add", 0.2), rehearsal.Choice("Mul", 0.1)])
-    assert entry.model_dump(exclude_unset=True) == {"op_types": ("Add", "Mul"), "data_type": "U16"}
+    assert entry == {"op_types": ["Add", "Mul"], "data_type": "U16"}
 
 
 def test_no_choice_is_no_configuration():
