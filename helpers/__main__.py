@@ -152,9 +152,10 @@ def _forecast(options: argparse.Namespace) -> int:
 
     numbers = (options.macs_m, options.params_m)
     if options.onnx and numbers == (None, None):
-        from helpers.graph import graph_file, macs
+        from helpers.graph.cost import graph_cost
+        from helpers.graph.graph import load
 
-        found = macs.graph_cost(graph_file.load(options.onnx))
+        found = graph_cost(load(options.onnx))
         numbers = (found.macs / 1e6, found.parameters / 1e6)
     elif options.onnx or None in numbers:
         raise ValueError("give either --onnx, or --macs-m and --params-m")

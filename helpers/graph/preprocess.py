@@ -150,7 +150,7 @@ def for_board(model: "nn.Module", board_input: BoardInput) -> "nn.Module":
     return permuted
 
 
-def mark(graph: "onnx.ModelProto", preprocessing: Preprocessing) -> None:
+def write_metadata(graph: "onnx.ModelProto", preprocessing: Preprocessing) -> None:
     """Writes into the metadata of `graph`, in place, how its pixels must come: preflight reads it there."""
     kept = [entry for entry in graph.metadata_props if entry.key != METADATA_KEY]
     del graph.metadata_props[:]
@@ -158,8 +158,8 @@ def mark(graph: "onnx.ModelProto", preprocessing: Preprocessing) -> None:
     graph.metadata_props.add(key=METADATA_KEY, value=json.dumps(asdict(preprocessing)))
 
 
-def marked(graph: "onnx.ModelProto") -> Preprocessing | None:
-    """What `mark` wrote into `graph`; None when the graph does not say, or says it in another form."""
+def read_metadata(graph: "onnx.ModelProto") -> Preprocessing | None:
+    """What `write_metadata` wrote into `graph`; None where it says nothing, or in another form."""
     for entry in graph.metadata_props:
         if entry.key == METADATA_KEY:
             try:

@@ -8,7 +8,9 @@ import numpy as np
 import onnx
 
 from helpers.graph import export
+from helpers.graph.cost import activation_bytes
 from helpers.graph.fold import fold
+from helpers.graph.graph import Graph
 from helpers.lab import contest
 from helpers.lab.bench_entry import WARMUP, Bar, Entry, Side, entry, growth, pair
 from helpers.lab.timing import in_turn
@@ -16,7 +18,6 @@ from helpers.model import weights
 from helpers.model.memory import release_memory
 from helpers.model.reference import timm_model
 from helpers.model.variants import INPUT_SIZE, VARIANTS
-from helpers.pulsar2 import operators
 from helpers.quant import quantize, rehearsal
 from helpers.quant.ranges import Values
 
@@ -34,7 +35,7 @@ def graphs(models: Sequence[str] = tuple(VARIANTS)) -> list[Entry]:
         sizes = {}
         with tempfile.TemporaryDirectory() as scratch:
             for kind, graph in _graphs(name, Path(scratch)):
-                sizes[kind] = (operators.count(graph).total(), operators.written_bytes(graph))
+                sizes[kind] = (Graph(graph).operators.total(), activation_bytes(graph))
         release_memory()
         judged = name == M5
         for at, (what, unit) in enumerate((("nodes", "nodes"), ("bytes written", "bytes"))):

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
+from helpers.graph.graph import Graph
 from helpers.model.memory import release_memory
 from helpers.model.rivals import fold_norms
 from helpers.model.variants import INPUT_SIZE
 from helpers.published import published
-from helpers.pulsar2.operators import count
 
 CONVOLUTION = "convolution"
 PRODUCTS = "matrix product and softmax"
@@ -158,7 +158,7 @@ def inside(path: Path, *, batch: int, runs: int = 8) -> Inside:
         options.profile_file_prefix = str(Path(folder, "profile"))
         options.optimized_model_filepath = str(Path(folder, "optimised.onnx"))
         profiled = _session(path, options)
-        operators = count(onnx.load(options.optimized_model_filepath, load_external_data=False))
+        operators = Graph(onnx.load(options.optimized_model_filepath, load_external_data=False)).operators
         run = _run(profiled, batch)
         for _ in range(2 + runs):
             run()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.files import in_words
-from helpers.pulsar2 import pulsar2_config
+from helpers.pulsar2 import config as configs
 
 _TAIL_BYTES = 1 << 16
 _LINE_LENGTH = 300
@@ -64,8 +64,8 @@ def fill(root: Path, *, onnx: Path, config: Path, calibration: Path) -> BuildFol
     refused or the folder cannot be written, ValueError for a name that could be taken as an option.
     """
     try:
-        settings = pulsar2_config.read(config)
-    except (pulsar2_config.ConfigError, OSError) as error:
+        settings = configs.read(config)
+    except (configs.ConfigError, OSError) as error:
         raise BuildFailed(str(error)) from error
     folder = BuildFolder(
         root=root,
@@ -97,7 +97,7 @@ def fill(root: Path, *, onnx: Path, config: Path, calibration: Path) -> BuildFol
             if not (copy.exists() and copy.samefile(source)):
                 copy.unlink(missing_ok=True)  # an older copy may be a link to a file of somebody else
                 shutil.copyfile(source, copy)
-        pulsar2_config.write(settings.model_copy(update={"quant": quant}), folder.config)
+        configs.write(settings.model_copy(update={"quant": quant}), folder.config)
     except OSError as error:
         raise BuildFailed(in_words(error, root)) from error
     return folder

@@ -128,7 +128,7 @@ def build(
 ) -> Build[T]:
     """Compiles an ONNX file into `output_dir`, laid out as in `build_folder`, and returns what came of it.
 
-    `config` is any file that `pulsar2_config.read` takes; the copy that the tool gets names the copy of
+    `config` is any file that `config.read` takes; the copy that the tool gets names the copy of
     `calibration`. `parse` reads the finished log (`helpers.logs.build_log`, which this room may not import).
     A model counts only when the tool exits with 0, prints its success line and leaves the file. Whatever
     happens, Ctrl-C included, the container is stopped, its files belong to the caller, and the log stays.

@@ -11,7 +11,7 @@ from helpers.__main__ import main
 from helpers.graph import export
 from helpers.graph.export import GateFailed, board_ready
 from helpers.graph.fold import fold
-from helpers.graph.preprocess import marked
+from helpers.graph.preprocess import read_metadata
 from helpers.model import weights
 from helpers.model.variants import VARIANTS, UnknownModel
 
@@ -67,7 +67,7 @@ def test_bgr_bytes_give_what_rgb_gives(exported: export.Exported, tmp_path: Path
     (unswapped,) = run[bgr.simplified].run(None, {"input": pixels})
     assert np.abs(swapped - expected).max() / expected.std() < 1e-4
     assert np.abs(unswapped - expected).max() / expected.std() > 1e-2
-    said = marked(onnx.load(bgr.simplified))
+    said = read_metadata(onnx.load(bgr.simplified))
     assert said is not None
     assert said.board_input == "bgr"
 

@@ -18,9 +18,9 @@ from helpers.graph.preprocess import (
     board_crop,
     centre_crop,
     for_board,
-    mark,
-    marked,
     normalize,
+    read_metadata,
+    write_metadata,
 )
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -148,9 +148,9 @@ def test_a_model_that_has_run_with_gradients_can_be_permuted() -> None:
 
 def test_the_graph_remembers_how_its_pixels_come() -> None:
     graph = helper.make_model(helper.make_graph([], "g", [], []))
-    assert marked(graph) is None
-    mark(graph, preprocessing("rgb"))
-    mark(graph, preprocessing("bgr"))
-    assert marked(onnx.load_from_string(graph.SerializeToString())) == preprocessing("bgr")
+    assert read_metadata(graph) is None
+    write_metadata(graph, preprocessing("rgb"))
+    write_metadata(graph, preprocessing("bgr"))
+    assert read_metadata(onnx.load_from_string(graph.SerializeToString())) == preprocessing("bgr")
     graph.metadata_props[0].value = '{"board_input": "grb"}'
-    assert marked(graph) is None
+    assert read_metadata(graph) is None

@@ -1,4 +1,4 @@
-"""Preflight: what it must let pass, and what it must catch."""
+"""Preflight: what it must let pass, what it must catch, and where each limit lies."""
 
 import io
 import json
@@ -19,35 +19,37 @@ from helpers.__main__ import main
 from helpers.finding import Finding
 from helpers.graph import export
 from helpers.graph.fold import fold
-from helpers.graph.preprocess import Preprocessing, for_board, mark
-from helpers.pulsar2 import pulsar2_config
-from helpers.pulsar2.config_builder import build_config_for
-from helpers.pulsar2.preflight import preflight
+from helpers.graph.graph import Graph
+from helpers.graph.preprocess import Preprocessing, for_board, write_metadata
+from helpers.pulsar2.config import build_config_for, validate
+from helpers.pulsar2.preflight import check_config, check_graph, preflight
 
 BGR = Preprocessing.of(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), board_input="bgr", size=8)
+MEAN, STD = list(BGR.mean), list(BGR.std)
 F32 = np.float32
 
 
-def found(findings: Sequence[Finding], check: str) -> Finding:
+def only(findings: Sequence[Finding], check: str) -> Finding:
     (finding,) = [finding for finding in findings if finding.check == check]
     return finding
 
 
-def tar(path: Path, sides: Sequence[tuple[int, int]], mode: str = "RGB") -> Path:
+def tar(path: Path, members: dict[str, bytes]) -> Path:
     with tarfile.open(path, "w") as archive:
-        for index, size in enumerate(sides):
-            buffer = io.BytesIO()
-            Image.new(mode, size).save(buffer, "PNG")
-            info = tarfile.TarInfo(f"{index}.png")
-            info.size = len(buffer.getvalue())
-            archive.addfile(info, io.BytesIO(buffer.getvalue()))
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
     return path
 
 
-def plain_config(**fields: Any) -> dict[str, Any]:
-    """A configuration that fits `small`, as data to be spoilt."""
-    config = build_config_for(BGR, calibration_dataset="a.tar", tensor_name="input")
-    return {**config.model_dump(mode="json", exclude_unset=True), **fields}
+def pictures(path: Path, sides: Sequence[tuple[int, int]], mode: str = "RGB") -> Path:
+    members = {}
+    for index, size in enumerate(sides):
+        buffer = io.BytesIO()
+        Image.new(mode, size).save(buffer, "PNG")
+        members[f"{index}.png"] = buffer.getvalue()
+    return tar(path, members)
 
 
 def saved(model: onnx.ModelProto, path: Path) -> Path:
@@ -55,82 +57,116 @@ def saved(model: onnx.ModelProto, path: Path) -> Path:
     return path
 
 
+def relu(*, marked: bool = False) -> onnx.ModelProto:
+    model = graph(node("Relu"))
+    if marked:
+        write_metadata(model, BGR)
+    return model
+
+
+def config(
+    *,
+    entry: dict[str, Any] | None = None,
+    quant: dict[str, Any] | None = None,
+    processor: dict[str, Any] | None = None,
+    **fields: Any,
+) -> dict[str, Any]:
+    """One that fits the graphs here, as data, with a few fields changed."""
+    fitting = build_config_for(BGR, calibration_dataset="a.tar", tensor_name="input")
+    plain = fitting.model_dump(mode="json", exclude_unset=True)
+    plain["quant"]["input_configs"][0].update(entry or {})
+    plain["quant"].update(quant or {})
+    plain["input_processors"][0].update(processor or {})
+    return {**plain, **fields}
+
+
+def judged(check: str, data: dict[str, Any], model: onnx.ModelProto | None = None) -> Finding:
+    return only(check_config(validate(data), Graph(model or relu())), check)
+
+
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """A marked graph of one Relu with its archive beside it."""
-    model = graph(node("Relu"))
-    mark(model, BGR)
-    tar(tmp_path / "a.tar", [(8, 8)] * 32)
-    return saved(model, tmp_path / "small.onnx")
+    """A graph of one Relu that says its preprocessing, with its archive beside it."""
+    pictures(tmp_path / "a.tar", [(8, 8)] * 32)
+    return saved(relu(marked=True), tmp_path / "small.onnx")
 
 
-def check(small: Path, config: dict[str, Any], **given: Any) -> list[Finding]:
+def check(small: Path, data: dict[str, Any], **given: Any) -> list[Finding]:
     path = small.parent / "pulsar2.json"
-    path.write_text(json.dumps(config), encoding="utf-8")
+    path.write_text(json.dumps(data), encoding="utf-8")
     return preflight(small, path, **given)
 
 
+# The whole.
+
+
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, onnx.ModelProto]:
     """efficientvit_m0: timm's own export, and the simplified graphs of the raw and the folded model."""
-    folder = tmp_path_factory.mktemp("exported")
+    path = tmp_path_factory.mktemp("exported") / "m.onnx"
     model = timm.create_model("efficientvit_m0").eval()
-    plain = export.to_onnx(model, folder / "plain.onnx")
-    folded = export.to_onnx(fold(for_board(model, "bgr")), folder / "folded.onnx")
-    paths = {"plain": folder / "plain.onnx"}
-    for name, made in (("raw", plain), ("folded", folded)):
-        paths[name] = saved(export.simplify(made), folder / f"{name}.onnx")
-    return paths
-
-
-def test_all_is_well_with_a_fitting_set(small: Path) -> None:
-    assert {f.level for f in check(small, plain_config())} == {"ok"}
+    plain, folded = (export.to_onnx(m, path) for m in (model, fold(for_board(model, "bgr"))))
+    return {"plain": plain, "raw": export.simplify(plain), "folded": export.simplify(folded)}
 
 
 @pytest.mark.parametrize("name", ["raw", "folded"])
-def test_the_simplified_model_passes(exported: dict[str, Path], name: str) -> None:
-    findings = preflight(exported[name])
+def test_the_simplified_model_passes(exported: dict[str, onnx.ModelProto], name: str) -> None:
+    findings = check_graph(Graph(exported[name]))
     assert {finding.level for finding in findings} == {"ok"}, findings
 
 
-def test_the_export_before_onnxsim_is_caught(exported: dict[str, Path]) -> None:
-    finding = found(preflight(exported["plain"]), "restrictions")
-    assert finding.level == "fail"
-    assert "2-D indices" in finding.message and "onnxsim" in finding.message
+def test_the_export_before_onnxsim_is_caught(exported: dict[str, onnx.ModelProto]) -> None:
+    finding = only(check_graph(Graph(exported["plain"])), "restrictions")
+    assert finding.level == "fail" and "2-D indices" in finding.message and "onnxsim" in finding.message
 
 
-@pytest.mark.parametrize("operator", ["Mod", "Einsum"])
-def test_an_unsupported_operator_is_caught(tmp_path: Path, operator: str) -> None:
-    attributes = {"equation": "abcd->abcd"} if operator == "Einsum" else {"fmod": 1}
-    inputs = ["input"] if operator == "Einsum" else ["input", "input"]
-    model = graph(node(operator, inputs, **attributes), opset=13)
-    finding = found(preflight(saved(model, tmp_path / "a.onnx")), "operators")
-    assert finding.level == "fail" and operator in finding.message
+def test_the_command_prints_one_line_per_check(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    findings = check(small, config())
+    assert [f.check for f in findings if f.level == "ok"] == [
+        *("file", "opset", "operators", "restrictions", "shapes", "dtype", "int64", "names", "config"),
+        *("input name", "board feed", "channel order", "mean/std", "precision", "batch", "calibration"),
+    ]
+    given = ["--config", str(small.parent / "pulsar2.json"), "--calibration", str(small.parent / "a.tar")]
+    assert main(["preflight", "--onnx", str(small), *given]) == 0
+    assert capsys.readouterr().out.splitlines() == [str(finding) for finding in findings]
+    (small.parent / "a.tar").unlink()
+    assert main(["preflight", "--onnx", str(small), *given]) == 1
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("fail  calibration: ")]
 
 
-@pytest.mark.parametrize("shape", [["batch", 3, 8, 8], [0, 3, 8, 8]])
-def test_a_dynamic_shape_is_caught(tmp_path: Path, shape: list[int | str]) -> None:
-    findings = preflight(saved(graph(node("Relu"), shape=shape), tmp_path / "a.onnx"))
-    assert found(findings, "shapes").level == "fail"
+# The graph.
 
 
 @pytest.mark.parametrize(
-    ("opset", "level"), [(10, "fail"), (11, "ok"), (18, "ok"), (20, "warn"), (23, "fail")]
+    ("check", "model", "level"),
+    [
+        ("shapes", graph(node("Relu"), shape=["batch", 3, 8, 8]), "fail"),
+        ("shapes", graph(node("Relu"), shape=[0, 3, 8, 8]), "fail"),
+        ("opset", graph(node("Relu"), opset=10), "fail"),
+        ("opset", graph(node("Relu"), opset=11), "ok"),
+        ("opset", graph(node("Relu"), opset=18), "ok"),
+        ("opset", graph(node("Relu"), opset=20), "warn"),
+        ("opset", graph(node("Relu"), opset=23), "fail"),
+        ("file", graph(node("Relu", ["nowhere"])), "fail"),
+        ("dtype", graph(node("Relu"), dtype=TensorProto.FLOAT16, out_dtype=TensorProto.FLOAT16), "warn"),
+        ("dtype", graph(node("Relu"), unread=np.ones(1, np.float64)), "warn"),
+        ("names", graph(node("Relu", ["in/put"]), name="in/put"), "warn"),
+        ("operators", graph(node("Mod", ["input", "input"], fmod=1), opset=13), "fail"),
+    ],
 )
-def test_the_opset_is_judged(tmp_path: Path, opset: int, level: str) -> None:
-    findings = preflight(saved(graph(node("Relu"), opset=opset), tmp_path / "a.onnx"))
-    assert found(findings, "opset").level == level
+def test_what_is_found_in_the_graph_alone(check: str, model: onnx.ModelProto, level: str) -> None:
+    assert only(check_graph(Graph(model)), check).level == level
 
 
-def test_a_foreign_operator_set_is_caught(tmp_path: Path) -> None:
-    model = graph(node("Relu", domain="com.microsoft"))
-    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-    assert found(preflight(saved(model, tmp_path / "a.onnx")), "opset").level == "fail"
+def test_a_constant_text_is_no_number() -> None:
+    text = helper.make_node("Constant", [], ["text"], value_strings=["a"])
+    findings = check_graph(Graph(graph(text, node("Relu"), opset=13)))
+    assert {f.level for f in findings} == {"ok"}
 
 
-def test_a_graph_that_the_checker_refuses_is_caught(tmp_path: Path) -> None:
-    finding = found(preflight(saved(graph(node("Relu", ["nowhere"])), tmp_path / "a.onnx")), "file")
-    assert finding.level == "fail" and "checker" in finding.message
+def test_a_file_that_is_no_graph_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").write_bytes(b"PK\x03\x04")
+    assert [(f.check, f.level) for f in preflight(tmp_path / "a.onnx")] == [("file", "fail")]
 
 
 def padded() -> onnx.ModelProto:
@@ -153,269 +189,268 @@ def padded() -> onnx.ModelProto:
 )
 def test_an_invalid_graph_is_a_finding_and_no_exception(small: Path, model: onnx.ModelProto) -> None:
     saved(model, small)
-    findings = check(small, plain_config(compiler={"static_batch_sizes": [1, 8]}))
-    assert {f.check: f.level for f in findings} == {
-        "file": "fail",
-        "opset": "ok",
-        "config": "ok",
-        "calibration": "ok",
-    }
+    findings = check(small, config(compiler={"static_batch_sizes": [1, 8]}))
+    levels = {"file": "fail", "opset": "ok", "config": "ok", "calibration": "ok"}
+    assert {f.check: f.level for f in findings} == levels
 
 
-@pytest.mark.parametrize("operator", ["Cast", "Reshape", "Constant"])
+@pytest.mark.parametrize("operator", ["Relu", "Cast", "Reshape", "Constant"])
 def test_a_foreign_operator_is_not_read_as_the_standard_one(small: Path, operator: str) -> None:
     model = graph(node(operator, domain="com.microsoft"))
     model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
     saved(model, small)
-    findings = check(small, plain_config(compiler={"static_batch_sizes": [1, 8]}))
-    assert found(findings, "opset").level == "fail" and found(findings, "restrictions").level == "ok"
-
-
-def test_a_constant_text_is_no_number(tmp_path: Path) -> None:
-    text = helper.make_node("Constant", [], ["text"], value_strings=["a"])
-    findings = preflight(saved(graph(text, node("Relu"), opset=13), tmp_path / "a.onnx"))
-    assert {f.level for f in findings} == {"ok"}
-
-
-def test_a_file_that_is_no_graph_is_caught(tmp_path: Path) -> None:
-    (tmp_path / "a.onnx").write_bytes(b"PK\x03\x04")
-    assert [f.level for f in preflight(tmp_path / "a.onnx")] == ["fail"]
-
-
-def test_inputs_that_are_not_float_are_told(tmp_path: Path) -> None:
-    model = graph(node("Relu"), dtype=TensorProto.FLOAT16, out_dtype=TensorProto.FLOAT16)
-    assert found(preflight(saved(model, tmp_path / "a.onnx")), "dtype").level == "warn"
-
-
-def test_large_int64_tables_and_their_values_are_told(tmp_path: Path) -> None:
-    table = np.arange(10_000, dtype=np.int64)
-    made = node("Gather", ["input", "i"], axis=1)
-    model = graph(made, i=table, out=[1, 10_000, 8, 8])
-    assert found(preflight(saved(model, tmp_path / "a.onnx")), "int64").level == "warn"
-    model = graph(made, i=table + 2**31, out=[1, 10_000, 8, 8])
-    assert found(preflight(saved(model, tmp_path / "a.onnx")), "int64").level == "fail"
+    findings = check(small, config(compiler={"static_batch_sizes": [1, 8]}))
+    assert only(findings, "opset").level == "fail" and only(findings, "restrictions").level == "ok"
 
 
 @pytest.mark.parametrize(
     ("count", "value", "level"),
     [
-        (65, 2**40, "fail"),
         (65, 2**31, "fail"),
         (65, -(2**31) - 1, "fail"),
         (65, -(2**31), "ok"),
         (65, 2**31 - 1, "ok"),
         (64, 2**63 - 1, "ok"),
+        (10_000, 1, "warn"),
     ],
 )
-def test_every_int64_table_must_fit_the_boards_int32(
-    tmp_path: Path, count: int, value: int, level: str
-) -> None:
+def test_every_int64_table_must_fit_the_boards_int32(count: int, value: int, level: str) -> None:
     model = graph(node("Relu"), longest=np.arange(200), other=np.full(count, value))
-    assert found(preflight(saved(model, tmp_path / "a.onnx")), "int64").level == level
+    assert only(check_graph(Graph(model)), "int64").level == level
 
 
-def test_a_slash_in_an_input_name_is_told(tmp_path: Path) -> None:
-    model = graph(node("Relu", ["in/put"]), name="in/put")
-    assert found(preflight(saved(model, tmp_path / "a.onnx")), "names").level == "warn"
+# The file of the configuration, and the archive.
 
 
-def test_npu4_is_caught(small: Path) -> None:
-    finding = found(check(small, plain_config(npu_mode="NPU4")), "config")
-    assert finding.level == "fail" and "NPU1, NPU2, NPU3" in finding.message
-
-
-def test_a_misspelt_field_is_caught(small: Path) -> None:
-    finding = found(check(small, plain_config(npu_mod="NPU1")), "config")
-    assert finding.level == "fail" and "did you mean npu_mode" in finding.message
-
-
-def test_every_problem_of_a_configuration_is_a_line(small: Path) -> None:
-    findings = check(small, plain_config(npu_mod="NPU1", quantt={}))
-    assert len([f for f in findings if f.check == "config"]) == 2
-    assert found(findings, "operators").level == "ok"  # the graph is judged all the same
+@pytest.mark.parametrize(("field", "named"), [({"npu_mode": "NPU4"}, "NPU3"), ({"npu_mod": ""}, "npu_mode")])
+def test_a_wrong_configuration_is_a_finding(small: Path, field: dict[str, str], named: str) -> None:
+    findings = check(small, config(**field))
+    assert only(findings, "config").level == "fail" and named in only(findings, "config").message
+    assert only(findings, "operators").level == "ok"  # the graph is judged all the same
+    both = check(small, config(npu_mod="", quantt={}))
+    assert [f.check for f in both].count("config") == 2
 
 
 def test_a_missing_archive_is_caught(small: Path) -> None:
     (small.parent / "a.tar").unlink()
-    assert found(check(small, plain_config()), "calibration").level == "fail"
-    finding = found(check(small, plain_config(), calibration=small.parent / "none.tar"), "calibration")
-    assert finding.level == "fail" and "no such file" in finding.message
+    for given in ({}, {"calibration": small.parent / "none.tar"}):
+        finding = only(check(small, config(), **given), "calibration")
+        assert finding.level == "fail" and "no such file" in finding.message
+    assert only(check(small, config(quant={"input_configs": []})), "calibration").level == "fail"
 
 
 def test_an_archive_of_the_wrong_size_is_caught(small: Path) -> None:
-    tar(small.parent / "a.tar", [(8, 8)] * 31 + [(9, 8)])
-    finding = found(check(small, plain_config()), "calibration")
+    pictures(small.parent / "a.tar", [(8, 8)] * 31 + [(9, 8)])
+    finding = only(check(small, config()), "calibration")
     assert finding.level == "fail" and "9 × 8" in finding.message
-    assert found(preflight(small, calibration=small.parent / "a.tar"), "calibration").level == "fail"
-
-
-def test_few_odd_or_too_few_pictures_are_told(small: Path) -> None:
-    tar(small.parent / "a.tar", [(8, 8)] * 31)
-    assert "fewer than 32" in found(check(small, plain_config()), "calibration").message
-    tar(small.parent / "a.tar", [(8, 8)] * 32, mode="L")
-    assert "not RGB" in found(check(small, plain_config()), "calibration").message
-    tar(small.parent / "a.tar", [(8, 8)] * 40)
-    config = plain_config()
-    config["quant"]["input_configs"][0]["calibration_size"] = 64
-    finding = found(check(small, config), "calibration")
-    assert finding.level == "warn" and "calibration_size 64" in finding.message
+    assert only(preflight(small, calibration=small.parent / "a.tar"), "calibration").level == "fail"
 
 
 @pytest.mark.parametrize(
-    ("array", "level"),
+    ("count", "mode", "size", "level", "named"),
     [
-        (np.zeros((1, 3, 8, 8), F32), "warn"),  # fits; a warning because it is one
-        (np.zeros((3, 8, 8), F32), "fail"),
-        (np.zeros((1, 3, 8, 8), np.float64), "fail"),
+        (31, "RGB", 31, "warn", "32"),
+        (32, "L", 32, "warn", "RGB"),
+        (40, "RGB", 64, "warn", "64"),
+        (40, "RGB", 40, "ok", "40"),
     ],
 )
-def test_arrays_must_be_what_the_model_gets(small: Path, array: np.ndarray, level: str) -> None:
+def test_few_odd_or_too_few_pictures_are_told(
+    small: Path, count: int, mode: str, size: int, level: str, named: str
+) -> None:
+    pictures(small.parent / "a.tar", [(8, 8)] * count, mode)
+    finding = only(check(small, config(entry={"calibration_size": size})), "calibration")
+    assert finding.level == level and named in finding.message
+
+
+@pytest.mark.parametrize(
+    ("array", "count", "level"),
+    [
+        (np.zeros((1, 3, 8, 8), F32), 32, "ok"),
+        (np.zeros((1, 3, 8, 8), F32), 1, "warn"),
+        (np.zeros((3, 8, 8), F32), 32, "fail"),
+        (np.zeros((1, 3, 8, 8), np.float64), 32, "fail"),
+    ],
+)
+def test_arrays_must_be_what_the_model_gets(small: Path, array: np.ndarray, count: int, level: str) -> None:
     buffer = io.BytesIO()
     np.save(buffer, array)
-    with tarfile.open(small.parent / "a.tar", "w") as archive:
-        info = tarfile.TarInfo("0.npy")
-        info.size = len(buffer.getvalue())
-        archive.addfile(info, io.BytesIO(buffer.getvalue()))
-    config = build_config_for(BGR, calibration_dataset="a.tar", calibration_format="Numpy")
-    path = pulsar2_config.write(config, small.parent / "c.json")
-    assert found(preflight(small, path), "calibration").level == level
-    as_pictures = found(check(small, plain_config()), "calibration")
-    assert as_pictures.level == "fail" and "format Image" in as_pictures.message
+    tar(small.parent / "a.tar", {f"{index}.npy": buffer.getvalue() for index in range(count)})
+    entry = {"calibration_format": "Numpy"}
+    assert only(check(small, config(entry=entry)), "calibration").level == level
+    assert only(check(small, config()), "calibration").level == "fail"  # the pictures that it names
 
 
 def test_another_archive_than_the_configured_is_told(small: Path) -> None:
-    other = tar(small.parent / "b.tar", [(8, 8)] * 32)
-    findings = check(small, plain_config(), calibration=other)
-    assert found(findings, "calibration").level == "ok"
-    assert found(findings, "calibration name").level == "warn"
+    other = pictures(small.parent / "b.tar", [(8, 8)] * 32)
+    findings = check(small, config(), calibration=other)
+    assert only(findings, "calibration").level == "ok"
+    assert only(findings, "calibration name").level == "warn"
 
 
-def processor(**fields: Any) -> dict[str, Any]:
-    config = plain_config()
-    config["input_processors"][0].update(fields)
-    return config
-
-
-def test_rgb_against_bgr_is_caught_in_the_configuration(small: Path) -> None:
-    finding = found(check(small, processor(src_format="RGB")), "channel order")
-    assert finding.level == "fail" and "swaps no channels" in finding.message
-
-
-def test_rgb_against_bgr_is_caught_between_configuration_and_graph(small: Path) -> None:
-    finding = found(check(small, processor(src_format="RGB", tensor_format="RGB")), "channel order")
-    assert finding.level == "fail" and "exported for BGR" in finding.message
-
-
-def test_rgb_against_bgr_is_caught_in_the_mean(small: Path) -> None:
-    unmarked = saved(graph(node("Relu")), small)
-    config = plain_config()
-    assert found(check(unmarked, config), "channel order").level == "warn"  # the graph does not say
-    config["quant"]["input_configs"][0]["calibration_mean"].reverse()
-    finding = found(check(unmarked, config), "channel order")
-    assert finding.level == "fail" and "RGB order" in finding.message
-
-
-def test_a_format_that_is_not_named_is_told(small: Path) -> None:
-    config = processor(src_format="AutoColorSpace", tensor_format="AutoColorSpace")
-    assert found(check(small, config), "channel order").level == "warn"
+# The configuration against the graph.
 
 
 @pytest.mark.parametrize(
-    ("mean", "std", "says"),
+    ("fields", "level", "named"),
     [
-        ([103.53, 116.28, 123.675], [0.004] * 3, "multiply by 255"),
-        ([103.53, 116.28, 123.675], [0.225, 0.224, 0.229], "multiply by 255"),
-        ([0.406, 0.456, 0.485], [57.375, 57.12, 58.395], "multiply by 255"),
-        ([103.53, 116.28, 300], [57.375, 57.12, 58.395], "outside"),
-        ([0, 0, 0], [255, 255, 255], "exported for"),
-        ([103.53, 116.28, 123.675], [58, 58, 62], "exported for"),
+        ({"quant": {"input_configs": []}}, "fail", "input"),
+        ({"entry": {"tensor_name": "image"}}, "fail", "image"),
+        ({"processor": {"tensor_name": "image"}}, "fail", "image"),
+        ({"entry": {"tensor_name": "DEFAULT"}}, "ok", "DEFAULT"),
+        ({"output_processors": [{"tensor_name": "scores"}]}, "fail", "scores"),
+        ({"output_processors": [{"tensor_name": "logits"}]}, "ok", "input"),
+        ({"output_processors": [{"tensor_name": "DEFAULT"}]}, "ok", "input"),
     ],
 )
-def test_an_implausible_mean_or_std_is_caught(
-    small: Path, mean: list[float], std: list[float], says: str
-) -> None:
-    config = plain_config()
-    config["quant"]["input_configs"][0].update(calibration_mean=mean, calibration_std=std)
-    finding = found(check(small, config), "mean/std")
-    assert finding.level == "fail" and says in finding.message
-    finding = found(check(small, processor(mean=mean, std=std)), "mean/std")
-    assert finding.level == "fail" and "input_processors[0]" in finding.message
-
-
-def test_a_mean_near_the_exported_one_is_told(small: Path) -> None:
-    config = plain_config()
-    entry = config["quant"]["input_configs"][0]
-    entry.update(calibration_mean=[103.939, 116.779, 123.68], calibration_std=[58, 58, 58])
-    finding = found(check(small, config), "mean/std")
-    assert finding.level == "warn" and "exported for" in finding.message
-
-
-def test_a_mean_for_arrays_is_told(small: Path) -> None:
-    config = plain_config()
-    config["quant"]["input_configs"][0]["calibration_format"] = "Numpy"
-    assert found(check(small, config), "mean/std").level == "warn"
-
-
-def test_names_must_be_the_graphs(small: Path) -> None:
-    config = plain_config()
-    config["quant"]["input_configs"][0]["tensor_name"] = "image"
-    finding = found(check(small, config), "input name")
-    assert finding.level == "fail" and "image" in finding.message and "input" in finding.message
-    outputs = [{"tensor_name": "scores"}]
-    assert found(check(small, plain_config(output_processors=outputs)), "input name").level == "fail"
-
-
-@pytest.mark.parametrize("fields", [{"src_dtype": "FP32"}, {"src_layout": "NCHW"}])
-def test_what_the_board_program_cannot_feed_is_told(small: Path, fields: dict[str, str]) -> None:
-    assert found(check(small, processor(**fields)), "board feed").level == "warn"
-
-
-def test_layers_without_effect_are_told(small: Path) -> None:
-    config = plain_config()
-    for entry in ({"op_type": "Softmax", "data_type": "U16"}, {"op_type": "MatMul", "data_type": "FP32"}):
-        config["quant"]["layer_configs"] = [entry]
-        assert found(check(small, config), "precision").level == "warn"
-
-
-def reshaped(first: int, opset: int = 11) -> onnx.ModelProto:
-    made = node("Reshape", ["input", "s"])
-    return graph(made, s=np.array([first, 3, 64]), out=[1, 3, 64], opset=opset)
+def test_names_must_be_the_graphs(fields: dict[str, Any], level: str, named: str) -> None:
+    finding = judged("input name", config(**fields))
+    assert finding.level == level and named in finding.message
 
 
 @pytest.mark.parametrize(
-    ("model", "compiler", "level"),
+    ("fields", "level", "named"),
     [
-        (graph(node("Relu")), {"max_dynamic_batch_size": 8}, "ok"),
-        (graph(node("Relu"), shape=[4, 3, 8, 8]), {"static_batch_sizes": [1, 8]}, "fail"),
-        (graph(node("Relu"), shape=[4, 3, 8, 8]), {}, "warn"),
-        (reshaped(1), {}, "ok"),
-        (reshaped(1), {"static_batch_sizes": [1, 8]}, "warn"),
-        (reshaped(1), {"static_batch_sizes": [1, 8], "disable_ir_fix": True}, "fail"),
-        (reshaped(-1), {"static_batch_sizes": [1, 8]}, "ok"),
-        (reshaped(0, opset=14), {"max_dynamic_batch_size": 8}, "ok"),
+        ({"input_processors": []}, "warn", "input_processors"),
+        ({"processor": {"src_dtype": "FP32"}}, "warn", "FP32"),
+        ({"processor": {"src_layout": "NCHW"}}, "warn", "NCHW"),
+        ({"output_processors": [{"tensor_name": "logits", "output_dtype": "U8"}]}, "warn", "U8"),
+        ({"output_processors": [{"tensor_name": "logits"}]}, "ok", "uint8"),
     ],
 )
-def test_batches_need_shapes_that_follow(
-    tmp_path: Path, model: onnx.ModelProto, compiler: dict[str, Any], level: str
+def test_what_the_sample_cannot_feed_or_read_is_named(fields: dict[str, Any], level: str, named: str) -> None:
+    finding = judged("board feed", config(**fields))
+    assert finding.level == level and named in finding.message
+
+
+@pytest.mark.parametrize(
+    ("entry", "processor", "marked", "level"),
+    [
+        ({}, {}, True, "ok"),
+        ({}, {"src_format": "RGB"}, True, "fail"),  # Pulsar2 swaps no channels
+        ({}, {"src_format": "RGB", "tensor_format": "RGB"}, True, "fail"),  # exported for BGR
+        ({}, {"src_format": "AutoColorSpace", "tensor_format": "AutoColorSpace"}, True, "warn"),
+        ({}, {}, False, "warn"),  # the graph does not say its order
+        ({"calibration_mean": MEAN[::-1]}, {}, False, "fail"),
+        ({"tensor_name": "DEFAULT", "calibration_mean": MEAN[::-1]}, {}, False, "fail"),
+        ({"calibration_mean": MEAN[::-1]}, {"mean": MEAN, "std": STD}, False, "warn"),  # its own counts
+        ({}, {"mean": MEAN[::-1], "std": STD[::-1]}, False, "fail"),
+        ({"calibration_mean": [123.68, 116.779, 103.939]}, {}, False, "fail"),  # the older figures
+        ({"calibration_mean": [125.0, 116.28, 103.53]}, {}, False, "warn"),  # over a grey level away
+        ({"calibration_mean": [127.5, 127.5, 127.5], "calibration_std": [127.5] * 3}, {}, False, "warn"),
+    ],
+)
+def test_the_order_of_channels(
+    entry: dict[str, Any], processor: dict[str, Any], marked: bool, level: str
 ) -> None:
-    path = saved(model, tmp_path / "a.onnx")
-    assert found(check(path, plain_config(compiler=compiler)), "batch").level == level
+    assert (
+        judged("channel order", config(entry=entry, processor=processor), relu(marked=marked)).level == level
+    )
 
 
-def test_the_command_prints_one_line_per_check(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = pulsar2_config.write(pulsar2_config.validate(plain_config()), small.parent / "c.json")
-    arguments = [
-        "preflight",
-        "--onnx",
-        str(small),
-        "--config",
-        str(config),
-        "--calibration",
-        str(small.parent / "a.tar"),
-    ]
-    assert main(arguments) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 16 and all(line.split()[0] == "ok" for line in lines)
-    (small.parent / "a.tar").unlink()
-    assert main(arguments) == 1
-    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("fail  calibration: ")]
+def test_the_mean_of_another_input_does_not_count() -> None:
+    data = config()
+    other = {**data["quant"]["input_configs"][0], "tensor_name": "other", "calibration_mean": MEAN[::-1]}
+    data["quant"]["input_configs"].insert(0, other)
+    assert judged("channel order", data).level == "warn"
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "level"),
+    [
+        ([], [], "warn"),
+        ([0, 0, 0], [255, 255, 255], "ok"),
+        ([0, 1, 255], [1, 255, 510], "ok"),
+        ([0, 0, 255.5], [255, 255, 255], "fail"),
+        ([-0.5, 0, 0], [255, 255, 255], "fail"),
+        ([0, 0, 0.5], [255, 255, 255], "fail"),
+        ([0, 0, 0], [255, 255, 511], "fail"),
+        ([0, 0, 0], [255, 255, 0.99], "fail"),
+    ],
+)
+def test_the_limits_of_mean_and_std(mean: list[float], std: list[float], level: str) -> None:
+    data = config(entry={"calibration_mean": mean, "calibration_std": std})
+    assert judged("mean/std", data).level == level
+    finding = judged("mean/std", config(processor={"mean": mean, "std": std}))
+    assert finding.level == level.replace("warn", "ok")  # those of the calibration are left
+    assert level != "fail" or "input_processors[0]" in finding.message
+
+
+@pytest.mark.parametrize(("off", "level"), [(0.009, "ok"), (0.02, "warn"), (1.9, "warn"), (2.1, "fail")])
+@pytest.mark.parametrize("field", ["calibration_mean", "calibration_std"])
+def test_how_near_the_exported_mean_and_std_must_be(field: str, off: float, level: str) -> None:
+    own = MEAN if field == "calibration_mean" else STD
+    data = config(entry={field: [own[0] + off, *own[1:]]})
+    assert judged("mean/std", data, relu(marked=True)).level == level
+
+
+def test_one_number_for_three_channels_is_not_the_exported_mean() -> None:
+    data = config(entry={"calibration_mean": [MEAN[0]], "calibration_std": [STD[0]]})
+    assert judged("mean/std", data, relu(marked=True)).level == "fail"
+
+
+@pytest.mark.parametrize("given", [{"calibration_mean": MEAN}, {"calibration_std": STD}])
+def test_what_is_given_for_arrays_is_not_applied(given: dict[str, Any]) -> None:
+    unset = {"calibration_mean": [], "calibration_std": []}
+    finding = judged("mean/std", config(entry={**unset, **given, "calibration_format": "Numpy"}))
+    assert finding.level == "warn" and "input" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("quant", "level", "named"),
+    [
+        ({"layer_configs": [{"op_type": "Relu", "data_type": "FP32"}]}, "ok", "1"),
+        ({"layer_configs": [{"op_types": ["Relu", "Tanh"], "data_type": "U16"}]}, "warn", "Tanh"),
+        ({"layer_configs": [{"op_type": "Erf", "data_type": "U16"}]}, "ok", "1"),
+        ({"layer_configs": [{"op_type": "Erf", "data_type": "FP32"}]}, "warn", "Erf"),  # nobody verified it
+        ({"highest_mix_precision": True}, "warn", "FP32"),
+    ],
+)
+def test_entries_that_work_and_those_that_do_not(quant: dict[str, Any], level: str, named: str) -> None:
+    model = graph(helper.make_node("Erf", ["input"], ["between"]), node("Relu", ["between"]))
+    finding = judged("precision", config(quant=quant), model)
+    assert finding.level == level and named in finding.message
+
+
+def reshape(shape: list[int], opset: int = 11, **attributes: int) -> onnx.ModelProto:
+    return graph(
+        node("Reshape", ["input", "s"], **attributes), s=np.array(shape), out=[1, 3, 64], opset=opset
+    )
+
+
+FOUR = graph(node("Relu"), shape=[4, 3, 8, 8])
+EIGHT = {"max_dynamic_batch_size": 8}
+
+
+@pytest.mark.parametrize(
+    ("model", "compiler", "level", "named"),
+    [
+        (relu(), {"static_batch_sizes": [1, 8]}, "ok", "1, 8 with opset 11"),
+        (relu(), EIGHT, "ok", "1 to 8 with opset 11"),
+        (relu(), {"static_batch_sizes": [1]}, "ok", "1"),
+        (FOUR, {}, "warn", "4"),
+        (FOUR, {"static_batch_sizes": [1]}, "warn", "4"),
+        (FOUR, {"static_batch_sizes": [1, 8]}, "fail", "4"),
+        (FOUR, EIGHT, "fail", "4"),
+        (reshape([1, 3, 64]), {}, "ok", "1"),
+        (reshape([1, 3, 64]), EIGHT, "warn", "1 Reshapes"),
+        (reshape([1, 3, 64]), {**EIGHT, "disable_ir_fix": True}, "fail", "disable_ir_fix"),
+        (reshape([-1, 3, 64]), EIGHT, "ok", "no Reshape"),
+        (reshape([3, 1, 64]), EIGHT, "ok", "no Reshape"),
+        (reshape([0, 3, 64], 14, allowzero=0), EIGHT, "ok", "no Reshape"),
+        (reshape([3, 0, 64], 14, allowzero=1), EIGHT, "fail", "Reshape it"),
+        (reshape([3, 1, 64], 14, allowzero=1), EIGHT, "ok", "no Reshape"),
+    ],
+)
+def test_the_batches_that_a_graph_allows(
+    model: onnx.ModelProto, compiler: dict[str, Any], level: str, named: str
+) -> None:
+    finding = judged("batch", config(compiler=compiler), model)
+    assert finding.level == level and named in finding.message
+
+
+def test_a_named_batch_is_told_beside_a_number() -> None:
+    model = graph(node("Relu"), shape=[4, 3, 8, 8])
+    model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, ["N", 3, 8, 8]))
+    finding = judged("batch", config(compiler=EIGHT), model)
+    assert finding.level == "fail" and "4, N" in finding.message

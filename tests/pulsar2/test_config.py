@@ -1,12 +1,13 @@
-"""Reading, refusing and writing build configurations."""
+"""Reading, refusing and writing build configurations, and the one of our own models."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from helpers.pulsar2 import pulsar2_config
-from helpers.pulsar2.pulsar2_config import ConfigError
+from helpers.graph.preprocess import BoardInput, Preprocessing
+from helpers.pulsar2.config import ConfigError, build_config_for, read, validate, write
 
 RELAXED = """
 {
@@ -49,7 +50,7 @@ def written(folder: Path, name: str, text: str) -> Path:
 
 
 def test_json_may_have_comments_and_trailing_commas(tmp_path: Path) -> None:
-    config = pulsar2_config.read(written(tmp_path, "a.json", RELAXED))
+    config = read(written(tmp_path, "a.json", RELAXED))
     assert config.input == "models//m5 # final, /* not a comment */ ,]"
     entry = config.quant.input_configs[0]
     assert entry.tensor_name == 'in"put'
@@ -58,18 +59,18 @@ def test_json_may_have_comments_and_trailing_commas(tmp_path: Path) -> None:
 
 
 def test_yaml_and_toml_say_the_same(tmp_path: Path) -> None:
-    from_yaml = pulsar2_config.read(written(tmp_path, "a.yml", YAML))
+    from_yaml = read(written(tmp_path, "a.yml", YAML))
     assert from_yaml.npu_mode == "NPU3"
     assert from_yaml.quant.refine_weight_threshold == 1e-6  # YAML 1.1 takes 1e-6 for text
     assert from_yaml.quant.input_configs[0].calibration_dataset == "a#b.tar"
-    from_toml = pulsar2_config.read(written(tmp_path, "a.toml", TOML))
+    from_toml = read(written(tmp_path, "a.toml", TOML))
     assert from_toml.quant.input_configs[0].calibration_size == -1
 
 
 def test_what_is_written_reads_back_equal_and_without_unset_fields(tmp_path: Path) -> None:
-    config = pulsar2_config.read(written(tmp_path, "a.json", RELAXED))
-    path = pulsar2_config.write(config, tmp_path / "out" / "b.json")
-    assert pulsar2_config.read(path) == config
+    config = read(written(tmp_path, "a.json", RELAXED))
+    path = write(config, tmp_path / "out" / "b.json")
+    assert read(path) == config
     plain = json.loads(path.read_text(encoding="utf-8"))
     assert set(plain) == {"input", "npu_mode", "quant"}
     assert "layer_configs" not in plain["quant"]
@@ -77,29 +78,29 @@ def test_what_is_written_reads_back_equal_and_without_unset_fields(tmp_path: Pat
 
 
 def test_a_name_in_capitals_will_do_and_other_letters_stay_readable(tmp_path: Path) -> None:
-    config = pulsar2_config.validate({"input": "模型.onnx"})
-    path = pulsar2_config.write(config, tmp_path / "A.JSON")
-    assert pulsar2_config.read(path) == config
+    config = validate({"input": "模型.onnx"})
+    path = write(config, tmp_path / "A.JSON")
+    assert read(path) == config
     assert "模型.onnx" in path.read_text(encoding="utf-8")
 
 
 def test_only_json_is_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"a\.yaml: configurations are written as JSON"):
-        pulsar2_config.write(pulsar2_config.validate({}), tmp_path / "a.yaml")
+        write(validate({}), tmp_path / "a.yaml")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"a\.json: no such file"):
-        pulsar2_config.read(tmp_path / "a.json")
+        read(tmp_path / "a.json")
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = pulsar2_config.validate({"npu_mode": "NPU1"})
-    path = pulsar2_config.write(config, tmp_path / "a.json")
+    config = validate({"npu_mode": "NPU1"})
+    path = write(config, tmp_path / "a.json")
     monkeypatch.setattr(Path, "write_text", lambda *args, **kwargs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        pulsar2_config.write(config, path)
+        write(config, path)
     assert json.loads(path.read_bytes()) == {"npu_mode": "NPU1"}
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
 
@@ -130,14 +131,16 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 )  # fmt: skip
 def test_a_refusal_names_path_value_and_what_is_allowed(data: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        pulsar2_config.validate(data)
+        validate(data)
     assert message in str(caught.value)
 
 
 def test_every_problem_is_told_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        pulsar2_config.validate({"npu_mod": 1, "quant": {"check": 7}, "compiler": {"check": True}})
-    assert [problem.path for problem in caught.value.problems] == ["quant.check", "compiler.check", "npu_mod"]
+        validate({"npu_mod": 1, "quant": {"check": 7}, "compiler": {"check": True}})
+    named = ["quant.check", "compiler.check", "npu_mod"]
+    assert [finding.message.split(" = ")[0] for finding in caught.value.findings] == named
+    assert {(finding.check, finding.level) for finding in caught.value.findings} == {("config", "fail")}
 
 
 @pytest.mark.parametrize(
@@ -145,11 +148,10 @@ def test_every_problem_is_told_at_once() -> None:
     [
         ("a.json", '{"npu_mode": "NPU1"', "cannot be parsed"),
         ("a.json", '{"npu_mode": "NPU1", "npu_mode": "NPU3"}', "'npu_mode' occurs twice"),
-        ("a.json", '{"compiler": {"check_rtol": NaN}}', "NaN"),
+        ("a.json", '{"compiler": {"check_rtol": NaN}}', "compiler.check_rtol"),
         ("a.json", "[]", "expected an object"),
-        ("a.json", "[" * 100_000, "nested too deep"),
+        ("a.json", "[" * 100_000, "cannot be parsed"),
         ("a.yaml", "npu_mode: NPU1\nnpu_mode: NPU3", "'npu_mode' occurs twice"),
-        ("a.yaml", "a: &a [x, x]\nb: [*a, *a]", "aliases"),
         ("a.yaml", "!!python/object/apply:os.getcwd []", "cannot be parsed"),
         ("a.toml", "npu_mode = ", "cannot be parsed"),
         ("a.prototxt", "", "ends in .json, .yaml, .yml, .toml"),
@@ -159,32 +161,89 @@ def test_a_file_that_cannot_be_parsed_gives_one_sentence(
     tmp_path: Path, name: str, text: str, says: str
 ) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
-        pulsar2_config.read(written(tmp_path, name, text))
+        read(written(tmp_path, name, text))
     assert "\n" not in str(caught.value)
-    assert caught.value.problems == ()
+    assert len(caught.value.findings) == 1
 
 
-def test_a_large_file_is_refused_before_parsing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(pulsar2_config._PARSERS, ".json", lambda text: pytest.fail("parsed"))
-    path = written(tmp_path, "a.json", " " * (1 << 20) + "{}")
-    with pytest.raises(ConfigError, match="larger than 1 MiB"):
-        pulsar2_config.read(path)
+def imagenet(board_input: BoardInput) -> Preprocessing:
+    return Preprocessing.of(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), board_input=board_input)
 
 
-def test_a_file_of_just_the_largest_size_is_read(tmp_path: Path) -> None:
-    path = written(tmp_path, "a.json", "{}".ljust(1 << 20))
-    assert pulsar2_config.read(path) == pulsar2_config.validate({})
+@pytest.mark.parametrize("board_input", ["bgr", "rgb"])
+def test_formats_mean_and_std_agree(board_input: BoardInput) -> None:
+    config = build_config_for(imagenet(board_input), calibration_dataset="a.tar", tensor_name="input")
+    processor, entry = config.input_processors[0], config.quant.input_configs[0]
+    assert processor.tensor_format == processor.src_format == board_input.upper()
+    assert entry.calibration_mean == imagenet(board_input).mean
+    assert entry.calibration_std == imagenet(board_input).std
+    assert processor.tensor_name == entry.tensor_name == "input"
 
 
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize("filler", ['"\\', "/*", "//", ",\n", '"', "#"])
-def test_a_hostile_megabyte_is_looked_at_once(tmp_path: Path, filler: str) -> None:
-    path = written(tmp_path, "a.json", filler * ((1 << 20) // len(filler.encode()) - 1))
-    with pytest.raises(ConfigError):  # a pattern that starts over at every mark would run into the time limit
-        pulsar2_config.read(path)
+def test_the_file_holds_what_the_tutorial_chose_and_nothing_else(tmp_path: Path) -> None:
+    config = build_config_for(imagenet("bgr"), calibration_dataset="a.tar")
+    path = write(config, tmp_path / "a.json")
+    assert read(path) == config
+    assert json.loads(path.read_text()) == {
+        "model_type": "ONNX",
+        "target_hardware": "AX650",
+        "npu_mode": "NPU1",
+        "quant": {
+            "input_configs": [
+                {
+                    "tensor_name": "DEFAULT",
+                    "calibration_dataset": "a.tar",
+                    "calibration_format": "Image",
+                    "calibration_size": 32,
+                    "calibration_mean": [103.53, 116.28, 123.675],
+                    "calibration_std": [57.375, 57.12, 58.395],
+                }
+            ],
+            "calibration_method": "MinMax",
+            "precision_analysis": False,
+        },
+        "input_processors": [
+            {
+                "tensor_name": "DEFAULT",
+                "tensor_format": "BGR",
+                "tensor_layout": "NCHW",
+                "src_format": "BGR",
+                "src_layout": "NHWC",
+                "src_dtype": "U8",
+                "csc_mode": "NoCSC",
+            }
+        ],
+        "compiler": {"check": 0},
+    }
 
 
-def test_the_schema_lists_fields_and_options() -> None:
-    schema = pulsar2_config.json_schema()
-    assert schema["additionalProperties"] is False
-    assert "KL" in json.dumps(schema["$defs"]["QuantConfig"]["properties"]["calibration_method"])
+def test_what_is_asked_for_arrives() -> None:
+    layers = [{"op_types": ["Softmax"], "data_type": "U16"}, {"layer_name": "head", "data_type": "S16"}]
+    config = build_config_for(
+        imagenet("bgr"),
+        calibration_dataset="a.tar",
+        hardware="AX620E",
+        npu_mode="NPU2",
+        max_dynamic_batch_size=8,
+        layer_configs=layers,
+        precision_analysis=True,
+    )
+    plain = config.model_dump(mode="json", exclude_unset=True)
+    assert plain["quant"]["layer_configs"] == layers
+    assert plain["quant"]["precision_analysis"] is True
+    assert plain["compiler"] == {"check": 0, "max_dynamic_batch_size": 8}
+    assert (config.target_hardware, config.npu_mode) == ("AX620E", "NPU2")
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"static_batch_sizes": [1, 8], "max_dynamic_batch_size": 8}, "max_dynamic_batch_size"),
+        ({"npu_mode": "NPU4"}, "npu_mode"),
+        ({"calibration_dataset": "folder"}, "calibration_dataset"),
+        ({"layer_configs": [{"op_type": "Add", "data_type": "U4"}]}, "data_type"),
+    ],
+)
+def test_what_pulsar2_would_refuse_is_not_made(fields: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        build_config_for(imagenet("bgr"), **{"calibration_dataset": "a.tar", **fields})

@@ -1,4 +1,4 @@
-"""Pulsar2 build configurations as files: read JSON, YAML or TOML, write plain JSON.
+"""Pulsar2 build configurations: read JSON, YAML or TOML, write plain JSON, make the one of a model of ours.
 
 `pulsar2 build --config` takes "relaxed" JSON (// and # comments), YAML and TOML, and so does `read`. A
 refused value is told with its path, a misspelt field with the name that was meant.
@@ -9,8 +9,8 @@ import json
 import re
 import reprlib
 import tomllib
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,34 +19,27 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from helpers.files import replacing
-from helpers.pulsar2.pulsar2_fields import Message
-from helpers.pulsar2.pulsar2_schema import BuildConfig, json_schema
-
-__all__ = ["BuildConfig", "ConfigError", "Problem", "json_schema", "read", "validate", "write"]
-
-SIZE_LIMIT = 1 << 20  # bytes; a configuration has a few thousand
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One refused value: where it is, what it is (None when it is missing), and what is allowed there."""
-
-    path: str
-    value: str | None
-    hint: str
-
-    def __str__(self) -> str:
-        return (
-            f"{self.path}: {self.hint}" if self.value is None else f"{self.path} = {self.value}: {self.hint}"
-        )
+from helpers.finding import Finding
+from helpers.graph.preprocess import Preprocessing
+from helpers.pulsar2.schema import (
+    BuildConfig,
+    CompilerConfig,
+    Hardware,
+    InputProcessor,
+    InputQuantConfig,
+    LayerConfig,
+    Message,
+    NpuMode,
+    QuantConfig,
+)
 
 
 class ConfigError(ValueError):
-    """A configuration that Pulsar2 would refuse or misread; no `problems` when it cannot be parsed."""
+    """A configuration that Pulsar2 would refuse or misread: one sentence, in `findings` too, per problem."""
 
-    def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
-        super().__init__(message)
-        self.problems = problems
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.findings = [Finding("config", "fail", problem) for problem in problems]
 
 
 def read(path: Path | str) -> BuildConfig:
@@ -62,18 +55,10 @@ def read(path: Path | str) -> BuildConfig:
         )
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; chapter 07 writes one: python -m helpers run 07")
-    with path.open("rb") as file:
-        raw = file.read(SIZE_LIMIT + 1)
-    if len(raw) > SIZE_LIMIT:
-        raise ConfigError(
-            f"{path.name}: larger than 1 MiB, so not a build configuration; give the right file"
-        )
     try:
-        data = parse(raw.decode("utf-8-sig"))
-    except (ValueError, yaml.YAMLError) as error:  # JSON, TOML and UTF-8 errors are ValueErrors
+        data = parse(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, yaml.YAMLError, RecursionError) as error:  # JSON, TOML and UTF-8: ValueErrors
         raise ConfigError(f"{path.name}: cannot be parsed: {' '.join(str(error).split())}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{path.name}: nested too deep to be a build configuration") from error
     if not isinstance(data, dict):
         raise ConfigError(
             f"{path.name}: expected an object of fields at the top, found {type(data).__name__}"
@@ -83,11 +68,8 @@ def read(path: Path | str) -> BuildConfig:
 
 def validate(data: Mapping[str, Any]) -> BuildConfig:
     """The configuration in plain data; raises ConfigError with one line per refused value."""
-    try:
+    with _refusals_told():
         return BuildConfig.model_validate(dict(data))
-    except ValidationError as error:
-        problems = tuple(_problem(details) for details in error.errors())
-        raise ConfigError("\n".join(map(str, problems)), problems) from error
 
 
 def write(config: BuildConfig, path: Path | str) -> Path:
@@ -104,7 +86,73 @@ def write(config: BuildConfig, path: Path | str) -> Path:
     return path
 
 
-def _problem(details: ErrorDetails) -> Problem:
+def build_config_for(
+    preprocessing: Preprocessing,
+    *,
+    calibration_dataset: str,
+    tensor_name: str = "DEFAULT",
+    hardware: Hardware = "AX650",
+    npu_mode: NpuMode = "NPU1",
+    static_batch_sizes: Sequence[int] = (),
+    max_dynamic_batch_size: int = 0,
+    layer_configs: Sequence[Mapping[str, Any]] = (),
+    precision_analysis: bool = False,
+) -> BuildConfig:
+    """The configuration that feeds the model uint8 [size, size, 3] pictures in its own channel order.
+
+    `calibration_dataset` is a path in the work folder of the build; `tensor_name` is the graph's input, or
+    DEFAULT for all; `layer_configs` are the rehearsal's. Raises ConfigError for what Pulsar2 would refuse,
+    both kinds of batch at once included.
+    """
+    # What is not given is left out, so that it does not stand in the file.
+    batches: dict[str, Any] = {"static_batch_sizes": tuple(static_batch_sizes)} if static_batch_sizes else {}
+    batches |= {"max_dynamic_batch_size": max_dynamic_batch_size} if max_dynamic_batch_size else {}
+    with _refusals_told():
+        layers = tuple(LayerConfig.model_validate(dict(entry)) for entry in layer_configs)
+        mixed: dict[str, Any] = {"layer_configs": layers} if layers else {}
+        calibration = InputQuantConfig(
+            tensor_name=tensor_name,
+            calibration_dataset=calibration_dataset,
+            calibration_format="Image",
+            calibration_size=32,
+            calibration_mean=preprocessing.mean,  # the default of the processor's own mean and std
+            calibration_std=preprocessing.std,
+        )
+        processor = InputProcessor(
+            tensor_name=tensor_name,
+            tensor_format=preprocessing.format,
+            tensor_layout="NCHW",
+            src_format=preprocessing.format,
+            src_layout="NHWC",
+            src_dtype="U8",
+            csc_mode="NoCSC",
+        )
+        return BuildConfig(
+            model_type="ONNX",
+            target_hardware=hardware,
+            npu_mode=npu_mode,
+            quant=QuantConfig(
+                input_configs=(calibration,),
+                calibration_method="MinMax",
+                precision_analysis=precision_analysis,
+                **mixed,
+            ),
+            input_processors=(processor,),
+            compiler=CompilerConfig(check=0, **batches),
+        )
+
+
+@contextmanager
+def _refusals_told() -> Iterator[None]:
+    """What a message refuses, as ConfigError."""
+    try:
+        yield
+    except ValidationError as error:
+        raise ConfigError(*map(_problem, error.errors())) from error
+
+
+def _problem(details: ErrorDetails) -> str:
+    """One refused value: where it is, what it is, and what is allowed there."""
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in details["loc"])
     value: object = details["input"]
     kind = details["type"]
@@ -119,7 +167,7 @@ def _problem(details: ErrorDetails) -> Problem:
         said = details["msg"].removeprefix("Input should be ").replace("valid tuple", "list in [ ]")
         hint = f"allowed: {said}"
     path = path.lstrip(".") or "the configuration"
-    return Problem(path, None, "required") if kind == "missing" else Problem(path, _SHORT.repr(value), hint)
+    return f"{path}: required" if kind == "missing" else f"{path} = {_SHORT.repr(value)}: {hint}"
 
 
 _SHORT = reprlib.Repr()
@@ -172,7 +220,7 @@ def _parse_json(text: str) -> Any:
         return found if found.startswith('"') else re.sub(r"[^\n]", " ", found)  # line numbers stay right
 
     plain = _RELAXED.sub(keep, text)
-    return json.loads(_RELAXED.sub(keep, plain), object_pairs_hook=_unique, parse_constant=_no_constant)
+    return json.loads(_RELAXED.sub(keep, plain), object_pairs_hook=_unique)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -183,17 +231,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return data
 
 
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number that JSON has")
-
-
 class _YamlLoader(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML with 1e-6 a number, without double keys, and without aliases, which can unfold to gigabytes."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases (*name) are not read; write the value out")
-        return super().compose_node(parent, index)
+    """YAML with 1e-6 a number, and without double keys."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
         _unique([(str(key.value), None) for key, _ in node.value])

@@ -5,9 +5,9 @@ import pytest
 from onnx import helper
 from small_graphs import graph, node
 
+from helpers.graph.cost import GraphCost, activation_bytes, graph_cost
 from helpers.graph.export import simplify, to_onnx
 from helpers.graph.fold import fold
-from helpers.graph.macs import GraphCost, graph_cost
 from helpers.model.cost import cost, total
 from helpers.model.variants import VARIANTS
 from helpers.model.weights import fresh
@@ -84,3 +84,12 @@ def test_equal_tensors_that_are_written_once_count_for_each_reader():
     first = helper.make_node("Conv", ["input", "w"], ["once"], pads=[1, 1, 1, 1])
     made = graph(first, node("Conv", ["once", "w"], pads=[1, 1, 1, 1]), w=WEIGHT[:3])
     assert graph_cost(made).parameters == 162
+
+
+def test_what_the_nodes_write_is_counted_in_bytes_without_constants():
+    constant = helper.make_node("Constant", [], ["c"], value_float=1.0)
+    cast = helper.make_node("Cast", ["input"], ["half"], to=10)
+    made = graph(constant, cast, node("Add", ["input", "c"]), opset=13)
+    assert activation_bytes(made) == 192 * 2 + 192 * 4
+    with pytest.raises(ValueError, match="logits"):
+        activation_bytes(graph(node("Relu"), shape=["n", 3, 8, 8]))

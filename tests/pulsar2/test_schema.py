@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from helpers.pulsar2 import pulsar2_fields, pulsar2_quant, pulsar2_schema
-from helpers.pulsar2.pulsar2_config import ConfigError, validate
+from helpers.pulsar2 import schema
+from helpers.pulsar2.config import ConfigError, validate
 
 SHARED = Path(__file__).parents[3] / "shared"
 FACTS = SHARED / "facts" / "pulsar2_config.json"
@@ -143,16 +143,12 @@ def test_a_default_cannot_be_changed_in_place() -> None:
 @needs_facts
 @pytest.mark.parametrize("message", json.loads(FACTS.read_bytes())["messages"] if FACTS.is_file() else [])
 def test_the_printed_schema_is_covered(message: str) -> None:
-    kind = next(
-        getattr(module, message)
-        for module in (pulsar2_schema, pulsar2_quant, pulsar2_fields)
-        if hasattr(module, message)
-    )
+    kind = getattr(schema, message)
     printed = json.loads(FACTS.read_bytes())["messages"][message]
     own = {"InputProcessor": {"scale", "zeropoint"}, "BuildConfig": {"debug"}}  # in use, yet not printed
     assert set(kind.model_fields) - own.get(message, set()) == {field["name"] for field in printed}
-    schema = pulsar2_schema.json_schema()
-    properties = schema["$defs"].get(message, schema)["properties"]
+    options_of = schema.BuildConfig.model_json_schema()
+    properties = options_of["$defs"].get(message, options_of)["properties"]
     for field in printed:
         info = kind.model_fields[field["name"]]
         options = field.get("option", [])
@@ -173,6 +169,6 @@ def test_the_printed_schema_is_covered(message: str) -> None:
 def test_the_values_beyond_the_printed_schema_are_known() -> None:
     image = json.loads(FACTS.read_bytes())["enums_beyond_the_printed_schema"]
     image = image["image_7.0 (AXERA-TECH/Magnetar reference config)"]
-    shown = json.dumps(pulsar2_schema.json_schema())
+    shown = json.dumps(schema.BuildConfig.model_json_schema())
     for field in ("model_type", "target_hardware", "npu_mode", "calibration_method", "calibration_format"):
         assert all(f'"{value}"' in shown for value in image[field]), field

@@ -1,0 +1,359 @@
+"""The Pulsar2 build configuration as types: the messages of the 7.0 documentation, under their own names.
+
+Fields, defaults, options: pulsar2-docs-en, appendix/config (7.0), and the further values that a 7.0
+image knows, such as KL calibration and chips that the printed list lacks (read out of that image). Limits:
+there and in advanced_build_guides.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StrictBool, model_validator
+from pydantic_core import PydanticCustomError
+
+Int = Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)]
+Count = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
+Text = Annotated[str, Field(strict=True)]
+Name = Annotated[str, Field(strict=True, min_length=1)]
+Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
+Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
+Fraction = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1)]
+
+Hardware = Literal[
+    "AX650", "AX620E", "AX615", "AX637", "AX8860", "M76H", "M57", "AX620L", "LAMBERT", "LAGUNA"
+]  # fmt: skip
+NpuMode = Literal["NPU1", "NPU2", "NPU3", "NPU4", "NPU5", "ISP1", "ISP2", "ISP3"]
+ModelType = Literal["ONNX", "QuantAxModel", "QuantONNX", "OptimizedQuantAxModel", "ISP"]
+CalibrationMethod = Literal["MinMax", "Percentile", "MSE", "KL"]
+CalibrationFormat = Literal["Image", "Numpy", "Binary", "NumpyObject"]
+LayerType = Literal["U8", "S8", "U16", "S16", "FP32"]
+TensorFormat = Literal["AutoColorSpace", "BGR", "RGB", "GRAY"]
+SourceFormat = Literal[
+    "AutoColorSpace", "GRAY", "BGR", "RGB", "RGBA", "YUYV422", "UYVY422", "YUV420SP", "YVU420SP", "RAW"
+]  # fmt: skip
+Device = Literal["cpu", "cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:4", "cuda:5", "cuda:6", "cuda:7"]
+
+# pulsar2-docs-en, user guide of `pulsar2 build`; chips that no document names take any mode.
+NPU_MODES: dict[str, tuple[str, ...]] = {
+    "AX650": ("NPU1", "NPU2", "NPU3"),
+    "AX620E": ("NPU1", "NPU2"),
+    "AX615": ("NPU1", "NPU2"),
+    "M57": ("NPU1",),
+    "AX637": ("NPU1",),
+    "AX8860": ("NPU1", "NPU2", "NPU4"),
+}
+EVERY = "DEFAULT"  # Pulsar2's name for all inputs or outputs
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".gz", ".zip")
+YUV_FORMATS = ("YUYV422", "UYVY422", "YUV420SP", "YVU420SP")
+
+
+def _require(holds: bool, field: str, value: object, allowed: str) -> None:
+    """Refuses `value` unless the rule holds; `field` is the path below its message, "" for itself."""
+    if not holds:
+        context: dict[str, Any] = {"field": field, "value": value, "allowed": allowed, "shown": repr(value)}
+        raise PydanticCustomError("rule", "{shown} is not allowed: {allowed}", context)
+
+
+class Message(BaseModel):
+    """Base of all messages: a field that Pulsar2 does not know is refused, as its own parser does.
+
+    Frozen, so that a value set on a defaulted part cannot get lost when unset fields are left out in writing.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _same_length(message: Message, mean: str, std: str) -> None:
+    """Holds two per-channel lists to one length where both are given."""
+    means, stds = getattr(message, mean), getattr(message, std)
+    fits = not means or not stds or len(means) == len(stds)
+    _require(fits, std, list(stds), f"{len(means)} values, as many as {mean}")
+
+
+def _archive(value: str) -> str:
+    _require(value.lower().endswith(ARCHIVES), "", value, f"an archive ending in {', '.join(ARCHIVES)}")
+    return value
+
+
+def _size(value: int) -> int:
+    _require(value == -1 or value >= 1, "", value, "-1 (all files) or 1 and more")
+    return value
+
+
+def _threshold(value: float) -> float:
+    _require(value == -1 or 0 <= value < 1e-4, "", value, "-1, or 0 to below 0.0001")
+    return value
+
+
+class InputQuantConfig(Message):
+    """Calibration data of one input; mean and std are in 0–255 units, in the order of `tensor_format`."""
+
+    tensor_name: Name
+    calibration_dataset: Annotated[Name, AfterValidator(_archive)]
+    calibration_format: CalibrationFormat = "Image"
+    calibration_size: Annotated[Int, AfterValidator(_size)] = 32
+    calibration_mean: tuple[Float, ...] = ()
+    calibration_std: tuple[Positive, ...] = ()
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        _same_length(self, "calibration_mean", "calibration_std")
+        return self
+
+
+class LayerConfig(Message):
+    """Precision of one layer, of a kind of operator, or of a subgraph: exactly one selector."""
+
+    layer_name: Text = ""
+    op_type: Text = ""
+    layer_names: tuple[Name, ...] = ()
+    op_types: tuple[Name, ...] = ()
+    start_tensor_names: tuple[Name, ...] = ()
+    end_tensor_names: tuple[Name, ...] = ()
+    data_type: LayerType = "U8"
+    weight_data_type: Literal["S8", "FP32"] = "S8"
+    output_data_type: LayerType = "U8"
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """The operator types this entry selects; empty when it selects by name or subgraph."""
+        return (self.op_type,) if self.op_type else self.op_types
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        paired = bool(self.start_tensor_names) == bool(self.end_tensor_names)
+        missing = "end_tensor_names" if self.start_tensor_names else "start_tensor_names"
+        _require(paired, missing, [], "a subgraph needs start_tensor_names and end_tensor_names")
+        single = ("layer_name", "op_type", "layer_names", "op_types", "start_tensor_names")
+        chosen = [name for name in single if getattr(self, name)]
+        allowed = "exactly one of layer_name, op_type, layer_names, op_types, start+end_tensor_names"
+        _require(len(chosen) == 1, "", ", ".join(chosen) or "no selector", allowed)
+        allowed = "U8, S8, U16, S16 for Conv (FP32 goes to its output_data_type)"
+        _require("Conv" not in self.operators or self.data_type != "FP32", "data_type", "FP32", allowed)
+        given = "output_data_type" in self.model_fields_set and bool(self.operators)
+        allowed = f"only for Conv, not {', '.join(self.operators)}"
+        convolutions = set(self.operators) == {"Conv"}
+        _require(not given or convolutions, "output_data_type", self.output_data_type, allowed)
+        return self
+
+
+class QuantConfig(Message):
+    """Quantisation: data, method, precision per layer, analysis, fine-tuning."""
+
+    input_configs: tuple[InputQuantConfig, ...] = ()
+    layer_configs: tuple[LayerConfig, ...] = ()
+    calibration_method: CalibrationMethod = "MinMax"
+    precision_analysis: StrictBool = False
+    precision_analysis_method: Literal["PerLayer", "EndToEnd"] = "PerLayer"
+    precision_analysis_mode: Literal["Reference", "NPUBackend"] = "Reference"
+    highest_mix_precision: StrictBool = False
+    conv_bias_data_type: Literal["S32", "FP32"] = "S32"
+    refine_weight_threshold: Annotated[Float, AfterValidator(_threshold)] = 1e-6
+    enable_smooth_quant: StrictBool = False
+    smooth_quant_threshold: Fraction | None = None
+    smooth_quant_strength: Float | None = None
+    transformer_opt_level: Annotated[int, Field(strict=True, ge=0, le=2)] = 0
+    input_sample_dir: Text | None = None
+    ln_scale_data_type: Literal["FP32", "S32", "U32"] = "FP32"
+    check: Annotated[int, Field(strict=True, ge=0, le=1)] = 0
+    disable_auto_refine_scale: StrictBool = False
+    enable_easy_quant: StrictBool = False
+    disable_quant_optimization: StrictBool = False
+    enable_brecq: StrictBool = False
+    enable_lsq: StrictBool = False
+    enable_adaround: StrictBool = False
+    finetune_epochs: Count = 500
+    finetune_block_size: Count = 4
+    finetune_batch_size: Count = 1
+    finetune_lr: Positive = 1e-3
+    device: Device = "cpu"
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        both = self.highest_mix_precision and bool(self.layer_configs)
+        allowed = "false beside layer_configs, which would have no effect"
+        _require(not both, "highest_mix_precision", True, allowed)
+        return self
+
+
+class OnnxOptimizeOption(Message):
+    """What the front end does to the graph before quantisation."""
+
+    disable_onnx_optimization: StrictBool = False
+    enable_onnxsim: StrictBool = False
+    model_check: StrictBool = False
+    disable_transformation_check: StrictBool = False
+    save_tensors_data: StrictBool = False
+
+
+class Shape(Message):
+    """One more input shape to compile for."""
+
+    shape: tuple[Count, ...] = Field(min_length=1)
+
+
+class InputProcessor(Message):
+    """What the board feeds and what the compiled model does to it before the first layer.
+
+    `tensor_format` and `src_format` never swap RGB and BGR (three statements of the 7.0 documentation).
+    `scale` and `zeropoint` serve cascaded models; the printed list lacks them, its build guide uses them.
+    """
+
+    tensor_name: Name
+    tensor_format: TensorFormat = "AutoColorSpace"
+    tensor_layout: Literal["NHWC", "NCHW"] = "NCHW"
+    src_format: SourceFormat = "AutoColorSpace"
+    src_layout: Literal["NHWC", "NCHW"] = "NCHW"
+    src_dtype: Literal["U8", "S8", "U16", "S16", "U32", "S32", "FP16", "FP32"] = "FP32"
+    src_extra_shapes: tuple[Shape, ...] = ()
+    csc_mode: Literal["NoCSC", "Matrix", "FullRange", "LimitedRange"] = "NoCSC"
+    csc_mat: tuple[Float, ...] = ()
+    mean: tuple[Float, ...] = ()
+    std: tuple[Positive, ...] = ()
+    padding: tuple[Int, ...] = ()
+    padding_mode: Literal["constant"] = "constant"
+    padding_constant_value: Int = 0
+    slicing: tuple[Int, ...] = ()
+    scale: Float = 0.0
+    zeropoint: Int = 0
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        _same_length(self, "mean", "std")
+        yuv, source = self.src_format in YUV_FORMATS, f"with src_format {self.src_format}"
+        allowed = f"Matrix, FullRange or LimitedRange {source}"
+        _require(not yuv or self.csc_mode != "NoCSC", "csc_mode", "NoCSC", allowed)
+        packed = "src_layout" not in self.model_fields_set or self.src_layout == "NHWC"
+        _require(not yuv or packed, "src_layout", self.src_layout, f"NHWC {source}")
+        fits = len(self.csc_mat) == (12 if self.csc_mode == "Matrix" else 0)
+        allowed = "12 numbers, row by row, with csc_mode Matrix, none with another csc_mode"
+        _require(fits, "csc_mat", list(self.csc_mat), allowed)
+        for index, value in enumerate(self.csc_mat):
+            low, high = (-9, 8) if index % 4 == 3 else (-524289, 524288)
+            allowed = f"between {low} and {high}, both excluded"
+            _require(low < value < high, f"csc_mat[{index}]", value, allowed)
+        for field in ("padding", "slicing"):
+            ends = list(getattr(self, field))
+            _require(len(ends) % 2 == 0, field, ends, "a start and an end per axis, so an even count")
+        _require(not self.zeropoint or bool(self.scale), "zeropoint", self.zeropoint, "0 unless scale is set")
+        return self
+
+
+class OutputProcessor(Message):
+    """Layout and type of one output."""
+
+    tensor_name: Name
+    tensor_layout: Literal["DefaultLayout", "NHWC", "NCHW"] = "DefaultLayout"
+    dst_perm: tuple[Int, ...] = ()
+    output_dtype: Literal["FP32", "U8"] = "FP32"
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        axes = list(self.dst_perm)
+        _require(sorted(axes) == list(range(len(axes))), "dst_perm", axes, "each axis once, counted from 0")
+        return self
+
+
+class OpProcessor(Message):
+    """Attributes of one operator, overwritten by name."""
+
+    op_name: Name
+    attrs: dict[str, JsonValue]
+
+
+class ConstProcessor(Message):
+    """A constant of the graph, overwritten by name."""
+
+    name: Name
+    data: tuple[Float, ...] = ()
+    data_path: Text | None = None
+
+
+class Node(Message):
+    """One node of a pattern."""
+
+    types: tuple[Text, ...] = ()
+    inputs: tuple[Text, ...] = ()
+    outputs: tuple[Text, ...] = ()
+    properties: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Graph(Message):
+    """A pattern of nodes that the compiler schedules together."""
+
+    nodes: tuple[Node, ...] = ()
+    type: Literal["Tile", "Slice"] = "Tile"
+    match_mode: Literal["Op", "Tensor"] = "Op"
+
+
+class CompilerConfig(Message):
+    """The NPU compiler. `check`: 0 none, 1 all-close, 2 all-equal, 3 cosine (the tool's own help text)."""
+
+    static_batch_sizes: tuple[Count, ...] = ()
+    max_dynamic_batch_size: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 0
+    ddr_bw_limit: NotNegative = 0.0
+    disable_ir_fix: StrictBool = False
+    check: Annotated[int, Field(strict=True, ge=0, le=3)] = 0
+    npu_perf: StrictBool = False
+    check_mode: Literal["CheckOutput", "CheckPerLayer"] = "CheckOutput"
+    check_rtol: NotNegative = 1e-5
+    check_atol: NotNegative = 0.0
+    check_cosine_simularity: Fraction = 0.999  # the tool's spelling
+    check_tensor_black_list: tuple[Text, ...] = ()
+    enable_slice_mode: StrictBool = False
+    enable_tile_mode: StrictBool = False
+    enable_data_soft_compression: StrictBool = False
+    input_sample_dir: Text | None = None
+    compiler_group_patterns: tuple[Graph, ...] = ()
+    sub_configs: "tuple[CompilerConfig, ...]" = ()
+    start_tensor_names: tuple[Name, ...] = ()
+    end_tensor_names: tuple[Name, ...] = ()
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        largest = self.max_dynamic_batch_size
+        allowed = "0 beside static_batch_sizes: choose one"
+        _require(not self.static_batch_sizes or not largest, "max_dynamic_batch_size", largest, allowed)
+        return self
+
+
+class Debug(Message):
+    """Debug outputs. The printed list lacks this message; the build guide uses it."""
+
+    dump_frontend_graph: StrictBool = False
+
+
+class BuildConfig(Message):
+    """The whole file. `input` and `output_dir` usually come from the command line, which beats the file."""
+
+    input: Text | None = None
+    output_dir: Text | None = None
+    output_name: Name = "compiled.axmodel"
+    work_dir: Text | None = None
+    model_type: ModelType = "ONNX"
+    target_hardware: Hardware = "AX650"
+    npu_mode: NpuMode = "NPU1"
+    input_shapes: Text | None = None
+    onnx_opt: OnnxOptimizeOption = OnnxOptimizeOption()
+    quant: QuantConfig = QuantConfig()
+    input_processors: tuple[InputProcessor, ...] = ()
+    output_processors: tuple[OutputProcessor, ...] = ()
+    const_processors: tuple[ConstProcessor, ...] = ()
+    op_processors: tuple[OpProcessor, ...] = ()
+    quant_op_processors: tuple[OpProcessor, ...] = ()
+    compiler: CompilerConfig = CompilerConfig()
+    debug: Debug = Debug()
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        modes = NPU_MODES.get(self.target_hardware, (self.npu_mode,))
+        allowed = f"{', '.join(modes)} on {self.target_hardware}"
+        _require(self.npu_mode in modes, "npu_mode", self.npu_mode, allowed)
+        shapes = [len(processor.src_extra_shapes) for processor in self.input_processors]
+        for index, count in enumerate(shapes):
+            path, allowed = (
+                f"input_processors[{index}].src_extra_shapes",
+                f"{shapes[0]} shapes, as for every input",
+            )
+            _require(count == shapes[0], path, count, allowed)
+        return self
