@@ -52,7 +52,7 @@ class QuantParams:
         kind = NUMPY[self.dtype]
         limits = np.iinfo(kind)
         codes = np.rint(values / self._along(values.ndim)) + self.zero_point
-        return np.clip(codes, limits.min, limits.max).astype(kind)
+        return np.asarray(np.clip(codes, limits.min, limits.max), kind)
 
     def dequantize(self, codes: Codes) -> Values:
         """What the codes stand for."""

@@ -18,7 +18,6 @@ ONNX Runtime's own quantiser is not used: it has no rule for what shares paramet
 result; the Q and DQ operators are its contrib ones, which know 16 bits and channels at any opset.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +27,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from helpers.graph.graph import Graph
 from helpers.quant.params import NUMPY, DType, QuantParams, Values
 from helpers.quant.statistics import Method, TensorStats, clip_range, collect_stats
 
@@ -78,23 +78,14 @@ def quantize(
     return _write(layout, params, nodes)
 
 
-class _Layout:
-    """Who writes and who reads each tensor of a graph, and which of them share their parameters."""
+class _Layout(Graph):
+    """A graph, and which of its tensors share their parameters."""
 
-    def __init__(self, graph: onnx.ModelProto) -> None:
-        self.graph = graph
-        self.constants = {entry.name: entry for entry in graph.graph.initializer}
-        self.readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
-        self.writer: dict[str, onnx.NodeProto] = {}
-        for node in graph.graph.node:
-            for name in node.output:
-                self.writer[name] = node
-            for name in node.input:
-                if name not in self.constants:
-                    self.readers[name].append(node)
+    def __init__(self, model: onnx.ModelProto) -> None:
+        super().__init__(model)
         # tensor → the one whose values it holds, moved about
-        self.source: dict[str, str] = {value.name: value.name for value in graph.graph.input}
-        for node in graph.graph.node:
+        self.source: dict[str, str] = {value.name: value.name for value in self.inputs}
+        for node in self.nodes:
             for name in node.output:
                 self.source[name] = self.source[node.input[0]] if node.op_type in MOVING else name
 
@@ -115,7 +106,7 @@ class _Layout:
     @cached_property
     def operands(self) -> set[str]:
         """Sources of what products of two activations read."""
-        products = (node for node in self.graph.graph.node if node.op_type == "MatMul")
+        products = (node for node in self.nodes if node.op_type == "MatMul")
         return {
             self.source[name]
             for node in products
@@ -128,15 +119,15 @@ def _write(
     layout: _Layout, params: Mapping[str, QuantParams], chosen: Collection[str] | None
 ) -> onnx.ModelProto:
     """The graph with Q and DQ operators around the chosen nodes, and their weights in codes."""
-    writing = _Writing(layout.graph)
-    within = {node.name for node in layout.graph.graph.node if chosen is None or node.name in chosen}
-    outputs = {value.name for value in layout.graph.graph.output}
+    writing = _Writing(layout.model)
+    within = {node.name for node in layout.nodes if chosen is None or node.name in chosen}
+    outputs = {value.name for value in layout.outputs}
     rounded: set[str] = set()
-    for value in layout.graph.graph.input:
+    for value in layout.inputs:
         if value.name in params and any(node.name in within for node in layout.readers[value.name]):
             writing.round(value.name, f"{value.name}_rounded", params[value.name])
             rounded.add(value.name)
-    for node in layout.graph.graph.node:
+    for node in layout.nodes:
         written = onnx.NodeProto()
         written.CopyFrom(node)
         inside = node.name in within
@@ -145,7 +136,7 @@ def _write(
             if name in rounded and (inside or by_us):
                 written.input[index] = f"{name}_rounded"
         if inside:
-            _round_constants(writing, node, written, params)
+            _round_constants(writing, layout, node, written, params)
         for index, name in enumerate(node.output):
             touched = inside or any(reader.name in within for reader in layout.readers[name])
             if name not in params or not touched:
@@ -161,29 +152,28 @@ def _write(
 
 
 def _round_constants(
-    writing: "_Writing", node: onnx.NodeProto, written: onnx.NodeProto, params: Mapping[str, QuantParams]
+    writing: "_Writing",
+    graph: Graph,
+    node: onnx.NodeProto,
+    written: onnx.NodeProto,
+    params: Mapping[str, QuantParams],
 ) -> None:
-    """Weights, biases and other constants of one node, on Pulsar2's params."""
-    constants = writing.constants
+    """Weights, biases and other constants of one node, as Pulsar2 rounds them."""
+    constants: dict[int, Values] = {
+        index: values for index, name in enumerate(node.input) if (values := graph.constant(name)) is not None
+    }
     if node.op_type in WEIGHTED:
-        weights = numpy_helper.to_array(constants[node.input[1]])
-        outward = 0 if node.op_type == "Conv" or _attribute(node, "transB") else 1
+        weights = constants[1]
+        outward = 0 if node.op_type == "Conv" or graph.attribute(node, "transB") else 1
         of_weights = QuantParams.per_channel(weights, axis=outward)
         writing.constant(written, 1, weights, of_weights)
-        if len(node.input) > 2 and node.input[0] in params:  # 32 bits, in the units of the sum of products
-            bias = numpy_helper.to_array(constants[node.input[2]]).astype(np.float64)
+        if 2 in constants and node.input[0] in params:  # 32 bits, in the units of the sum of products
             scales = of_weights.scale * params[node.input[0]].scale
-            writing.constant(written, 2, bias, QuantParams("S32", scales, axis=0))
+            writing.constant(written, 2, constants[2].astype(np.float64), QuantParams("S32", scales, axis=0))
     elif node.op_type in ("Add", "Mul", "Sub", "Div") and params:
-        for index, name in enumerate(node.input):
-            if name in constants:
-                values = numpy_helper.to_array(constants[name])
-                ends = (min(float(values.min()), 0.0), max(float(values.max()), 0.0))
-                writing.constant(written, index, values, QuantParams.over(ends, "U8"))
-
-
-def _attribute(node: onnx.NodeProto, name: str) -> int:
-    return next((entry.i for entry in node.attribute if entry.name == name), 0)
+        for index, values in constants.items():
+            ends = (min(float(values.min()), 0.0), max(float(values.max()), 0.0))
+            writing.constant(written, index, values, QuantParams.over(ends, "U8"))
 
 
 class _Writing:
@@ -191,7 +181,6 @@ class _Writing:
 
     def __init__(self, graph: onnx.ModelProto) -> None:
         self._graph = graph
-        self.constants = {entry.name: entry for entry in graph.graph.initializer}
         self._nodes: list[onnx.NodeProto] = []
         self._after: list[tuple[str, str, QuantParams]] = []
         self._new: dict[str, onnx.TensorProto] = {}
@@ -225,7 +214,9 @@ class _Writing:
     def finish(self) -> onnx.ModelProto:
         """The model, with only the constants that it reads."""
         read = {name for node in self._nodes for name in node.input}
-        kept = [entry for entry in [*self.constants.values(), *self._new.values()] if entry.name in read]
+        kept = [
+            entry for entry in [*self._graph.graph.initializer, *self._new.values()] if entry.name in read
+        ]
         ends = (self._graph.graph.input, self._graph.graph.output)
         model = helper.make_model(
             helper.make_graph(self._nodes, self._graph.graph.name, *ends, kept),

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnx
 from tqdm.auto import tqdm
 
+from helpers.graph.graph import Graph
 from helpers.graph.metrics import cosine, nsr
 from helpers.graph.session import session_of
 from helpers.model.memory import release_memory
@@ -113,16 +114,15 @@ def reached(graph: onnx.ModelProto, *op_types: str) -> list[str]:
     Not the addition of a constant behind a MatMul (onnxsim/onnxsim, scripts/axera/u16_chain.py), and not a
     ReLU that is fused into its convolution.
     """
-    constants = {entry.name for entry in graph.graph.initializer}
-    writer = {name: node.op_type for node in graph.graph.node for name in node.output}
+    index = Graph(graph)
 
     def fused(node: onnx.NodeProto) -> bool:
-        behind = {writer.get(name) for name in node.input}
+        behind = {index.writer[name].op_type for name in node.input if name in index.writer}
         if node.op_type == "Add":
-            return "MatMul" in behind and bool(constants & set(node.input))
+            return "MatMul" in behind and any(name in index.constants for name in node.input)
         return node.op_type == "Relu" and "Conv" in behind
 
-    return [node.name for node in graph.graph.node if node.op_type in op_types and not fused(node)]
+    return [node.name for node in index.nodes if node.op_type in op_types and not fused(node)]
 
 
 def choose(
