@@ -38,12 +38,11 @@ class BoardRuns:
 class BoardInfo:
     """What was found on a board; None: not found, or not said.
 
-    `machine` is the processor's name, `programs` are paths there, `sdk` is the first line of the
-    driver's version file, `free_cmm_bytes` memory that the NPU can still use. `trial` is one run of the
-    vendor's own model: whether the NPU works at all, and the engine's versions.
+    `programs` are paths there, `sdk` is the first line of the driver's version file, `free_cmm_bytes`
+    memory that the NPU can still use. `trial` is one run of the vendor's own model: whether the NPU works
+    at all, and the engine's versions.
     """
 
-    machine: str | None
     programs: tuple[str, ...]
     sdk: str | None
     free_cmm_bytes: int | None
@@ -128,7 +127,6 @@ def check(board: Board, *, timeout: float = 60) -> BoardInfo:
     """
     model = shlex.quote(_VENDOR_MODEL)
     script = (
-        'echo "machine=$(uname -m)"\n'
         f'read -r sdk < {_PROC}/version && echo "sdk=$sdk"\n'
         f"cat {_PROC}/mem_cmm_info\n"
         f"for program in {' '.join(_CLASSIFIERS + _RUN_MODELS)}; do\n"
@@ -140,12 +138,11 @@ def check(board: Board, *, timeout: float = 60) -> BoardInfo:
         session(board, script, files={}, log=log, seconds=timeout, on_line=lambda _: None)
         text = log.read_text(errors="replace")
         trial = _records(log, source=f"trial on {board.name}").get(_RUN_MODELS[0])
-    said = {key: value.strip() for key, value in re.findall(r"^(machine|sdk)=(.+)$", text, re.MULTILINE)}
+    sdk = re.search(r"^sdk=(.*\S)", text, re.MULTILINE)
     remain = re.search(r"\bremain=(\d{1,15})KB", text)
     return BoardInfo(
-        machine=said.get("machine"),
         programs=tuple(re.findall(r"^program=(.+)$", text, re.MULTILINE)),
-        sdk=said.get("sdk"),
+        sdk=sdk[1] if sdk else None,
         free_cmm_bytes=int(remain[1]) * 1024 if remain else None,
         trial=trial,
     )

@@ -19,7 +19,7 @@ from typing import Any
 from helpers.board.ssh import Board
 
 LOGS = Path(__file__).parents[1] / "logs" / "logs"
-PATIENCE = 20.0  # seconds; an upper bound that only a hang passes
+PATIENCE = 60.0  # seconds; an upper bound that only a hang passes
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 USER = pwd.getpwuid(os.getuid()).pw_name
 PROGRAMS = {"sample_npu_classification": "sample_classification.log", "ax_run_model": "ax_run_model.log"}

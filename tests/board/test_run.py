@@ -177,4 +177,4 @@ def test_check_tells_what_the_board_has(
     monkeypatch.setattr(on_board, "_PROC", "/nowhere")
     for name in (CLASSIFIER, RUN_MODEL):
         (far.programs / name).unlink()
-    assert check(far.board(tmp_path / "far")) == on_board.BoardInfo(info.machine, (), None, None, None)
+    assert check(far.board(tmp_path / "far")) == on_board.BoardInfo((), None, None, None)
