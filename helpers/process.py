@@ -66,6 +66,7 @@ def stream(
     log: Path,
     seconds: float,
     on_line: Callable[[str], None],
+    stdin: int = subprocess.DEVNULL,
 ) -> int:
     """Runs `argv`, writes what it prints to `log` as it comes, and returns its exit status.
 
@@ -80,7 +81,7 @@ def stream(
             argv,
             cwd=cwd,
             env=dict(environment),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -1,10 +1,10 @@
 """How fast an EfficientViT will be on the AX650N at batch 8, from its MACs and parameters.
 
-Time per image is taken as a fixed cost, plus a cost per million MACs, plus on one core a cost per million
+Time per image is a fixed cost, plus a cost per million MACs, plus on one core a cost per million
 parameters: least squares on the relative error over the six models that AXERA measured
-(data/published/ax650n_fps.json). Not on NPU3, where with them a model left out of the fit was forecast worse.
-It knows this family at batch 8 only: a network of other operators, or one image at a time, has other fixed
-costs. Outside M0 to M5 the interval assumes that the line goes on.
+(data/published/ax650n_fps.json). NPU3 has no cost of parameters: with one, models left out of the fit are
+forecast worse. It knows this family at batch 8 only: a network of other operators, or one image at a time,
+has other fixed costs. Outside M0 to M5 the interval assumes that the line goes on.
 """
 
 import json
@@ -12,10 +12,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
 from helpers.published import published
 
 CONFIDENCE = 0.90
-"""What `low` to `high` claims. Each model left out of the fit in turn, 11 of the 12 speeds lay inside."""
+"""What `low` to `high` claims. Each model left out of the fit in turn, 11 of the 12 speeds lie inside."""
 
 _COUNTED = {  # million MACs and parameters, counted by helpers.model.cost; a test counts them again
     "efficientvit_m0": (79.2, 2.349),
@@ -27,8 +29,6 @@ _COUNTED = {  # million MACs and parameters, counted by helpers.model.cost; a te
 }
 _TERMS = {"NPU1": 3, "NPU3": 2}  # of: fixed cost, MACs, parameters
 _T_QUANTILE = {2: 2.920, 3: 2.353, 4: 2.132}  # Student's t, two-sided 90 %, by degrees of freedom
-
-Row = Sequence[float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,22 +54,6 @@ class LeftOut:
         return self.forecast.fps / self.measured - 1
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """Microseconds of each term, their scatter, and the inverse normal matrix that the interval needs."""
-
-    costs: Row
-    spread: float
-    inverse: Sequence[Row]
-    freedom: int
-
-    def at(self, terms: Row) -> Forecast:
-        time = _dot(self.costs, terms)
-        leverage = _dot(terms, [_dot(row, terms) for row in self.inverse])
-        half = _T_QUANTILE[self.freedom] * self.spread * math.sqrt(time * time + leverage)
-        return Forecast(fps=1e6 / time, low=1e6 / (time + half), high=1e6 / (time - half))
-
-
 def forecast(*, macs_m: float, params_m: float) -> dict[str, Forecast]:
     """Images/s at batch 8 on NPU1 and NPU3 of an EfficientViT; MACs per image and parameters in millions.
 
@@ -80,24 +64,17 @@ def forecast(*, macs_m: float, params_m: float) -> dict[str, Forecast]:
             raise ValueError(
                 f"{name} is {value}: give millions, such as 522 MACs and 12.474 parameters for M5"
             )
-    return {npu: _fit(npu, list(_COUNTED)).at(_terms(npu, macs_m, params_m)) for npu in _TERMS}
+    return {npu: _fitted(npu, list(_COUNTED), at=(macs_m, params_m)) for npu in _TERMS}
 
 
 def leave_one_out() -> dict[str, list[LeftOut]]:
     """For each NPU mode, every measured model forecast from the other five."""
-    return {
-        npu: [
-            LeftOut(
-                model=model,
-                measured=measured,
-                forecast=_fit(npu, [name for name in _COUNTED if name != model]).at(
-                    _terms(npu, *_COUNTED[model])
-                ),
-            )
-            for model, measured in _measured(npu).items()
-        ]
-        for npu in _TERMS
-    }
+    found: dict[str, list[LeftOut]] = {}
+    for npu in _TERMS:
+        for model, fps in _measured(npu).items():
+            one = _fitted(npu, [name for name in _COUNTED if name != model], at=_COUNTED[model])
+            found.setdefault(npu, []).append(LeftOut(model=model, measured=fps, forecast=one))
+    return found
 
 
 def main(*, macs_m: float, params_m: float) -> int:
@@ -115,35 +92,16 @@ def _measured(npu: str) -> dict[str, float]:
     return {row["model"]: float(row["fps"]) for row in published("ax650n_fps").rows if row["npu"] == npu}
 
 
-def _terms(npu: str, macs_m: float, params_m: float) -> Row:
-    return (1.0, macs_m, params_m)[: _TERMS[npu]]
-
-
-def _fit(npu: str, models: Sequence[str]) -> _Fit:
-    """Least squares on the relative error of the time per image."""
+def _fitted(npu: str, models: Sequence[str], *, at: tuple[float, float]) -> Forecast:
+    """The forecast at (million MACs, million parameters), from the measured speeds of `models`."""
+    terms = np.array([(1, *_COUNTED[model]) for model in models])[:, : _TERMS[npu]]
     measured = _measured(npu)
     # Each row is divided by its measured time, so that the right-hand side is 1 for all.
-    rows = [[term * measured[model] / 1e6 for term in _terms(npu, *_COUNTED[model])] for model in models]
-    columns = list(zip(*rows, strict=True))
-    inverse = _inverse([[_dot(left, right) for right in columns] for left in columns])
-    costs = [_dot(row, [sum(column) for column in columns]) for row in inverse]
+    rows = terms * [[measured[model] / 1e6] for model in models]
+    costs, squares, *_ = np.linalg.lstsq(rows, np.ones(len(rows)), rcond=None)
     freedom = len(rows) - len(costs)
-    spread = math.sqrt(sum((_dot(costs, row) - 1) ** 2 for row in rows) / freedom)
-    return _Fit(costs, spread, inverse, freedom)
-
-
-def _dot(left: Row, right: Row) -> float:
-    return math.fsum(a * b for a, b in zip(left, right, strict=True))
-
-
-def _inverse(matrix: Sequence[Row]) -> list[Row]:
-    """Gauss-Jordan, without pivoting: normal matrices are positive definite."""
-    size = len(matrix)
-    rows = [[*row, *(float(place == index) for place in range(size))] for index, row in enumerate(matrix)]
-    for pivot in range(size):
-        rows[pivot] = [value / rows[pivot][pivot] for value in rows[pivot]]
-        for other in range(size):
-            if other != pivot:
-                factor = rows[other][pivot]
-                rows[other] = [a - factor * b for a, b in zip(rows[other], rows[pivot], strict=True)]
-    return [row[size:] for row in rows]
+    point = np.array((1, *at))[: len(costs)]
+    time = costs @ point  # microseconds
+    leverage = point @ np.linalg.inv(rows.T @ rows) @ point
+    half = _T_QUANTILE[freedom] * np.sqrt(squares[0] / freedom * (time**2 + leverage))
+    return Forecast(fps=float(1e6 / time), low=float(1e6 / (time + half)), high=float(1e6 / (time - half)))

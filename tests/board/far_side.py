@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers.board.remote import Board
+from helpers.board.ssh import Board
 
-LOGS = Path(__file__).parent / "logs"
-PATIENCE = 20.0  # seconds; an upper bound that only a hang passes
+LOGS = Path(__file__).parents[1] / "logs" / "logs"
+PATIENCE = 60.0  # seconds; an upper bound that only a hang passes
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 USER = pwd.getpwuid(os.getuid()).pw_name
 PROGRAMS = {"sample_npu_classification": "sample_classification.log", "ax_run_model": "ax_run_model.log"}
@@ -87,8 +87,8 @@ def key(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def started(root: Path, *, sftp: bool = True) -> Iterator[FarSide]:
-    """A sshd with keys of its own, on a free port."""
+def started(root: Path, *, path: str = os.environ["PATH"]) -> Iterator[FarSide]:
+    """A sshd with keys of its own, on a free port, whose sessions look for programs in `path`."""
     assert SSHD is not None
     for name in ("host", "user"):
         key(root / name)
@@ -107,7 +107,7 @@ def started(root: Path, *, sftp: bool = True) -> Iterator[FarSide]:
         "PasswordAuthentication": "no",
         "KbdInteractiveAuthentication": "no",
         "MaxStartups": 100,
-        "SetEnv": f"PATH={far.programs}:{os.environ['PATH']} HOME={root}",  # the user's own profile stays out
+        "SetEnv": f"PATH={far.programs}:{path} HOME={root}",  # the user's own profile stays out
     }
     client = {
         "IdentityFile": root / "user",
@@ -116,8 +116,6 @@ def started(root: Path, *, sftp: bool = True) -> Iterator[FarSide]:
         "GlobalKnownHostsFile": "/dev/null",
         "KexAlgorithms": "curve25519-sha256",  # the default guards against quantum computers and takes longer
     }
-    if sftp:
-        server["Subsystem"] = "sftp internal-sftp"
     for name, values in (("sshd_config", server), ("ssh_config", client)):
         (root / name).write_text("".join(f"{word} {value}\n" for word, value in values.items()))
     if os.getuid() == 0:
@@ -137,6 +135,15 @@ def answers(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
+
+
+def is_clean(folder: Path) -> bool:
+    """Whether nothing is left of a run: no file, and no process that works in its folder."""
+    for place in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if str(place.readlink()).startswith(f"{folder}/"):
+                return False
+    return not list(folder.iterdir())
 
 
 def wait_until(true: Any) -> None:

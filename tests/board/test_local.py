@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers.board import here
-from helpers.board.here import run_here
-from helpers.board.link_failures import BoardError
+from helpers.board import local
+from helpers.board.local import run_local
+from helpers.board.ssh import BoardError
 from helpers.logs.run_record import Latency, Score
 
 PIXELS = np.zeros((1, 4, 4, 3), np.uint8)
@@ -19,12 +19,12 @@ PIXELS = np.zeros((1, 4, 4, 3), np.uint8)
 def engine(monkeypatch: pytest.MonkeyPatch, *, inputs: int = 1, error: Exception | None = None) -> list[Any]:
     """Puts an `axengine` in place whose model scores [0.5, 9, -1, 3, 2, 8, 1]; returns what it is fed.
 
-    By the clock that run_here then sees, the runs take 90, 80, 1, 2 and 6 s.
+    By the clock that run_local then sees, the runs take 90, 80, 1, 2 and 6 s.
     """
     fed: list[Any] = []
     took = iter([90.0, 80.0, 1.0, 2.0, 6.0])
     clock = [0.0]
-    monkeypatch.setattr(here, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(local, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
 
     class InferenceSession:
         def __init__(self, path: str) -> None:
@@ -46,7 +46,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, *, inputs: int = 1, error: Exception
 
 def test_runs_are_timed_after_the_warm_up_and_scores_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
     fed = engine(monkeypatch)
-    done = run_here(Path("m5.axmodel"), PIXELS, repeats=3, warmup=2, progress=False)
+    done = run_local(Path("m5.axmodel"), PIXELS, repeats=3, warmup=2, progress=False)
     assert len(fed) == 5 and fed[0]["pixels0"] is PIXELS
     record = done.record
     assert record.ok and (record.repeats, record.warmup, record.model) == (3, 2, "m5.axmodel")
@@ -57,8 +57,8 @@ def test_runs_are_timed_after_the_warm_up_and_scores_ranked(monkeypatch: pytest.
 
 def test_without_pyaxengine_the_sentence_tells_where_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "axengine", None)
-    with pytest.raises(BoardError, match=r"install the axengine wheel .* use remote\.run"):
-        run_here(Path("m5.axmodel"), PIXELS)
+    with pytest.raises(BoardError, match=r"install the axengine wheel .* use helpers"):
+        run_local(Path("m5.axmodel"), PIXELS)
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,12 @@ def test_the_engine_s_errors_come_with_advice(
 ) -> None:
     engine(monkeypatch, error=error)
     with pytest.raises(BoardError, match=advice):
-        run_here(Path("m5.axmodel"), PIXELS, progress=False)
+        run_local(Path("m5.axmodel"), PIXELS, progress=False)
 
 
 def test_what_cannot_be_fed_or_timed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     engine(monkeypatch, inputs=2)
     with pytest.raises(ValueError, match="has 2 inputs"):
-        run_here(Path("m5.axmodel"), PIXELS)
+        run_local(Path("m5.axmodel"), PIXELS)
     with pytest.raises(ValueError, match="at least one run"):
-        run_here(Path("m5.axmodel"), PIXELS, repeats=0)
+        run_local(Path("m5.axmodel"), PIXELS, repeats=0)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from helpers.board.link_failures import BoardError
+from helpers.board.ssh import BoardError
 from helpers.logs.advice import advise
 from helpers.logs.run_record import BoardRun, Latency, Score
 
@@ -19,16 +19,16 @@ _TOP = 5
 
 
 @dataclass(frozen=True)
-class HereRun:
+class LocalRun:
     """The record, and what the model gave: `outputs` in the order of the session, batch first."""
 
     record: BoardRun
     outputs: list[Any]
 
 
-def run_here(
+def run_local(
     axmodel: Path, pixels: Any, *, repeats: int = 100, warmup: int = 5, progress: bool = True
-) -> HereRun:
+) -> LocalRun:
     """Feeds `pixels` to the model's only input, and times the runs on this board's NPU.
 
     `pixels`: an array of exactly the model's shape and type, for the models of this tutorial uint8
@@ -46,13 +46,13 @@ def run_here(
     except ImportError as error:
         raise BoardError(
             f"pyaxengine cannot be used here ({error}): on the board, install the axengine wheel of "
-            "AXERA-TECH/pyaxengine; anywhere else, use remote.run"
+            "AXERA-TECH/pyaxengine; anywhere else, use helpers.board.run"
         ) from error
     with _in_words(axmodel):
         session = axengine.InferenceSession(str(axmodel))
         inputs = session.get_inputs()
     if len(inputs) != 1:
-        raise ValueError(f"{axmodel.name} has {len(inputs)} inputs: run_here feeds models with one")
+        raise ValueError(f"{axmodel.name} has {len(inputs)} inputs: run_local feeds models with one")
     feed = {inputs[0].name: pixels}
     milliseconds: list[float] = []
     with _in_words(axmodel):
@@ -62,7 +62,7 @@ def run_here(
             if index >= warmup:
                 milliseconds.append((time.perf_counter() - started) * 1e3)
     record = BoardRun(
-        source="run_here",
+        source="run_local",
         program="axengine",
         ok=True,
         model=str(axmodel),
@@ -76,7 +76,7 @@ def run_here(
         ),
         top_k=_top(outputs[0][0].reshape(-1).tolist()),
     )
-    return HereRun(record, list(outputs))
+    return LocalRun(record, list(outputs))
 
 
 @contextlib.contextmanager

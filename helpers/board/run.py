@@ -1,0 +1,164 @@
+"""A compiled model run on a board over ssh, its log brought back and read."""
+
+import io
+import re
+import shlex
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from helpers.board.ssh import Board, BoardError, session
+from helpers.logs.parse_log import parse
+from helpers.logs.run_record import BoardRun
+
+_CLASSIFIERS = ("sample_npu_classification", "ax_classification")
+_RUN_MODELS = ("ax_run_model",)
+_WARMUP = 5  # as many as the classifier always makes
+_PROC = "/proc/ax_proc"
+_VENDOR_MODEL = "/opt/data/npu/models/mobilenetv2.axmodel"
+
+
+@dataclass(frozen=True)
+class BoardRuns:
+    """Two runs of one model: `classification` has the scores, `run_model` the statistics.
+
+    None: not run, for want of an image, or of a program that `missing` names. `ok` of each says whether its
+    closing timing line came. `log` is what both printed, each after a line that shows its command.
+    """
+
+    classification: BoardRun | None
+    run_model: BoardRun | None
+    missing: tuple[str, ...]
+    log: Path
+
+
+@dataclass(frozen=True)
+class BoardInfo:
+    """What was found on a board; None: not found, or not said.
+
+    `programs` are paths there, `sdk` is the first line of the driver's version file, `free_cmm_bytes`
+    memory that the NPU can still use. `trial` is one run of the vendor's own model: whether the NPU works
+    at all, and the engine's versions.
+    """
+
+    programs: tuple[str, ...]
+    sdk: str | None
+    free_cmm_bytes: int | None
+    trial: BoardRun | None
+
+
+def run(
+    board: Board,
+    axmodel: Path,
+    *,
+    out: Path,
+    image: Path | None = None,
+    image_size: int = 224,
+    repeats: int = 100,
+    affinity: int = 1,
+    timeout: float = 600,
+    progress: bool = True,
+) -> BoardRuns:
+    """Runs a compiled model: with the classification sample on `image`, then with `ax_run_model`.
+
+    Without an image the sample is left out, and so is a program that the board does not have.
+    `image_size` is the side of the model's input in pixels, `repeats` holds for both; `affinity` (a
+    mask of NPU cores, 1 to 7) for `ax_run_model`; `timeout` is in seconds, for all of it. The options:
+    AXERA-TECH/ax-samples, ax_classification_steps.cc; pulsar2-docs-en, other_tools/ax_run_model.
+
+    The log goes to `out`/board.log as it comes, so that a run cut short leaves what it printed. A
+    program that fails gives a record with `ok` False, which says why. Nothing stays on the board,
+    whatever happens.
+
+    Raises BoardError when the board cannot be used, has none of the programs, or is not done in time;
+    FileNotFoundError for a missing model or image; ValueError for numbers out of range.
+    """
+    if repeats < 1 or not 1 <= affinity <= 7:
+        raise ValueError(f"repeats={repeats}, affinity={affinity}: give 1 or more, and a mask from 1 to 7")
+    files = {}
+    for path in filter(None, (axmodel, image)):
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no file {path}: build the model first, or correct the path")
+        files[re.sub(r"[^A-Za-z0-9._+-]|^[.-]", "_", path.name[-100:])] = path
+    wanted: dict[tuple[str, ...], str] = {}
+    model = next(iter(files))
+    if image is not None:
+        wanted[_CLASSIFIERS] = f"-m {model} -i {[*files][-1]} -g {image_size},{image_size} -r {repeats}"
+    wanted[_RUN_MODELS] = f"-m {model} -r {repeats} -w {_WARMUP} -a {affinity}"
+    script = "\n".join(
+        f"for program in {' '.join(programs)}; do\n"
+        f"  if command -v $program >/dev/null; then run $program {arguments}; break; fi\ndone"
+        for programs, arguments in wanted.items()
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    log = out / "board.log"
+    with tqdm(desc=f"{board.name}: sending {axmodel.name}", disable=not progress, leave=False) as bar:
+
+        def show(line: str) -> None:
+            if line.startswith("# "):
+                bar.set_description_str(f"{board.name}: {line[2:]}")
+            bar.refresh()
+
+        try:
+            session(board, script, files=files, log=log, seconds=timeout, on_line=show)
+        except BoardError as error:
+            printed = log.is_file() and log.stat().st_size
+            raise BoardError(f"{error} (log so far: {log})" if printed else str(error)) from error
+    runs = _records(log, source=str(log))
+    missing = tuple(programs[0] for programs in wanted if not runs.keys() & set(programs))
+    if not runs:
+        raise BoardError(
+            f"{board.name} has no {' and no '.join(missing)}: install it there (AXERA-TECH/ax-samples, or "
+            "the board's SDK), or link yours into /opt/bin"
+        )
+    classified = [runs[program] for program in _CLASSIFIERS if program in runs]
+    return BoardRuns(classified[0] if classified else None, runs.get(_RUN_MODELS[0]), missing, log)
+
+
+def check(board: Board, *, timeout: float = 60) -> BoardInfo:
+    """Which programs and versions a board has, how much NPU memory is free, and whether the NPU runs.
+
+    Documented (AXERA-TECH/ax650n_bsp_sdk): the programs' names, /opt/bin, the vendor's model. Assumed,
+    since no source was found: that /proc/ax_proc/version holds the SDK's version, and that
+    /proc/ax_proc/mem_cmm_info has `remain=…KB`. Raises BoardError when the board cannot be used, or is
+    not done after `timeout` seconds.
+    """
+    model = shlex.quote(_VENDOR_MODEL)
+    script = (
+        f'read -r sdk < {_PROC}/version && echo "sdk=$sdk"\n'
+        f"cat {_PROC}/mem_cmm_info\n"
+        f"for program in {' '.join(_CLASSIFIERS + _RUN_MODELS)}; do\n"
+        '  path=$(command -v $program) && echo "program=$path"\ndone\n'
+        f"[ -f {model} ] && command -v {_RUN_MODELS[0]} >/dev/null && run {_RUN_MODELS[0]} -m {model} -r 1"
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        log = Path(scratch) / "log"
+        session(board, script, files={}, log=log, seconds=timeout, on_line=lambda _: None)
+        text = log.read_text(errors="replace")
+        trial = _records(log, source=f"trial on {board.name}").get(_RUN_MODELS[0])
+    sdk = re.search(r"^sdk=(.*\S)", text, re.MULTILINE)
+    remain = re.search(r"\bremain=(\d{1,15})KB", text)
+    return BoardInfo(
+        programs=tuple(re.findall(r"^program=(.+)$", text, re.MULTILINE)),
+        sdk=sdk[1] if sdk else None,
+        free_cmm_bytes=int(remain[1]) * 1024 if remain else None,
+        trial=trial,
+    )
+
+
+def _records(log: Path, *, source: str) -> dict[str, BoardRun]:
+    """The runs of a session's log by program. The closing line decides; the exit status is only told."""
+    runs = {}
+    text = log.read_text(errors="replace")
+    for found in re.finditer(r"^# (\S+) -m (?s:.*?)(?=^# exit status (\d+)$)", text, re.MULTILINE):
+        record = [
+            one for one in parse(io.BytesIO(found[0].encode()), source=source) if isinstance(one, BoardRun)
+        ][-1]
+        status = int(found[2])
+        if status:
+            ended = f"signal {status - 128}" if 128 < status < 160 else f"exit status {status}"
+            (record.warnings if record.ok else record.errors).append(f"the program ended with {ended}")
+        runs[found[1]] = record
+    return runs
