@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
+from helpers.model.batchnorm import fuse_batchnorm
 from helpers.model.memory import release_memory
-from helpers.model.rivals import fold_norms
 from helpers.model.variants import INPUT_SIZE
 from helpers.published import published
 from helpers.pulsar2.operators import count
@@ -81,7 +81,7 @@ def eager(model: nn.Module, *, batch: int, channels_last: bool = False) -> Calla
     """
     layout = torch.channels_last if channels_last else torch.contiguous_format
     images = torch.randn(batch, 3, INPUT_SIZE, INPUT_SIZE).to(memory_format=layout)
-    ready = fold_norms(model).to(memory_format=layout)  # type: ignore[call-overload]
+    ready = fuse_batchnorm(model).to(memory_format=layout)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def run() -> Tensor:

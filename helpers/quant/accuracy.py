@@ -74,7 +74,7 @@ def predictions(
     return {name: np.array(labels) for name, labels in given.items()}, np.array(truth)
 
 
-def judge(
+def evaluate(
     graph: onnx.ModelProto, pairs: Sequence[tuple[Path, int]], preprocessing: Preprocessing
 ) -> dict[str, float]:
     """The accuracy (0 to 1) of a graph in float, in INT8, and mixed: 16 bits where `rehearsal.choose` says.
