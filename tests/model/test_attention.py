@@ -133,7 +133,7 @@ def become(kind: type[CascadedGroupAttention]) -> Callable[[CascadedGroupAttenti
     return mutate
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", ["efficientvit_m0", "efficientvit_m5"])
 @pytest.mark.parametrize(
     "mutate",
     [

@@ -24,7 +24,7 @@ def images(count: int) -> Tensor:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", ["efficientvit_m0", "efficientvit_m5"])
 def test_logits_agree_with_timm(name: str) -> None:
     reference = randomized(timm.create_model(name))
     ours, expected = from_timm(reference)(images(2)), reference(images(2))
