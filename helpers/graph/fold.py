@@ -11,7 +11,6 @@ Each fold replaces linear operators in a row by the one that equals them:
 and windows are cut and joined by one transposition each, padded only where they do not tile the map.
 """
 
-import copy
 from collections.abc import Collection
 from typing import Literal, cast, get_args
 
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from helpers.model.batchnorm import fuse_batchnorm_linear, fuse_conv_batchnorm
 from helpers.model.reference import (
     CascadedGroupAttention,
     ConvNorm,
@@ -53,12 +53,12 @@ def _fold_children(parent: nn.Module, folds: Collection[Fold]) -> None:
     for name, child in parent.named_children():
         if isinstance(child, ConvNorm):
             if "norms" in folds:
-                setattr(parent, name, _fold_conv_norm(child))
+                setattr(parent, name, _fused(child))
         elif isinstance(child, NormLinear):
             if "norms" in folds:
-                setattr(parent, name, _fold_norm_linear(child))
+                setattr(parent, name, fuse_batchnorm_linear(child.bn, child.linear))
         elif isinstance(child, ResidualDrop) and _is_depthwise(child.m) and "residuals" in folds:
-            setattr(parent, name, _fold_residual(_fold_conv_norm(cast(ConvNorm, child.m))))
+            setattr(parent, name, _fold_residual(_fused(child.m)))
         elif isinstance(child, CascadedGroupAttention) and "heads" in folds:
             setattr(parent, name, FoldedAttention(child))
         else:
@@ -67,31 +67,9 @@ def _fold_children(parent: nn.Module, folds: Collection[Fold]) -> None:
                 setattr(parent, name, FoldedWindows(child))
 
 
-def _scale_and_shift(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """BatchNorm in eval mode as x·scale + shift, in float64: folded weights are rounded once, at the end."""
-    mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
-    scale = norm.weight.double() / torch.sqrt(variance.double() + norm.eps)
-    return scale, norm.bias.double() - mean.double() * scale
-
-
-@torch.no_grad()
-def _fold_conv_norm(pair: ConvNorm) -> nn.Conv2d:
-    scale, shift = _scale_and_shift(pair.bn)
-    conv = copy.deepcopy(pair.conv)
-    conv.weight.copy_(conv.weight.double() * scale[:, None, None, None])
-    conv.bias = nn.Parameter(shift.to(conv.weight.dtype))
-    return conv
-
-
-@torch.no_grad()
-def _fold_norm_linear(pair: NormLinear) -> nn.Linear:
-    scale, shift = _scale_and_shift(pair.bn)
-    linear = copy.deepcopy(pair.linear)
-    weight = linear.weight.double()
-    bias = 0.0 if linear.bias is None else linear.bias.double()
-    linear.weight.copy_(weight * scale)
-    linear.bias = nn.Parameter((weight @ shift + bias).to(linear.weight.dtype))
-    return linear
+def _fused(pair: nn.Module) -> nn.Conv2d:
+    assert isinstance(pair, ConvNorm)
+    return fuse_conv_batchnorm(pair.conv, pair.bn)
 
 
 def _is_depthwise(module: nn.Module) -> bool:
@@ -119,9 +97,8 @@ class FoldedHead(nn.Module):
         super().__init__()
         self.side: int = attention.resolution
         self.sizes = (attention.key_dim, attention.key_dim, attention.val_dim)
-        qkv, query = cast(ConvNorm, attention.qkvs[head]), cast(ConvNorm, attention.dws[head])
-        self.qkv = _fold_conv_norm(qkv)
-        self.query = _fold_conv_norm(query)
+        self.qkv = _fused(attention.qkvs[head])
+        self.query = _fused(attention.dws[head])
         with torch.no_grad():
             self.query.weight *= attention.scale
             cast(Tensor, self.query.bias).mul_(attention.scale)
@@ -148,7 +125,7 @@ class FoldedAttention(nn.Module):
         super().__init__()
         self.heads = nn.ModuleList(FoldedHead(attention, head) for head in range(attention.num_heads))
         relu, projection = attention.proj
-        self.project = nn.Sequential(relu, _fold_conv_norm(cast(ConvNorm, projection)))
+        self.project = nn.Sequential(relu, _fused(projection))
         self.share: int = cast(ConvNorm, attention.qkvs[0]).conv.in_channels
         self.resolution: int = attention.resolution  # timm's window module asks for it
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from helpers.lab.timing import Timing, ratio
+from helpers.timing import Timing, ratio
 
 WARMUP = 3  # rounds that do not count, where nothing else is said
 

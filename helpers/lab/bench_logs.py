@@ -18,8 +18,8 @@ from helpers.board import forecast
 from helpers.lab import notebooks
 from helpers.lab.bench_entry import WARMUP, Bar, Entry, Side, entry, growth, missing
 from helpers.lab.paths import BUILD, DATA, ROOT
-from helpers.lab.timing import Timing, in_turn
 from helpers.logs.parse_log import parse
+from helpers.timing import Timing, in_turn
 
 FIXTURES = tuple(sorted((DATA / "logs").glob("*.log")))
 THROUGHPUT = Bar(side="at least", limit=20)  # MB/s

@@ -13,13 +13,13 @@ from helpers.graph.fold import fold
 from helpers.graph.graph import Graph
 from helpers.lab import contest
 from helpers.lab.bench_entry import WARMUP, Bar, Entry, Side, entry, growth, pair
-from helpers.lab.timing import in_turn
 from helpers.model import weights
 from helpers.model.memory import release_memory
 from helpers.model.reference import timm_model
 from helpers.model.variants import INPUT_SIZE, VARIANTS
 from helpers.quant import quantize, rehearsal
 from helpers.quant.ranges import Values
+from helpers.timing import in_turn
 
 M5 = "efficientvit_m5"
 NODES = Bar(side="at most", limit=565)
@@ -151,7 +151,7 @@ def rehearsal_growth(
 
 
 def _graphs(name: str, scratch: Path) -> Iterator[tuple[str, onnx.ModelProto]]:
-    """The simplified graph of the post's recipe and the folded one, of the same scrambled weights."""
+    """The simplified graph of the post's recipe and the folded one, of the same random weights."""
     network = weights.load(name, "random")
     for kind, made in (("recipe", lambda: network), ("folded", lambda: fold(network))):
         yield kind, export.simplify(export.to_onnx(made(), scratch / "exported.onnx"))

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
 from helpers.graph.graph import Graph
+from helpers.model.batchnorm import fuse_batchnorm
 from helpers.model.memory import release_memory
-from helpers.model.rivals import fold_norms
 from helpers.model.variants import INPUT_SIZE
 from helpers.published import published
 
@@ -81,7 +81,7 @@ def eager(model: nn.Module, *, batch: int, channels_last: bool = False) -> Calla
     """
     layout = torch.channels_last if channels_last else torch.contiguous_format
     images = torch.randn(batch, 3, INPUT_SIZE, INPUT_SIZE).to(memory_format=layout)
-    ready = fold_norms(model).to(memory_format=layout)  # type: ignore[call-overload]
+    ready = fuse_batchnorm(model).to(memory_format=layout)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def run() -> Tensor:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from helpers.finding import Finding
 from helpers.lab.paths import DATA, ROOT, shown
 from helpers.lab.usable_memory import usable_bytes
+from helpers.model.source import ENVIRONMENT_VARIABLE, WORDS
 from helpers.process import probe
 from helpers.pulsar2 import container
 
@@ -195,10 +196,10 @@ def weights(environment: Mapping[str, str], *, shipped: Path) -> Finding:
         return Finding(
             "weights", "fail", f"{shown(shipped)} is missing: get it with `git checkout data/weights`"
         )
-    named = environment.get("EFFICIENTVIT_CHECKPOINT")
-    if named and named not in ("random", "timm", "pocket") and not Path(named).expanduser().is_file():
+    named = environment.get(ENVIRONMENT_VARIABLE)
+    if named and named not in WORDS and not Path(named).expanduser().is_file():
         return Finding(
-            "weights", "fail", f"EFFICIENTVIT_CHECKPOINT names {named}, which is no file: correct or unset it"
+            "weights", "fail", f"{ENVIRONMENT_VARIABLE} names {named}, which is no file: correct or unset it"
         )
     cached = sorted(_hub_cache(environment).glob("models--timm--efficientvit_m*/snapshots/*/*.safetensors"))
     models = {path.parts[-4].removeprefix("models--timm--").partition(".")[0] for path in cached}

@@ -23,9 +23,9 @@ from helpers.lab import environment
 from helpers.lab.evidence import harvest
 from helpers.lab.parameters import check_parameters, from_here, from_words
 from helpers.lab.paths import BUILD, NOTEBOOKS, ROOT, shown
+from helpers.model.source import ENVIRONMENT_VARIABLE
 from helpers.view import journey
 
-CHECKPOINT_VARIABLE = "EFFICIENTVIT_CHECKPOINT"  # of helpers.model.weights, which loads torch
 _KILLED = "its kernel was killed, mostly for want of memory: close other programs and run it again"
 logging.getLogger("papermill").setLevel(logging.CRITICAL)  # it says what run() says, without the chapter
 
@@ -107,8 +107,8 @@ def run(notebook: Path, *, output: Path, parameters: Mapping[str, Any] | None = 
 def run_one(chapter: str, words: Mapping[str, str]) -> int:
     """`python -m helpers run`: one notebook with what the user typed, beside the tutorial's own outputs."""
     notebook = find(chapter)
-    if named := os.environ.get(CHECKPOINT_VARIABLE):
-        os.environ[CHECKPOINT_VARIABLE] = from_here("checkpoint", named)
+    if named := os.environ.get(ENVIRONMENT_VARIABLE):
+        os.environ[ENVIRONMENT_VARIABLE] = from_here("checkpoint", named)
     values = "".join(f"__{name}={_file_name_part(word)}" for name, word in words.items())
     output = BUILD / "runs" / f"{notebook.stem}{values}.ipynb"
     print(_table([run(notebook, output=output, parameters=from_words(notebook, words))]))

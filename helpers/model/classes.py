@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from timm.data.imagenet_info import ImageNetInfo
+from helpers.model.reference import ImageNetInfo
 
 
 def class_name(class_id: int) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from helpers.model.batchnorm import scale_and_shift
 from helpers.model.checkpoint import listed
 
 _DEEPEST = 4  # blocks in a stage: M5's last
@@ -88,12 +89,10 @@ def merge_heads(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if any(a is None or b is None or a.shape != b.shape for a, b in zip(*heads, strict=True)):
         return dict(state)
     weights, biases = [], []
-    for scale, shift, mean, variance, weight, bias in (
-        [part.double() for part in head if part is not None] for head in heads
-    ):
-        scale = scale / (variance + _NORM_EPS).sqrt()
-        weights.append(weight * scale)
-        biases.append(bias + weight @ (shift - mean * scale))
+    for *norm, weight, bias in ([part for part in head if part is not None] for head in heads):
+        scale, shift = scale_and_shift(*norm, eps=_NORM_EPS)
+        weights.append(weight.double() * scale)
+        biases.append(bias.double() + weight.double() @ shift)
     width = weights[0].shape[1]
     merged = {key: value for key, value in state.items() if not key.startswith("head_dist.")}
     merged |= {

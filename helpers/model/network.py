@@ -9,8 +9,6 @@ from itertools import pairwise
 from typing import Any, Self
 
 import torch
-from timm.models.efficientvit_msra import CascadedGroupAttention as TimmAttention
-from timm.models.efficientvit_msra import EfficientVitMsra, LocalWindowAttention, NormLinear
 from torch import Tensor, nn
 
 from helpers.model.attention import (
@@ -21,6 +19,8 @@ from helpers.model.attention import (
     WindowAttention,
     local_ffn,
 )
+from helpers.model.reference import CascadedGroupAttention as TimmAttention
+from helpers.model.reference import EfficientVitMsra, LocalWindowAttention, NormLinear
 from helpers.model.variants import INPUT_SIZE, Variant
 
 WINDOW = 7  # tokens; published code, all stages of all six models

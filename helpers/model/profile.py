@@ -2,26 +2,24 @@
 
 The rule is by kind. Matrix products and convolutions are compute-bound: each value read is used in many
 operations. Normalisation, softmax, element-wise operators, pooling and copies are memory-bound: a value is
-read, used once or a few times, and written. Which operators the paper counted was not found.
+read, used once or a few times, and written. Which operators the paper counted was not found. An operator that
+the rule does not know is on neither side, and has a kind of its own to be seen by.
 """
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import median
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity
 from torch.profiler import profile as torch_profile
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from helpers.model.memory import release_memory
-from helpers.model.reference import fresh_copy
+from helpers.model.trace import FREE, Op, sum_by, trace
+from helpers.timing import in_turn
 
 LINEAR = "linear layer or dense convolution"
 PRODUCTS = "attention products"
@@ -31,12 +29,13 @@ SOFTMAX = "softmax"
 ELEMENTWISE = "element-wise and pooling"
 COPY = "layout change and copy"
 CALLS = "calls and views"
+OTHER = "other operators"
 
 COMPUTE_BOUND = (LINEAR, PRODUCTS, DEPTHWISE)
 MEMORY_BOUND = (NORM, SOFTMAX, ELEMENTWISE, COPY)
-KINDS = (*COMPUTE_BOUND, *MEMORY_BOUND, CALLS)
+KINDS = (*COMPUTE_BOUND, *MEMORY_BOUND, CALLS, OTHER)
 
-# ATen names; whatever is not here moves no data: views, allocation, and operators that only call others.
+# ATen names.
 _NAMES = {
     LINEAR: "mm addmm linear",
     PRODUCTS: "bmm baddbmm",
@@ -44,14 +43,18 @@ _NAMES = {
     SOFTMAX: "_softmax",
     ELEMENTWISE: "add add_ sub mul mul_ div div_ neg exp pow rsqrt gelu relu relu_ clamp clamp_min "
     "clamp_min_ sigmoid hardswish hardswish_ hardsigmoid hardsigmoid_ silu silu_ mean sum where "
-    "_adaptive_avg_pool2d",
-    COPY: "copy_ fill_ clone cat stack index index_select gather roll constant_pad_nd pad _to_copy "
-    "contiguous",
+    "_adaptive_avg_pool2d max_pool2d_with_indices",
+    COPY: "copy_ fill_ clone cat stack index index_select gather roll constant_pad_nd _to_copy",
 }
 _KIND_OF = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 _CONVOLUTIONS = ("convolution", "mkldnn_convolution", "_slow_conv2d_forward")
-# The profiler times the kernels that these call; the meta device shows only these.
-_CALLS_ONLY = {"convolution", "linear", "clone", "contiguous", "_to_copy", "roll", "pad", "stack"}
+# What only calls others on a CPU, whose kernels the profiler times, and what moves nothing.
+_CALLS_ONLY = (
+    "conv2d convolution _convolution _nnpack_available thnn_conv2d linear matmul batch_norm "
+    "_batch_norm_impl_index layer_norm softmax dropout adaptive_avg_pool2d max_pool2d clone _to_copy roll "
+    "pad stack as_strided_ resize_"
+)
+_CALLS = FREE | set(_CALLS_ONLY.split())
 
 
 def kind_of(operator: str, shapes: Sequence[Sequence[int]]) -> str:
@@ -59,7 +62,16 @@ def kind_of(operator: str, shapes: Sequence[Sequence[int]]) -> str:
     if operator in _CONVOLUTIONS:
         outputs, inputs_each, *_ = shapes[1]  # the weight's
         return DEPTHWISE if inputs_each == 1 < outputs else LINEAR
-    return _KIND_OF.get(operator, CALLS)
+    return _KIND_OF.get(operator, OTHER)
+
+
+@cache
+def _moves_nothing(operator: str) -> bool:
+    """Whether the profiler's time of an ATen operator is that of a view or of calling others."""
+    overloads = getattr(torch.ops.aten, operator, None)
+    return operator in _CALLS or (
+        overloads is not None and any(getattr(overloads, name).is_view for name in overloads.overloads())
+    )
 
 
 @dataclass(frozen=True)
@@ -126,54 +138,28 @@ def _seconds(model: nn.Module, images: Tensor) -> dict[str, float]:
     run: dict[str, float] = {}
     for event in profiled.key_averages(group_by_input_shape=True):
         name = event.key.removeprefix("aten::")
-        kind = CALLS if name in _CALLS_ONLY else kind_of(name, event.input_shapes)
+        kind = CALLS if _moves_nothing(name) else kind_of(name, event.input_shapes)
         run[kind] = run.get(kind, 0.0) + event.self_cpu_time_total / 1e6
     return run
 
 
-class _Counter(TorchDispatchMode):
-    """Adds up operations and bytes of every operator that runs while it is on, by kind."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.operations: dict[str, int] = {}
-        self.bytes_moved: dict[str, int] = {}
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        out = func(*args, **kwargs)
-        tensors = [leaf for leaf in tree_leaves((args, kwargs, out)) if isinstance(leaf, Tensor)]
-        name = func._schema.name.removeprefix("aten::")
-        shapes = [leaf.shape if isinstance(leaf, Tensor) else () for leaf in args]
-        kind = CALLS if func.is_view else kind_of(name, shapes)
-        count = flop_registry.get(func.overloadpacket)
-        if count:
-            operations = count(*args, **kwargs, out_val=out)
-        else:
-            operations = max(leaf.numel() for leaf in tree_leaves(out) if isinstance(leaf, Tensor))
-        if kind not in (CALLS, COPY):
-            self.operations[kind] = self.operations.get(kind, 0) + operations
-        if kind != CALLS:
-            moved = sum(leaf.numel() * leaf.element_size() for leaf in tensors)
-            self.bytes_moved[kind] = self.bytes_moved.get(kind, 0) + moved
-        return out
-
-
-@torch.no_grad()  # inference mode would hide the operators behind those that the code names
 def counted(model: nn.Module, shape: tuple[int, ...]) -> tuple[dict[str, int], dict[str, int]]:
     """Operations and bytes moved of one forward pass over images of `shape`, by kind; nothing is computed.
 
     A product's operations are two per MAC; another operator's are one per value that it writes; a copy has
-    none. Bytes are every input read once and every output written once, caches aside, as in `cost`.
+    none. Bytes are those of `trace`.
     """
-    on_meta = fresh_copy(model).to("meta")
-    images = torch.empty(shape, device="meta")
-    on_meta(images)  # timm gathers its bias tables on the first call and keeps them
-    with _Counter() as counter:
-        on_meta(images)
-    return counter.operations, counter.bytes_moved
+    ops = trace(model, shape)
+    operations = sum_by(
+        (op for op in ops if _kind(op) != COPY),
+        _kind,
+        lambda op: op.written if op.flops is None else op.flops,
+    )
+    return operations, sum_by(ops, _kind, lambda op: op.bytes_moved)
+
+
+def _kind(op: Op) -> str:
+    return kind_of(op.name, op.shapes)
 
 
 @dataclass(frozen=True)
@@ -185,24 +171,20 @@ class Peak:
     high: float
 
 
-def product_peak(*, side: int = 1024, tries: int = 15) -> Peak:
-    """Operations per second, two per MAC, of a float32 matrix product of side x side."""
-    left, right, out = (torch.ones(side, side) for _ in range(3))
-    return _peak(lambda: torch.mm(left, right, out=out), 2 * side**3, tries)
+def product_peak() -> Peak:
+    """Operations per second, two per MAC, of a float32 matrix product of 1024 x 1024."""
+    left, right, out = (torch.ones(1024, 1024) for _ in range(3))
+    return _peak(lambda: torch.mm(left, right, out=out), 2 * 1024**3)
 
 
-def copy_peak(*, megabytes: int = 64, tries: int = 15) -> Peak:
-    """Bytes per second of a copy too large for most caches; each byte counts twice, read and written."""
-    source = torch.ones(megabytes * 2**20 // 4)
+def copy_peak() -> Peak:
+    """Bytes per second of a copy of 64 MiB, too large for most caches; each byte is read and written."""
+    source = torch.ones(2**24)
     target = torch.empty_like(source)
-    return _peak(lambda: target.copy_(source), 2 * megabytes * 2**20, tries)
+    return _peak(lambda: target.copy_(source), 2 * 64 * 2**20)
 
 
-def _peak(work: Callable[[], object], amount: int, tries: int) -> Peak:
-    work()
-    rates = []
-    for _ in range(tries):
-        started = time.perf_counter()
-        work()
-        rates.append(amount / (time.perf_counter() - started))
+def _peak(work: Callable[[], object], amount: int) -> Peak:
+    taken = in_turn({"": work}, rounds=15, warmup=1)[""]
+    rates = [amount / seconds for seconds in taken]
     return Peak(median(rates), min(rates), max(rates))

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from helpers.model.attention import AttentionHead, SandwichBlock
 from helpers.model.network import EfficientViT
-from helpers.pocket import pocket
+from helpers.model.reference import to_input
 
 QK, V, FFN = "Q and K", "V", "FFN"
 BATCH = 16  # pictures at least, where there are so many
@@ -83,7 +83,7 @@ def importance(
     ]
     try:
         for chosen in np.array_split(np.arange(len(pictures)), max(1, len(pictures) // BATCH)):
-            images = pocket.to_input(pictures[chosen])
+            images = to_input(pictures[chosen])
             loss = F.cross_entropy(network(images), torch.from_numpy(labels[chosen]), reduction="sum")
             gradients = torch.autograd.grad(loss, list(gates.values()))
             for name, gradient in zip(gates, gradients, strict=True):

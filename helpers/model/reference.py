@@ -1,29 +1,82 @@
-"""timm's EfficientViT, the reference. Other rooms take it from here, so that this package's shim has run."""
+"""timm's EfficientViT, the reference. Everything takes timm from here, so that the shim below runs first.
+
+timm imports torchvision, and a CPU build of torch beside a CUDA build of torchvision (what PyPI gives on
+Linux) dies there with "operator torchvision::nms does not exist". Both operators only need a schema, so
+they are declared here where they are missing.
+"""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import timm
+import numpy as np
 import torch
-from timm.models.efficientvit_msra import (
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from helpers.model.variants import POCKET
+
+_SCHEMAS = {
+    "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+}
+_LIBRARIES: list[torch.library.Library] = []  # a Library undoes its definitions when it is collected
+
+
+def _declare_missing_torchvision_operators() -> None:
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        for name, schema in _SCHEMAS.items():
+            if not hasattr(torch.ops.torchvision, name):
+                library = torch.library.Library("torchvision", "FRAGMENT")
+                library.define(schema)
+                _LIBRARIES.append(library)
+
+
+_declare_missing_torchvision_operators()
+
+import timm  # noqa: E402
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD  # noqa: E402
+from timm.data.imagenet_info import ImageNetInfo  # noqa: E402
+from timm.layers.norm import LayerNorm2d  # noqa: E402
+from timm.layers.norm_act import BatchNormAct2d  # noqa: E402
+from timm.models.efficientvit_msra import (  # noqa: E402
     CascadedGroupAttention,
     ConvNorm,
+    EfficientVitMsra,
     LocalWindowAttention,
     NormLinear,
     ResidualDrop,
 )
-from torch import nn
 
 __all__ = [
+    "BatchNormAct2d",
     "CascadedGroupAttention",
     "ConvNorm",
+    "EfficientVitMsra",
+    "ImageNetInfo",
+    "LayerNorm2d",
     "LocalWindowAttention",
     "NormLinear",
     "ResidualDrop",
     "fresh_copy",
     "mean_and_std",
+    "pocket_model",
+    "seeded",
+    "timm",
     "timm_model",
+    "to_input",
 ]
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Inside, weights are drawn from `seed` alone; after it, the global random state is what it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 def fresh_copy(model: nn.Module) -> nn.Module:
@@ -44,16 +97,34 @@ def mean_and_std(model: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]
     return tuple(trained["mean"]), tuple(trained["std"])
 
 
+def to_input(pictures: NDArray[np.uint8]) -> Tensor:
+    """Pictures uint8 [n, h, w, 3] to float32 [n, 3, h, w], normalised as for ImageNet, channels last."""
+    mean, std = (torch.tensor(values) * 255 for values in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
+    return ((torch.tensor(pictures).float() - mean) / std).permute(0, 3, 1, 2)
+
+
 def timm_model(name: str, *, seed: int = 0) -> nn.Module:
     """Any of timm's models with fresh weights, in eval mode: for its operators and speed, not its answers.
 
     Attention runs as two products and a softmax, as in the papers' code; PyTorch's fused kernel would hide
     them from a profiler. The global random state stays. RuntimeError for a name that timm does not have.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with seeded(seed):
         model: nn.Module = timm.create_model(name)
     attentions: list[Any] = [module for module in model.modules() if hasattr(module, "fused_attn")]
     for attention in attentions:
         attention.fused_attn = False
     return model.eval()
+
+
+def pocket_model(*, classes: int = 10) -> EfficientVitMsra:
+    """A fresh pocket model in training mode, timm's own class: [n, 3, 224, 224] to logits [n, classes]."""
+    model = EfficientVitMsra(
+        num_classes=classes,
+        embed_dim=POCKET.widths,
+        depth=POCKET.depths,
+        num_heads=POCKET.heads,
+        kernels=POCKET.kernels,
+    )
+    model.pretrained_cfg = {"mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFAULT_STD}  # type: ignore[assignment]
+    return model

@@ -1,51 +1,53 @@
-"""Models with weights: from a checkpoint file, the timm hub or chapter 04's training, or scrambled."""
+"""Models with weights: from a checkpoint file, the timm hub or chapter 04's training, or random ones."""
 
-import os
+import http.client
+import threading
+import urllib.error
+import urllib.request
 import warnings
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from huggingface_hub import constants, try_to_load_from_cache
 from torch import nn
 
 from helpers.model import layout
 from helpers.model.checkpoint import CheckpointError, file_hash, listed, read, require_file
-from helpers.model.download import Unreachable, download, reachable
 from helpers.model.memory import release_memory
-from helpers.model.scramble import scramble
+from helpers.model.randomize import randomize
+from helpers.model.reference import pocket_model, seeded, timm
+from helpers.model.source import HUB, POCKET, POCKET_WEIGHTS, source
 from helpers.model.variants import VARIANTS, variant
-from helpers.pocket import pocket
 
-__all__ = ["CheckpointError", "Unreachable", "describe", "download", "fresh", "load", "scramble"]
 
-ENVIRONMENT_VARIABLE = "EFFICIENTVIT_CHECKPOINT"
-_RANDOM, _HUB, _POCKET = "random", "timm", "pocket"
+class Unreachable(ConnectionError):
+    """Weights that did not come over the network; the message says what to do next."""
 
 
 def load(name: str, checkpoint: str | Path | None = None, *, seed: int = 0) -> nn.Module:
     """A timm EfficientViT in eval mode: images [n, 3, 224, 224] to logits [n, classes].
 
-    `name` is one of the six or "pocket". `checkpoint` is "random" (scrambled from `seed`), "timm" (the hub),
-    "pocket" (chapter 04's, whatever the name), or a file: an official checkpoint, a plain state dict in the
-    official or timm's layout, or safetensors; none of its code runs. Left out, it is what the environment
+    `name` is one of the six or "pocket". `checkpoint` is "random" (by `randomize`, from `seed`), "timm" (the
+    hub), "pocket" (chapter 04's, whatever the name), or a file: an official checkpoint, a plain state dict in
+    the official or timm's layout, or safetensors; none of its code runs. Left out, it is what the environment
     variable EFFICIENTVIT_CHECKPOINT names, else random. A file with another number of classes gives a model
-    with that many; a distilled one, with a warning, its two heads merged into one.
+    with that many; a distilled one, with a warning, its two heads merged into one. The global random state
+    stays.
 
     Raises UnknownModel, CheckpointError for a file that cannot be used, and Unreachable without the hub.
     """
-    if name != _POCKET:
+    if name != POCKET:
         variant(name)
-    source = _source(checkpoint, name)
-    if isinstance(source, Path):
-        return _from_file(name, source)
-    if source == _HUB:
+    chosen = source(checkpoint, name)
+    if isinstance(chosen, Path):
+        return _from_file(name, chosen)
+    if chosen == HUB:
         return _from_hub(name)
-    if source == _POCKET:
-        return _from_pocket()
-    model = fresh(name, seed=seed)
-    scramble(model, seed=seed)
+    if chosen == POCKET:
+        return _from_file(POCKET, _pocket_file())
+    model = init_model(name, seed=seed)
+    randomize(model, seed=seed)
     release_memory()
     return model.eval()
 
@@ -55,45 +57,31 @@ def describe(checkpoint: str | Path | None = None, *, name: str | None = None, s
 
     Raises CheckpointError for a path where no file is.
     """
-    source = _source(checkpoint, name)
-    if isinstance(source, Path):
-        require_file(source)
-        return f"file {source.name} sha256 {file_hash(source)[:8]}…"
-    if source == _POCKET:
+    chosen = source(checkpoint, name)
+    if isinstance(chosen, Path):
+        require_file(chosen)
+        return f"file {chosen.name} sha256 {file_hash(chosen)[:8]}…"
+    if chosen == POCKET:
         return f"pocket, trained in chapter 04, sha256 {file_hash(_pocket_file())[:8]}…"
-    return "timm hub" if source == _HUB else f"random (seed {seed}, scrambled)"
+    return "timm hub" if chosen == HUB else f"random (seed {seed})"
 
 
-def _source(checkpoint: str | Path | None, name: str | None) -> str | Path:
-    """One of the three words, or a path."""
-    default = _POCKET if name == _POCKET else os.environ.get(ENVIRONMENT_VARIABLE) or _RANDOM
-    chosen = checkpoint or default
-    return (
-        chosen
-        if isinstance(chosen, str) and chosen in (_RANDOM, _HUB, _POCKET)
-        else Path(chosen).expanduser()
-    )
+def init_model(name: str, *, seed: int = 0, classes: int | None = None) -> nn.Module:
+    """A model as its class initialises it from `seed`, in eval mode; the global random state stays.
 
-
-def fresh(name: str, *, seed: int = 0, classes: int = 1000) -> nn.Module:
-    """A model as its class initialises it from `seed`, in eval mode; the global random state stays."""
-    with torch.random.fork_rng(devices=[]):
-        if name == _POCKET:
-            return pocket.build(seed=seed).eval()
-        torch.default_generator.manual_seed(seed)
-        model: nn.Module = timm.create_model(name, num_classes=classes)
+    `classes` is 1000 when left out, 10 for the pocket model.
+    """
+    with seeded(seed):
+        if name == POCKET:
+            return pocket_model(classes=classes or 10).eval()
+        model: nn.Module = timm.create_model(name, num_classes=classes or 1000)
         return model.eval()
 
 
 def _pocket_file() -> Path:
-    if not pocket.WEIGHTS.is_file():
-        raise CheckpointError(f"there is no {pocket.WEIGHTS.name} in data/weights: train it with chapter 04")
-    return pocket.WEIGHTS
-
-
-def _from_pocket() -> nn.Module:
-    model, _ = pocket.load(_pocket_file())
-    return model
+    if not POCKET_WEIGHTS.is_file():
+        raise CheckpointError(f"there is no {POCKET_WEIGHTS}: get it with `git checkout data/weights`")
+    return POCKET_WEIGHTS
 
 
 def _from_file(name: str, path: Path) -> nn.Module:
@@ -106,13 +94,13 @@ def _from_file(name: str, path: Path) -> nn.Module:
             stacklevel=3,
         )
     classes = layout.classes(state)
-    model = fresh(name, classes=classes)
+    model = init_model(name, classes=classes)
     if reasons := layout.misfit(state, model):
         with torch.device("meta"):
             others = [
                 other
-                for other in (*VARIANTS, _POCKET)
-                if other != name and not layout.misfit(state, fresh(other, classes=classes))
+                for other in (*VARIANTS, POCKET)
+                if other != name and not layout.misfit(state, init_model(other, classes=classes))
             ]
         if others:
             raise CheckpointError(f"{path} does not fit {name} but {others[0]}: load it as {others[0]!r}")
@@ -128,7 +116,7 @@ def _from_file(name: str, path: Path) -> nn.Module:
 
 def _from_hub(name: str) -> nn.Module:
     """The hub's weights, from its cache on this machine where they are."""
-    if name == _POCKET:
+    if name == POCKET:
         raise CheckpointError("the timm hub has no pocket model: use checkpoint='pocket'")
     instead = "give the official file as checkpoint, or 'random'"
     hub: Any = timm.get_pretrained_cfg(name)
@@ -142,3 +130,25 @@ def _from_hub(name: str) -> nn.Module:
         reason = str(error).strip().partition("\n")[0]
         raise Unreachable(f"the timm hub gave no weights for {name} ({reason}): {instead}") from error
     return model.eval()
+
+
+def reachable(url: str, *, seconds: float = 4.0) -> bool:
+    """Whether the server behind `url` answers, with an error page even, within `seconds`.
+
+    A thread asks, because looking up a name can outlast every timeout that a socket has.
+    """
+    answers = []
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=seconds).close()
+        except urllib.error.HTTPError:
+            pass  # an error page
+        except (OSError, http.client.HTTPException):
+            return
+        answers.append(True)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(seconds)
+    return bool(answers)

@@ -11,7 +11,7 @@ from helpers.__main__ import main as command_line
 from helpers.board.forecast import _COUNTED, _T_QUANTILE, CONFIDENCE, forecast, leave_one_out, main
 from helpers.model.cost import cost, total
 from helpers.model.variants import VARIANTS
-from helpers.model.weights import fresh
+from helpers.model.weights import init_model
 from helpers.published import published
 
 M5 = {"macs_m": 522, "params_m": 12.474}
@@ -107,5 +107,5 @@ def test_half_of_the_numbers_are_refused(given: list[str], capsys: pytest.Captur
 
 def test_the_counts_it_is_fitted_on_are_those_of_the_models():
     for name in VARIANTS:
-        counted = total(cost(fresh(name)))
+        counted = total(cost(init_model(name)))
         assert (round(counted.macs / 1e6, 1), round(counted.parameters / 1e6, 3)) == _COUNTED[name]

@@ -10,14 +10,14 @@ from helpers.graph.export import simplify, to_onnx
 from helpers.graph.fold import fold
 from helpers.model.cost import cost, total
 from helpers.model.variants import VARIANTS
-from helpers.model.weights import fresh
+from helpers.model.weights import init_model
 
 WEIGHT = np.ones((4, 3, 3, 3), np.float32)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_file_counts_as_its_model_does(name: str, tmp_path: Path):
-    model = fresh(name)
+    model = init_model(name)
     folded = fold(model)
     found = graph_cost(simplify(to_onnx(folded, tmp_path / "model.onnx")))
     counted = total(cost(model))
@@ -27,7 +27,7 @@ def test_a_file_counts_as_its_model_does(name: str, tmp_path: Path):
 
 
 def test_macs_are_for_one_image_of_the_batch(tmp_path: Path):
-    model = fold(fresh("efficientvit_m0"))
+    model = fold(init_model("efficientvit_m0"))
     one, eight = (
         graph_cost(simplify(to_onnx(model, tmp_path / "model.onnx", batch=batch))) for batch in (1, 8)
     )

@@ -126,7 +126,7 @@ def test_the_gate_refuses_another_opset_and_a_dynamic_shape(exported: export.Exp
 @pytest.mark.parametrize("wanted", [{"opset": 10}, {"opset": 19}, {"batch": 0}])
 def test_what_is_not_served_is_refused(wanted: dict[str, int], tmp_path: Path):
     with pytest.raises(ValueError, match="choose"):
-        export.to_onnx(fold(weights.fresh("efficientvit_m0").eval()), tmp_path / "model.onnx", **wanted)
+        export.to_onnx(fold(weights.init_model("efficientvit_m0").eval()), tmp_path / "model.onnx", **wanted)
 
 
 def test_an_unknown_model_is_refused_before_any_work(tmp_path: Path):

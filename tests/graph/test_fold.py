@@ -12,6 +12,7 @@ from helpers.graph.cost import activation_bytes
 from helpers.graph.fold import FOLDS, Fold, fold
 from helpers.graph.graph import Graph
 from helpers.model import weights
+from helpers.model.randomize import randomize
 from helpers.model.variants import VARIANTS
 from helpers.pulsar2.operators import check_operators
 
@@ -19,9 +20,9 @@ IMAGES = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
 
 
 def reference_model(name: str, size: int) -> nn.Module:
-    """A scrambled timm model built for another image size."""
+    """A randomized timm model built for another image size."""
     model = timm.create_model(name, img_size=size)
-    weights.scramble(model, seed=0)
+    randomize(model, seed=0)
     return model.eval()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from helpers.lab import bench, bench_logs, bench_networks
 from helpers.lab.bench_entry import Bar, Entry, Side, entry, growth, missing, pair
-from helpers.lab.timing import Timing
+from helpers.timing import Timing
 
 AT_MOST_1 = Bar(side="at most", limit=1)
 

@@ -10,7 +10,7 @@ from small_books import CHECKS, RESULT, book
 
 from helpers.lab import notebooks
 from helpers.lab.notebooks import NotebookFailed, UnknownNotebook
-from helpers.model import weights
+from helpers.model.source import ENVIRONMENT_VARIABLE
 
 
 def test_a_run_collects_checks_results_time_and_memory(house: Path):
@@ -133,11 +133,10 @@ def test_a_file_is_found_from_where_the_caller_stands(house: Path, monkeypatch: 
 
 def test_the_checkpoint_of_the_environment_is_the_callers_too(house: Path, monkeypatch: pytest.MonkeyPatch):
     path = house / "notebooks" / "01_variable.ipynb"
-    book(path, "width: int = 1", f"import os\nprint(os.environ['{notebooks.CHECKPOINT_VARIABLE}'])")
+    book(path, "width: int = 1", f"import os\nprint(os.environ['{ENVIRONMENT_VARIABLE}'])")
     monkeypatch.setattr(notebooks, "chapters", lambda: [path])
     monkeypatch.chdir(house)
     (house / "my.pth").write_text("x")
-    monkeypatch.setenv(notebooks.CHECKPOINT_VARIABLE, "my.pth")
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, "my.pth")
     notebooks.run_one("01", {})
     assert f"{house}/my.pth" in (house / "build" / "runs" / "01_variable.ipynb").read_text()
-    assert notebooks.CHECKPOINT_VARIABLE == weights.ENVIRONMENT_VARIABLE

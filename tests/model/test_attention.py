@@ -1,4 +1,4 @@
-"""Our block against timm's, with scrambled weights, and proof that the comparison notices a wrong block."""
+"""Our block against timm's, with randomized weights, and proof that the comparison notices a wrong block."""
 
 import copy
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from helpers.model.attention import MHSA, CascadedGroupAttention, WindowAttention, distance_index
 from helpers.model.network import EfficientViT, from_timm
+from helpers.model.randomize import randomize
 from helpers.model.variants import VARIANTS
-from helpers.model.weights import scramble
 
 TOLERANCE = 1e-5
 CLEARLY_WRONG = 1e-2
@@ -27,7 +27,7 @@ def relative_error(ours: Tensor, reference: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Pair:
-    """One block of timm's scrambled model, what it was given and what it made of it, and our copy."""
+    """One block of timm's randomized model, what it was given and what it made of it, and our copy."""
 
     theirs: nn.Module
     ours: nn.Module
@@ -42,7 +42,7 @@ class Pair:
 @cache
 def timm_model(name: str) -> nn.Module:
     model = timm.create_model(name)
-    scramble(model, seed=3)
+    randomize(model, seed=3)
     return model.eval()
 
 
@@ -133,7 +133,7 @@ def become(kind: type[CascadedGroupAttention]) -> Callable[[CascadedGroupAttenti
     return mutate
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", ["efficientvit_m0", "efficientvit_m5"])
 @pytest.mark.parametrize(
     "mutate",
     [

@@ -17,8 +17,7 @@ from safetensors.torch import save_file
 from timm.scheduler import create_scheduler_v2
 from torch import Tensor, nn
 
-from helpers.model import checkpoint
-from helpers.model.checkpoint import CheckpointError, check_recorded_hash, file_hash, read, recorded_hash
+from helpers.model.checkpoint import CheckpointError, read
 
 STATE = {"blocks1.0.c.weight": torch.arange(6.0).reshape(2, 3), "head.l.bias": torch.ones(4)}
 
@@ -67,11 +66,10 @@ def test_the_training_scripts_file(tmp_path: Path, zipped: bool) -> None:
         STATE,
         {"state_dict": STATE},
         {"model_ema": STATE, "epoch": 3},
-        {f"module.{key}": value for key, value in STATE.items()},
         {"model": {f"module.{key}": value for key, value in STATE.items()}},
         {key: nn.Parameter(value) for key, value in STATE.items()},
     ],
-    ids=["plain", "state_dict", "only an EMA", "distributed", "model, distributed", "parameters"],
+    ids=["plain", "state_dict", "only an EMA", "model, distributed", "parameters"],
 )
 def test_the_ways_to_hold_a_state_dict(tmp_path: Path, held: dict[str, object]) -> None:
     assert same(read(saved(tmp_path, held)), STATE)
@@ -80,6 +78,12 @@ def test_the_ways_to_hold_a_state_dict(tmp_path: Path, held: dict[str, object]) 
 def test_safetensors_by_content_not_by_name(tmp_path: Path) -> None:
     save_file(STATE, tmp_path / "weights.pth")
     assert same(read(tmp_path / "weights.pth"), STATE)
+
+
+def test_a_file_of_the_users_beside_it_is_not_judged(tmp_path: Path) -> None:
+    path = saved(tmp_path, STATE)
+    path.with_name("my.pth.sha256").write_text(f"SHA2-256(my.pth)= {'0' * 64}\n")
+    assert same(read(path), STATE)
 
 
 def test_a_file_of_an_older_numpy(tmp_path: Path) -> None:
@@ -109,16 +113,11 @@ class EvaluatesText:
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_code_in_a_file_never_runs(tmp_path: Path, zipped: bool) -> None:
-    path = saved(
-        tmp_path, {"model": STATE, "x": Hostile(tmp_path / "mark")}, _use_new_zipfile_serialization=zipped
-    )
-    with pytest.raises(
-        CheckpointError, match=r"holds posix\.mkdir, which may run code when loaded"
-    ) as refused:
+    held = {"model": STATE, "x": Hostile(tmp_path / "mark")}
+    path = saved(tmp_path, held, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(CheckpointError, match=r"posix\.mkdir"):
         read(path)
     assert not (tmp_path / "mark").exists()
-    assert "torch.load('my.pth', map_location='cpu', weights_only=False)" in str(refused.value)
-    assert "torch.save({k: v for k, v in c.items()}, 'my-weights.pth')" in str(refused.value)
     torch.load(path, weights_only=False)
     assert (tmp_path / "mark").exists(), "the file must be one that would have run its code"
 
@@ -136,19 +135,12 @@ def test_the_advised_command_saves_what_can_be_read(
     assert same(read(tmp_path / "my-weights.pth"), STATE)
 
 
-def test_a_dict_that_holds_itself_is_refused(tmp_path: Path) -> None:
-    held: dict[str, object] = {}
-    held["model"] = held
-    with pytest.raises(CheckpointError, match="no weights: get the file again"):
-        read(saved(tmp_path, held))
-
-
 @pytest.mark.parametrize(
     ("held", "named"),
     [
         (EvaluatesText(), "eval"),
         (nn.Linear(1, 1), "torch.nn.modules.linear.Linear"),
-        (io.StringIO("x"), "StringIO"),
+        (io.StringIO(), "StringIO"),
     ],
     ids=["eval", "a whole model", "another type"],
 )
@@ -166,28 +158,6 @@ def test_the_harmless_types_run_nothing_of_their_own(tmp_path: Path, monkeypatch
     monkeypatch.setattr(argparse.Namespace, "__init__", refuse)
     monkeypatch.setattr(argparse.Namespace, "__setstate__", refuse, raising=False)
     assert same(read(path), STATE)
-
-
-def bomb(path: Path) -> None:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("my/data.pkl", bytes(50_000_000))
-
-
-def overlapping(path: Path) -> None:
-    """One stored member of 1 MB, named a hundred times in the directory."""
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("my/data/0", bytes(1_000_000))
-        archive.filelist *= 100
-
-
-def torchscript(path: Path) -> None:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("my/data.pkl", b"")
-        archive.writestr("my/constants.pkl", b"")
-
-
-def half(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-300])
 
 
 def bit_flipped(path: Path) -> None:
@@ -208,64 +178,46 @@ def larger_than_its_record(path: Path) -> None:
             archive.writestr(name, data.replace(b"K\x02K\x03\x86", b"J\0\0\0\x10K\x03\x86"))
 
 
+def endless(path: Path) -> None:
+    held: dict[str, object] = {}
+    held["model"] = held
+    torch.save(held, path)
+
+
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("spoil", "named"),
     [
-        (Path.unlink, "there is no file .*check the path"),
-        (lambda path: path.write_bytes(b""), "is empty: get the file again"),
+        (Path.unlink, "there is no file"),
         (lambda path: (path.unlink(), path.mkdir()), "is a directory"),
-        (half, "truncated or damaged"),
-        (bit_flipped, "damaged in 'my/data/0'"),
-        (larger_than_its_record, "truncated, damaged or no checkpoint"),
-        (bomb, r"claims 50\.0 MB unpacked in a zip file of 0\.0 MB"),
-        (overlapping, r"claims 100\.0 MB unpacked"),
-        (lambda path: path.write_text("\n<!DOCTYPE html><html>503</html>"), "is a web page, not weights"),
-        (lambda path: path.write_text("<html>\n<body>Not Found"), "is a web page, not weights"),
-        (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"), "is text.*git-lfs"),
-        (lambda path: path.write_bytes(b"\x08\x07\x12\x07pytorch\x00\x01\x02"), "is no checkpoint"),
+        (lambda path: path.write_bytes(b""), "empty"),
+        (bit_flipped, "damaged"),
+        (larger_than_its_record, "damaged"),
+        (lambda path: path.write_text("\n<!DOCTYPE html><html>503</html>"), "no checkpoint"),
+        (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"), "no checkpoint"),
         (lambda path: path.write_bytes(pickle.dumps(STATE, protocol=4)), "no checkpoint"),
-        (torchscript, "is a TorchScript program"),
-        (lambda path: torch.save([1, 2], path), "holds a list, no state dict"),
-        (lambda path: torch.save({"epoch": 3}, path), "holds no state dict under .*'epoch'"),
-        (lambda path: torch.save(STATE | {"epoch": 3}, path), "holds epoch beside tensors"),
-        (lambda path: torch.save(STATE | {7: torch.ones(1)}, path), "holds 7 beside tensors"),
-        (
-            lambda path: save_file(STATE, path) or path.write_bytes(path.read_bytes()[:-4]),
-            "truncated or damaged",
-        ),
-        (lambda path: path.write_bytes((9000).to_bytes(8, "little") + b"{}"), "ends within its header"),
+        (lambda path: torch.save([1, 2], path), "list"),
+        (lambda path: torch.save({}, path), "nothing"),
+        (lambda path: torch.save({"epoch": 3}, path), "epoch"),
+        (lambda path: torch.save(STATE | {"epoch": 3}, path), "epoch"),
+        (lambda path: torch.save(STATE | {7: torch.ones(1)}, path), "7"),
+        (endless, "model"),
+        (lambda path: save_file(STATE, path) or path.write_bytes(path.read_bytes()[:-4]), "truncated"),
+        (lambda path: path.write_bytes((9000).to_bytes(8, "little") + b"{}"), "truncated"),
     ],
 )
-def test_each_fault_has_its_sentence(tmp_path: Path, spoil: Any, message: str) -> None:
+def test_each_fault_has_one_sentence_that_names_the_file(tmp_path: Path, spoil: Any, named: str) -> None:
     path = saved(tmp_path, {"model": STATE})
     spoil(path)
-    with pytest.raises(CheckpointError, match=message) as refused:
+    with pytest.raises(CheckpointError, match=named) as refused:
         read(path)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("keep", [0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.99])
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_truncated_file_at_any_length(tmp_path: Path, zipped: bool, keep: float) -> None:
     path = saved(tmp_path, training_file(), _use_new_zipfile_serialization=zipped)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
     with pytest.raises(CheckpointError, match=r"truncated.*get the file again"):
-        read(path)
-
-
-def test_a_file_over_the_limit_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = saved(tmp_path, STATE)
-    monkeypatch.setattr(checkpoint, "LIMIT_BYTES", 100)
-    with pytest.raises(CheckpointError, match="over the limit"):
-        read(path)
-
-
-def test_a_file_that_changed_since_its_hash_was_recorded(tmp_path: Path) -> None:
-    path = saved(tmp_path, STATE)
-    check_recorded_hash(path)
-    recorded_hash(path).write_text(f"{file_hash(path)}  my.pth\n")
-    assert same(read(path), STATE)
-    torch.save({"head.l.bias": torch.zeros(4)}, path)
-    with pytest.raises(CheckpointError, match=r"does not have the hash in my\.pth\.sha256"):
         read(path)

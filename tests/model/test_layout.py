@@ -110,7 +110,7 @@ def test_classes_are_the_heads(key: str) -> None:
 
 @pytest.mark.parametrize("as_official", [True, False])
 def test_merged_heads_give_the_mean_of_both(as_official: bool) -> None:
-    model = weights.fresh("efficientvit_m0", classes=10)
+    model = weights.init_model("efficientvit_m0", classes=10)
     head: nn.Module = model.head
     generator = torch.Generator().manual_seed(0)
     both = []
@@ -145,7 +145,7 @@ def test_half_a_second_head_stays_as_it_is() -> None:
 
 
 def test_values_that_cannot_be_meant() -> None:
-    model = weights.fresh("efficientvit_m0")
+    model = weights.init_model("efficientvit_m0")
     state = official(model)
     assert layout.unusable(state, model) == []
     index = "blocks1.0.mixer.m.attn.attention_bias_idxs"

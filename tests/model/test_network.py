@@ -1,21 +1,21 @@
-"""The whole network against timm's with scrambled weights, the renaming, and the attention maps."""
+"""The whole network against timm's with randomized weights, the renaming, and the attention maps."""
 
 import pytest
 import timm
 import torch
-from timm.models.efficientvit_msra import EfficientVitMsra
-from timm.utils import reparameterize_model
 from torch import Tensor, nn
 
+from helpers.model.batchnorm import fuse_batchnorm
 from helpers.model.network import AttentionMaps, EfficientViT, attention_maps, from_timm, rename_timm_weights
+from helpers.model.randomize import randomize
+from helpers.model.reference import EfficientVitMsra
 from helpers.model.variants import VARIANTS
-from helpers.model.weights import scramble
 
 TOLERANCE = 1e-5
 
 
-def scrambled(model: nn.Module) -> nn.Module:
-    scramble(model, seed=3)
+def randomized(model: nn.Module) -> nn.Module:
+    randomize(model, seed=3)
     return model.eval()
 
 
@@ -24,9 +24,9 @@ def images(count: int) -> Tensor:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", ["efficientvit_m0", "efficientvit_m5"])
 def test_logits_agree_with_timm(name: str) -> None:
-    reference = scrambled(timm.create_model(name))
+    reference = randomized(timm.create_model(name))
     ours, expected = from_timm(reference)(images(2)), reference(images(2))
     assert expected.isfinite().all()
     assert (expected[0] - expected[1]).abs().max() > 0.01 * expected.std(), (
@@ -39,14 +39,14 @@ def test_logits_agree_with_timm(name: str) -> None:
 def test_a_narrow_model_keeps_its_plan() -> None:
     """The pocket model of chapter 04 is timm's class at other widths."""
     plan = {"embed_dim": (32, 64, 96), "depth": (1, 1, 2), "num_heads": (2, 4, 3), "kernels": (5, 3, 3, 7)}
-    reference = scrambled(EfficientVitMsra(num_classes=10, key_dim=(8, 8, 8), **plan))
+    reference = randomized(EfficientVitMsra(num_classes=10, key_dim=(8, 8, 8), **plan))
     expected = reference(images(1))
     assert (from_timm(reference)(images(1)) - expected).abs().max() < TOLERANCE * expected.std()
 
 
 @torch.no_grad()
 def test_channels_last_images_give_the_same_logits() -> None:
-    network = from_timm(scrambled(timm.create_model("efficientvit_m0")))
+    network = from_timm(randomized(timm.create_model("efficientvit_m0")))
     plain = network(images(1))
     other = network.to(memory_format=torch.channels_last)(images(1).to(memory_format=torch.channels_last))
     assert (plain - other).abs().max() < 1e-3 * plain.std()  # other kernels, other rounding
@@ -70,7 +70,7 @@ def test_weights_are_copied_not_shared() -> None:
 
 
 def test_other_networks_are_refused() -> None:
-    folded = reparameterize_model(timm.create_model("efficientvit_m0").eval())
+    folded = fuse_batchnorm(timm.create_model("efficientvit_m0"))
     for model in (folded, timm.create_model("deit_tiny_patch16_224"), nn.Linear(1, 1)):
         with pytest.raises(TypeError, match="not timm's EfficientVitMsra"):
             from_timm(model)
@@ -84,7 +84,7 @@ def test_exchanged_attention_is_refused() -> None:
 
 
 def test_attention_maps_of_every_block() -> None:
-    reference = scrambled(timm.create_model("efficientvit_m5"))
+    reference = randomized(timm.create_model("efficientvit_m5"))
     maps = attention_maps(reference, images(1))
     assert [(each.stage, each.block) for each in maps] == [
         (stage, block)
@@ -100,7 +100,7 @@ def test_attention_maps_of_every_block() -> None:
 
 
 def test_attention_maps_of_ours_and_of_timm_are_the_same() -> None:
-    reference = scrambled(timm.create_model("efficientvit_m0"))
+    reference = randomized(timm.create_model("efficientvit_m0"))
     ours = from_timm(reference)
     for a, b in zip(attention_maps(ours, images(1)), attention_maps(reference, images(1)), strict=True):
         assert torch.equal(a.weights, b.weights)
@@ -110,7 +110,7 @@ def test_attention_maps_of_ours_and_of_timm_are_the_same() -> None:
 @torch.no_grad()
 def test_attention_maps_mix_the_values_as_timm_does() -> None:
     """timm keeps its maps to itself, so compare what they do: head 1 of block 1 finds v @ map."""
-    reference = scrambled(timm.create_model("efficientvit_m0"))
+    reference = randomized(timm.create_model("efficientvit_m0"))
     seen: list[Tensor] = []
     attention = reference.stages[1].blocks[0].mixer.m.attn
     hooks = [

@@ -6,8 +6,14 @@ from torch.nn import functional as F
 from helpers.model import pruning
 from helpers.model.network import EfficientViT, from_timm
 from helpers.model.pruning import FFN, QK, V, best, importance, prunable, pruned
+from helpers.model.reference import to_input
 from helpers.model.weights import load
-from helpers.pocket import pocket, pocket_data
+
+
+def drawn(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures of noise, and labels."""
+    rng = np.random.default_rng(count)
+    return rng.integers(0, 256, (count, 224, 224, 3), np.uint8), rng.integers(0, 10, count)
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +30,10 @@ def test_all_channels_of_the_sandwiches_compete(network: EfficientViT):
 
 
 def test_importance_is_weight_times_gradient(network: EfficientViT):
-    pictures, labels = pocket_data.dataset(1, split="train", progress=False)
+    pictures, labels = drawn(1)
     twice, labels = pictures.repeat(2, axis=0), labels.repeat(2)  # see the docstring: never a batch of one
     found = importance(network, twice, labels)
-    F.cross_entropy(network(pocket.to_input(twice)), torch.from_numpy(labels)).backward()
+    F.cross_entropy(network(to_input(twice)), torch.from_numpy(labels)).backward()
     for group, score in zip(prunable(network), found, strict=True):
         norm = network.get_submodule(group.norm)
         product = norm.weight * norm.weight.grad + norm.bias * norm.bias.grad
@@ -39,7 +45,7 @@ def test_importance_is_weight_times_gradient(network: EfficientViT):
 def test_importance_agrees_with_finite_differences():
     """Guards against PyTorch's own gradients, wrong for a batch of one."""
     network = from_timm(load("pocket", "random")).double()
-    pictures, labels = pocket_data.dataset(1, split="train", progress=False)
+    pictures, labels = drawn(1)
     twice, answer = pictures.repeat(2, axis=0), torch.from_numpy(labels)
     group, channel, step = prunable(network)[11], 0, 1e-5
     assert (group.block, group.kind) == (2, QK)
@@ -48,7 +54,7 @@ def test_importance_agrees_with_finite_differences():
         for scale in (1 + step, (1 - step) / (1 + step)):
             norm.weight[channel] *= scale
             norm.bias[channel] *= scale
-            losses.append(F.cross_entropy(network(pocket.to_input(pictures).double()), answer).item())
+            losses.append(F.cross_entropy(network(to_input(pictures).double()), answer).item())
     slope = (losses[0] - losses[1]) / (2 * step)
     found = importance(from_timm(load("pocket", "random")), twice, labels.repeat(2))
     assert found[11][channel] == pytest.approx(abs(slope), rel=1e-3)
@@ -57,7 +63,7 @@ def test_importance_agrees_with_finite_differences():
 def test_pictures_do_not_cancel_and_batches_do_not_matter(
     network: EfficientViT, monkeypatch: pytest.MonkeyPatch
 ):
-    pictures, labels = pocket_data.dataset(5, split="train", progress=False)
+    pictures, labels = drawn(5)
     monkeypatch.setattr(pruning, "BATCH", 2)
     together = importance(network, pictures, labels)
     alone = [importance(network, pictures[[i, i]], labels[[i, i]]) for i in range(5)]
@@ -71,8 +77,7 @@ def test_pictures_do_not_cancel_and_batches_do_not_matter(
 )
 def test_a_batch_is_never_one_picture(count: int, batches: list[int], monkeypatch: pytest.MonkeyPatch):
     sizes = []
-    to_input = pocket.to_input
-    monkeypatch.setattr(pocket, "to_input", lambda of: sizes.append(len(of)) or to_input(of))
+    monkeypatch.setattr(pruning, "to_input", lambda of: sizes.append(len(of)) or to_input(of))
     monkeypatch.setattr(pruning, "prunable", lambda _: [])
     monkeypatch.setattr(torch.autograd, "grad", lambda *_: [])
     pictures = np.zeros((count, 8, 8, 3), np.uint8)
@@ -82,7 +87,7 @@ def test_a_batch_is_never_one_picture(count: int, batches: list[int], monkeypatc
 
 def test_a_single_picture_is_refused(network: EfficientViT):
     with pytest.raises(ValueError, match="at least two"):
-        importance(network, *pocket_data.dataset(1, split="train", progress=False))
+        importance(network, *drawn(1))
 
 
 def test_a_pruned_channel_gives_zero_and_the_original_stays(network: EfficientViT):

@@ -13,9 +13,9 @@ from helpers.graph.fold import fold
 from helpers.graph.preprocess import Preprocessing
 from helpers.model import weights
 from helpers.model.reference import mean_and_std
-from helpers.pocket import pocket_data
+from helpers.pocket import data
 from helpers.quant import accuracy, quantize, rehearsal
-from helpers.quant.accuracy import ImagesError, interval, judge, labelled, predictions, samples
+from helpers.quant.accuracy import ImagesError, evaluate, interval, labelled, predictions, samples
 
 PREPROCESSING = Preprocessing.of(mean=(0, 0, 0), std=(1, 1, 1), board_input="rgb", size=8)
 
@@ -106,7 +106,7 @@ def test_each_picture_either_calibrates_or_is_judged(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(rehearsal, "choose", choose)
     monkeypatch.setattr(accuracy, "predictions", predicted)
     pairs = [(Path(f"{number}.png"), 0) for number in range(64)]
-    assert judge(brightest_channel(), pairs, PREPROCESSING) == {"float": 0.25, "INT8": 0.25, "mixed": 0.25}
+    assert evaluate(brightest_channel(), pairs, PREPROCESSING) == {"float": 0.25, "INT8": 0.25, "mixed": 0.25}
     assert sorted(used["calibrating"] + used["judged"]) == list(range(64))
     assert len(used["calibrating"]) == 32 and {0, 63} <= set(used["calibrating"])
     assert used["choosing"] == used["calibrating"][:8]
@@ -115,7 +115,7 @@ def test_each_picture_either_calibrates_or_is_judged(monkeypatch: pytest.MonkeyP
 def test_a_trained_model_is_judged_in_three_ways(tmp_path: Path):
     """The pocket model on drawn pictures, kept as files in one folder per class."""
     for index in range(80):
-        pixels, label = pocket_data.render(index, split="test")
+        pixels, label = data.render(index, split="test")
         place = tmp_path / "pictures" / f"{label}" / f"{index}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(place)
@@ -123,8 +123,8 @@ def test_a_trained_model_is_judged_in_three_ways(tmp_path: Path):
     model = fold(weights.load("pocket"))
     graph = export.simplify(export.to_onnx(model, tmp_path / "pocket.onnx"))
     mean, std = mean_and_std(model)
-    found = judge(graph, pairs, Preprocessing.of(mean=mean, std=std, board_input="rgb"))
+    found = evaluate(graph, pairs, Preprocessing.of(mean=mean, std=std, board_input="rgb"))
     assert list(found) == ["float", "INT8", "mixed"]
     assert all(0.75 < share <= 1 for share in found.values())
     with pytest.raises(ImagesError, match="64 or more"):
-        judge(graph, pairs[:63], PREPROCESSING)
+        evaluate(graph, pairs[:63], PREPROCESSING)

@@ -1,7 +1,8 @@
-"""The twins: each differs from the pocket model in the named part, and the record of their runs is whole."""
+"""The ablations: each differs from the pocket model in the named part, and their record is whole."""
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from statistics import mean
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.pocket import pocket, pocket_data, pocket_twins
-from helpers.pocket.pocket_twins import TWINS, build, folded, head_similarity
+from helpers.model.batchnorm import fuse_batchnorm
+from helpers.model.reference import fresh_copy, pocket_model
+from helpers.pocket import ablations, data, training
+from helpers.pocket.ablations import ABLATIONS, build, head_similarity
 
 WIDTHS_BY_BLOCK = [32, 64, 64, 96, 96, 96]
 HEADS, KEY = 4, 16
@@ -20,7 +23,7 @@ def parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def scrambled(model: nn.Module) -> nn.Module:
+def randomized(model: nn.Module) -> nn.Module:
     """Zero-initialised scales hide every residual branch: give all vectors random values."""
     torch.manual_seed(1)
     for parameter in model.parameters():
@@ -29,9 +32,9 @@ def scrambled(model: nn.Module) -> nn.Module:
     return model.eval()
 
 
-@pytest.mark.parametrize("twin", TWINS)
-def test_a_twin_maps_the_same_input_to_the_same_output_shape(twin: str) -> None:
-    model = build(twin)
+@pytest.mark.parametrize("ablation", ABLATIONS)
+def test_an_ablation_maps_the_same_input_to_the_same_output_shape(ablation: str) -> None:
+    model = build(ablation)
     logits = model(torch.randn(2, 3, 224, 224))
     logits.sum().backward()
     assert logits.shape == (2, 10)
@@ -39,7 +42,7 @@ def test_a_twin_maps_the_same_input_to_the_same_output_shape(twin: str) -> None:
 
 
 def test_parameters_differ_by_the_named_part() -> None:
-    own = parameters(pocket.build())
+    own = parameters(pocket_model())
     # a head of MHSA reads all channels instead of a quarter of them; its output stays as wide
     wider_heads = sum((w - w // HEADS) * (2 * KEY + w // HEADS) * HEADS for w in WIDTHS_BY_BLOCK)
     # 3×3 kernel, scale and shift per channel: two in each block, one before and one after each subsampling
@@ -52,7 +55,7 @@ def test_parameters_differ_by_the_named_part() -> None:
 
 
 def test_only_the_named_modules_are_exchanged() -> None:
-    own = Counter(type(module).__name__ for module in pocket.build().modules())
+    own = Counter(type(module).__name__ for module in pocket_model().modules())
     changed = {
         "efficientvit": {},
         "mhsa": {"CascadedGroupAttention": -6, "MultiHead": 6},
@@ -68,10 +71,10 @@ def test_only_the_named_modules_are_exchanged() -> None:
     }
     changed["layer_norm_map"] = changed["layer_norm"] | {"GroupNorm": own["BatchNorm2d"]}
     changed["layer_norm"] |= {"LayerNorm2d": own["BatchNorm2d"]}
-    for twin in TWINS:
-        found = Counter(type(module).__name__ for module in build(twin).modules())
+    for ablation in ABLATIONS:
+        found = Counter(type(module).__name__ for module in build(ablation).modules())
         found.subtract(own)
-        assert {name: count for name, count in found.items() if count} == changed[twin], twin
+        assert {name: count for name, count in found.items() if count} == changed[ablation], ablation
 
 
 def test_without_the_cascade_a_head_sees_its_own_channels_only() -> None:
@@ -80,12 +83,14 @@ def test_without_the_cascade_a_head_sees_its_own_channels_only() -> None:
     nudged = x.clone()
     nudged[:, :8] += 1
     moved = {}
-    for twin in ("efficientvit", "no_cascade", "mhsa"):
-        attention = scrambled(build(twin)).stages[0].blocks[0].mixer.m.attn
+    for ablation in ("efficientvit", "no_cascade", "mhsa"):
+        attention = randomized(build(ablation)).stages[0].blocks[0].mixer.m.attn
         seen: list[torch.Tensor] = []
         attention.proj.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs[0]))
         attention(x), attention(nudged)
-        moved[twin] = [not torch.equal(a, b) for a, b in zip(*(y.chunk(HEADS, 1) for y in seen), strict=True)]
+        moved[ablation] = [
+            not torch.equal(a, b) for a, b in zip(*(y.chunk(HEADS, 1) for y in seen), strict=True)
+        ]
     assert moved == {
         "efficientvit": [True] * 4,
         "no_cascade": [True, False, False, False],
@@ -95,7 +100,7 @@ def test_without_the_cascade_a_head_sees_its_own_channels_only() -> None:
 
 def test_one_head_repeated_is_wholly_similar() -> None:
     model = build("mhsa")
-    pictures = np.stack([pocket_data.render(index, split="test")[0] for index in range(2)])
+    pictures = np.stack([data.render(index, split="test")[0] for index in range(2)])
     apart = head_similarity(model, pictures)
     attention = model.stages[2].blocks[1].mixer.m.attn
     for part in (attention.qkvs, attention.dws):
@@ -107,32 +112,48 @@ def test_one_head_repeated_is_wholly_similar() -> None:
     assert repeated[:4] == pytest.approx(apart[:4])
 
 
-@pytest.mark.parametrize("twin", TWINS)
-def test_folding_keeps_the_function(twin: str) -> None:
-    model = scrambled(build(twin))
+@pytest.mark.parametrize("ablation", ABLATIONS)
+def test_fusing_keeps_the_function(ablation: str) -> None:
+    model = randomized(build(ablation))
     x = torch.randn(2, 3, 224, 224)
+    fused = fuse_batchnorm(fresh_copy(model))
     with torch.no_grad():
-        expected, found = model(x), folded(model)(x)
+        expected, found = model(x), fused(x)
     assert float((expected - found).abs().max()) < 1e-5 * float(expected.std()) + 1e-4
-    norms = sum(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in folded(model).modules())
-    assert norms == 0
+    assert not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in fused.modules())
 
 
-def test_a_model_that_has_run_with_gradients_can_be_folded() -> None:
-    model = build("efficientvit").eval()
-    model(torch.randn(1, 3, 224, 224))  # what timm caches then cannot be copied
-    assert not folded(model).training
+def test_first_weights_come_from_the_seed_and_leave_the_random_state() -> None:
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    one, same, other = (build("mhsa", seed=seed).state_dict() for seed in (3, 3, 4))
+    assert torch.equal(torch.get_rng_state(), state)
+    changed = "stages.0.blocks.0.mixer.m.attn.qkvs.0.conv.weight"
+    assert torch.equal(one[changed], same[changed]) and not torch.equal(one[changed], other[changed])
 
 
-def test_the_record_holds_every_twin_and_agrees_with_the_shipped_weights() -> None:
-    record = json.loads(pocket_twins.RECORD.read_text())
-    _, card = pocket.load()
-    by_twin: dict[str, list[float]] = {twin: [] for twin in TWINS}
+def test_speed_is_taken_in_turn_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = torch.get_num_threads()
+    seen: list[int] = []
+
+    def two_rounds(functions: dict[str, Callable[[], object]], *, rounds: int) -> dict[str, list[float]]:
+        seen.append(torch.get_num_threads())
+        return {name: [0.5, 0.25] for name in functions}
+
+    monkeypatch.setattr(ablations, "in_turn", two_rounds)
+    assert ablations.images_per_second({"a": nn.Identity()}, batch=2) == {"a": 8}
+    assert seen == [1] and torch.get_num_threads() == threads
+
+
+def test_the_record_holds_every_ablation_and_agrees_with_the_shipped_weights() -> None:
+    record = json.loads(ablations.RECORD.read_text())
+    card = training.card()
+    by_ablation: dict[str, list[float]] = {ablation: [] for ablation in ABLATIONS}
     for run in record["runs"]:
-        by_twin[run["twin"]].append(run["accuracy"])
+        by_ablation[run["ablation"]].append(run["accuracy"])
         assert len(run["head_similarity"]) == 6
-        assert run["parameters"] == parameters(build(run["twin"]))
-    own = [run for run in record["runs"] if run["twin"] == "efficientvit"]
-    assert len(own) >= 3 and mean(by_twin["efficientvit"]) >= 0.9
-    assert all(by_twin.values())
+        assert run["parameters"] == parameters(build(run["ablation"]))
+    own = [run for run in record["runs"] if run["ablation"] == "efficientvit"]
+    assert len(own) >= 3 and mean(by_ablation["efficientvit"]) >= 0.9
+    assert all(by_ablation.values())
     assert own[0]["accuracy"] == card.accuracy and own[0]["seed"] == card.recipe["seed"]

@@ -1,14 +1,14 @@
-"""The pocket model: timm's own EfficientViT class with every width of M0 halved, small enough for a laptop.
+"""The training of the pocket model on the drawn objects of `data`, and the file that keeps its weights.
 
-Trained on the drawn objects of `pocket_data`, with the pixels, window sizes and normalisation of the paper's
-models, so every later stage of the tutorial (export, INT8, compile) treats it as it would treat M5.
+Pixels, window sizes and normalisation are those of the paper's models, so every later stage of the tutorial
+(export, INT8, compile) treats it as it would treat M5.
 """
 
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +16,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-from timm.models.efficientvit_msra import EfficientVitMsra
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from helpers.files import replacing
-from helpers.pocket import pocket_data
-from helpers.published import DATA
+from helpers.model.reference import to_input
+from helpers.model.source import POCKET_WEIGHTS
+from helpers.pocket import data
 
-DIMENSIONS: dict[str, Any] = {
-    "embed_dim": [32, 64, 96],
-    "depth": [1, 2, 3],
-    "num_heads": [4, 4, 4],
-    "key_dim": [16, 16, 16],
-    "kernels": [5, 5, 5, 5],
-}
-"""M0 of the paper's Table 1 (64, 128, 192) with half the width; everything else is M0's."""
-
-WEIGHTS = DATA / "weights" / "pocket.safetensors"
 TEST_PICTURES = 2000
 """Pictures of the test split that an accuracy in this project is measured on."""
 
@@ -45,7 +34,7 @@ TEST_PICTURES = 2000
 class Recipe:
     """How one model was trained: these values and the machine decide the weights.
 
-    `seed` sets the first weights and the order of the batches; all seeds see the same pictures.
+    `seed` is that of the first weights and of the order of the batches; all seeds see the same pictures.
     """
 
     seed: int = 0
@@ -56,7 +45,7 @@ class Recipe:
     warmup_epochs: float = 1.0
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
-    data_version: int = pocket_data.VERSION
+    data_version: int = data.VERSION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,23 +66,8 @@ class Card:
     accuracy: float
     recipe: dict[str, Any]
     core_minutes: float
-    classes: list[str] = field(default_factory=lambda: list(pocket_data.CLASSES))
-    dimensions: dict[str, Any] = field(default_factory=lambda: DIMENSIONS)
+    classes: list[str] = field(default_factory=lambda: list(data.CLASSES))
     test_pictures: int = TEST_PICTURES
-
-
-def build(*, seed: int = 0) -> EfficientVitMsra:
-    """A fresh pocket model in training mode: input [n, 3, 224, 224], output logits [n, 10]."""
-    torch.manual_seed(seed)
-    model = EfficientVitMsra(num_classes=len(pocket_data.CLASSES), **DIMENSIONS)
-    model.pretrained_cfg = {"mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFAULT_STD}  # type: ignore[assignment]
-    return model
-
-
-def to_input(pictures: NDArray[np.uint8]) -> Tensor:
-    """Pictures uint8 [n, h, w, 3] to normalised float32 [n, 3, h, w], in channels-last memory order."""
-    mean, std = (torch.tensor(values) * 255 for values in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
-    return ((torch.tensor(pictures).float() - mean) / std).permute(0, 3, 1, 2)
 
 
 def _rate(recipe: Recipe, progress: float) -> float:
@@ -125,21 +99,24 @@ def _batches(
 
 
 def train(
+    model: nn.Module,
     recipe: Recipe,
     pictures: NDArray[np.uint8],
     labels: NDArray[np.int64],
     *,
-    build_model: Callable[..., nn.Module] = build,
     checkpoint: Path | None = None,
     progress: bool = True,
-) -> tuple[nn.Module, list[Epoch]]:
-    """Trains from scratch and returns the model in eval mode with its history.
+) -> list[Epoch]:
+    """Trains `model` in place and leaves it in eval mode; returns the history.
 
     With `checkpoint`, the state is kept there after every epoch and a later call with the same recipe goes on
     from it; the weights come out the same, bit for bit, as without the interruption (same machine, same
-    number of threads). Raises ValueError when the checkpoint belongs to another recipe.
+    number of threads). Fewer pictures than a batch make one batch. Raises ValueError when the checkpoint
+    belongs to another recipe, and for fewer than two pictures: one has no batch statistics.
     """
-    model = build_model(seed=recipe.seed)
+    if len(pictures) < 2:
+        raise ValueError(f"{len(pictures)} pictures: give at least two to train on")
+    recipe = replace(recipe, batch=min(recipe.batch, len(pictures)))
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # about a tenth faster here
     decayed = [p for p in model.parameters() if p.ndim >= 2 and p.requires_grad]
     kept = [p for p in model.parameters() if p.ndim < 2 and p.requires_grad]
@@ -186,7 +163,8 @@ def train(
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "history": lines}
             with replacing(checkpoint) as part:
                 torch.save({"recipe": asdict(recipe), **state}, part)
-    return model.eval(), history
+    model.eval()
+    return history
 
 
 @torch.inference_mode()
@@ -219,10 +197,8 @@ def save(model: nn.Module, path: Path, card: Card) -> None:
         save_file(tensors, part, metadata={key: json.dumps(value) for key, value in asdict(card).items()})
 
 
-def load(path: Path = WEIGHTS) -> tuple[EfficientVitMsra, Card]:
-    """The model of a weights file in eval mode, float32, with its card."""
+def card(path: Path = POCKET_WEIGHTS) -> Card:
+    """What a weights file says about itself; `helpers.model.weights.load` reads the weights."""
     with safe_open(path, framework="pt") as file:
-        card = Card(**{key: json.loads(value) for key, value in file.metadata().items()})
-    model = build()
-    model.load_state_dict(load_file(path))  # copies into the model's own float32 tensors
-    return model.eval(), card
+        held = file.metadata()
+    return Card(**{entry.name: json.loads(held[entry.name]) for entry in fields(Card)})

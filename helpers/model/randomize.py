@@ -1,4 +1,4 @@
-"""Weights on which an error anywhere in a network shows, where trained ones are not at hand."""
+"""Random weights that are not degenerate: an error anywhere in the network shows in the logits."""
 
 import copy
 from typing import Any
@@ -10,13 +10,13 @@ _PROBE_IMAGES = 4
 
 
 @torch.no_grad()
-def scramble(model: nn.Module, *, seed: int) -> None:
-    """Gives a timm EfficientViT weights, in place, on which an error anywhere shows in the logits.
+def randomize(model: nn.Module, *, seed: int) -> None:
+    """Scrambles a timm EfficientViT's weights, in place, so that none of its branches is silent.
 
-    A fresh model hides errors: the last BatchNorm of a residual branch is zero and the head nearly so. Here
-    BatchNorms, attention biases and head are drawn from `seed` alone, running statistics are a probe batch's,
-    shaken, and the head is scaled so that logits of random images have a standard deviation of about 1.
-    Convolutions and the model's mode stay.
+    A freshly initialised model hides errors: the last BatchNorm of a residual branch is zero and the head
+    nearly so. Here BatchNorms, attention biases and head are drawn from `seed` alone, running statistics are
+    a probe batch's, shaken, and the head is scaled so that logits of random images have a standard deviation
+    of about 1. Convolutions and the model's mode stay.
     """
     generator = torch.Generator().manual_seed(seed)
 

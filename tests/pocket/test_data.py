@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.pocket import pocket_data
-from helpers.pocket.pocket_data import CLASSES, dataset, render
+from helpers.pocket import data
+from helpers.pocket.data import CLASSES, dataset, render
 
 
 def test_a_picture_depends_on_its_index_split_and_seed_only() -> None:
@@ -21,7 +21,7 @@ def test_a_picture_depends_on_its_index_split_and_seed_only() -> None:
 def test_splits_seeds_and_indices_share_no_picture() -> None:
     seen = {
         render(index, split=split, seed=seed)[0].tobytes()
-        for split in pocket_data.SPLITS
+        for split in data.SPLITS
         for seed in (0, 1)
         for index in range(0, 30, 10)
     }
@@ -31,7 +31,7 @@ def test_splits_seeds_and_indices_share_no_picture() -> None:
 def test_pixels_are_those_of_this_version() -> None:
     """The shipped weights know version 1: a change that moves pixels must raise VERSION and train again."""
     means = [round(float(render(index, split="test")[0].mean()), 2) for index in range(3)]
-    assert pocket_data.VERSION == 1
+    assert data.VERSION == 1
     assert means == pytest.approx([139.90, 131.40, 177.52], abs=0.05)
 
 
@@ -57,13 +57,13 @@ def test_kept_pictures_are_read_back_and_an_interrupted_drawing_is_not(
 ) -> None:
     drawn, labels = dataset(10, split="train", folder=tmp_path, progress=False)
 
-    def break_off_at_fifteen(index: int, *, split: pocket_data.Split, seed: int) -> object:
+    def break_off_at_fifteen(index: int, *, split: data.Split, seed: int) -> object:
         if index == 15:
             raise KeyboardInterrupt
         return render(index, split=split, seed=seed)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(pocket_data, "render", break_off_at_fifteen)
+        patch.setattr(data, "render", break_off_at_fifteen)
         dataset(20, split="train", folder=tmp_path, progress=False)
     kept, kept_labels = dataset(10, split="train", folder=tmp_path, progress=False)
     longer, _ = dataset(20, split="train", folder=tmp_path, progress=False)

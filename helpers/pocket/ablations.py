@@ -1,8 +1,8 @@
-"""The pocket model's twins: one part of EfficientViT taken out at a time, all else and the training equal.
+"""Ablations: the pocket model with one part of EfficientViT taken out, all else and the training equal.
 
-The small counterpart of rows 5, 6, 9 and 10 of the paper's Table 6. `python -m helpers.pocket.pocket_twins`
-trains the model and its twins and writes data/pocket_twins.json, and the weights of the model's first seed to
-data/weights/pocket.safetensors. Accuracy, head similarity and speed stand there as they came out.
+The small counterpart of rows 5, 6, 9 and 10 of the paper's Table 6. `python -m helpers.pocket.ablations`
+trains the model and its ablations and writes data/pocket_twins.json, and the weights of the model's first
+seed to data/weights/pocket.safetensors. Accuracy, head similarity and speed stand there as they came out.
 """
 
 import argparse
@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -20,20 +19,25 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from timm.layers.norm import LayerNorm2d
-from timm.models.efficientvit_msra import (
-    CascadedGroupAttention,
-    ConvNorm,
-    EfficientVitMsra,
-    NormLinear,
-    ResidualDrop,
-)
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from helpers.model.reference import fresh_copy
-from helpers.pocket import pocket, pocket_data
+from helpers.model.batchnorm import fuse_batchnorm
+from helpers.model.reference import (
+    CascadedGroupAttention,
+    ConvNorm,
+    LayerNorm2d,
+    ResidualDrop,
+    fresh_copy,
+    pocket_model,
+    seeded,
+    to_input,
+)
+from helpers.model.source import POCKET_WEIGHTS
+from helpers.model.variants import INPUT_SIZE
+from helpers.pocket import data, training
 from helpers.published import DATA
+from helpers.timing import in_turn
 
 RECORD = DATA / "pocket_twins.json"
 SIMILARITY_PICTURES = 200
@@ -41,10 +45,11 @@ SIMILARITY_PICTURES = 200
 
 
 ABOUT = (
-    "One entry in runs per trained twin. accuracy: share of the test pictures. head_similarity: per block, "
-    "the mean over heads and windows of a head's greatest cosine similarity to another. minutes: wall time, "
-    "which other programs lengthen; core_minutes: processor time of one core, half of it the time on two "
-    "idle ones. images_per_second: one thread, batch 16, forward; folded: with BatchNorm merged away."
+    "One entry in runs per trained network. accuracy: share of the test pictures. head_similarity: per "
+    "block, the mean over heads and windows of a head's greatest cosine similarity to another. minutes: "
+    "wall time, which other programs lengthen; core_minutes: processor time of one core, half of it the "
+    "time on two idle ones. images_per_second: one thread, batch 16, forward; folded: with BatchNorm "
+    "merged away."
 )
 
 
@@ -123,7 +128,7 @@ def _no_depthwise(model: nn.Module) -> None:
     _replace(model, ResidualDrop, lambda branch: nn.Identity() if isinstance(branch.m, ConvNorm) else branch)
 
 
-TWINS: dict[str, Callable[[nn.Module], None]] = {
+ABLATIONS: dict[str, Callable[[nn.Module], None]] = {
     "efficientvit": lambda model: None,
     "mhsa": _attention(MultiHead),
     "no_cascade": _attention(Uncascaded),
@@ -135,10 +140,11 @@ TWINS: dict[str, Callable[[nn.Module], None]] = {
 the channels at each position, `layer_norm_map` all channels and positions of one picture or window."""
 
 
-def build(twin: str, *, seed: int = 0) -> EfficientVitMsra:
-    """A fresh twin in training mode, same input and output as the pocket model."""
-    model = pocket.build(seed=seed)
-    TWINS[twin](model)
+def build(ablation: str, *, seed: int = 0) -> nn.Module:
+    """A fresh ablation in training mode, same input and output as the pocket model."""
+    with seeded(seed):
+        model = pocket_model()
+        ABLATIONS[ablation](model)
     return model
 
 
@@ -160,18 +166,10 @@ def head_similarity(model: nn.Module, pictures: NDArray[np.uint8]) -> list[float
         module.proj.register_forward_pre_hook(lambda _, inputs, of=module: look(of, inputs))
         for module in attentions
     ]
-    model.eval()(pocket.to_input(pictures))
+    model.eval()(to_input(pictures))
     for hook in hooks:
         hook.remove()
     return found
-
-
-def folded(model: nn.Module) -> nn.Module:
-    """A copy with every BatchNorm folded into its layer, which a LayerNorm cannot be."""
-    model = fresh_copy(model)
-    norms = (nn.BatchNorm1d, nn.BatchNorm2d)
-    _replace(model, (ConvNorm, NormLinear), lambda m: m.fuse() if isinstance(m.bn, norms) else m)
-    return model
 
 
 @torch.inference_mode()
@@ -182,25 +180,20 @@ def images_per_second(models: dict[str, nn.Module], *, batch: int = 16, rounds: 
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    pictures = torch.randn(batch, 3, pocket_data.SIZE, pocket_data.SIZE)
-    best = dict.fromkeys(models, float("inf"))
-    for _ in range(rounds):
-        for name, model in models.items():
-            started = time.perf_counter()
-            model(pictures)
-            best[name] = min(best[name], time.perf_counter() - started)
+    images = torch.randn(batch, 3, INPUT_SIZE, INPUT_SIZE)
+    taken = in_turn({name: partial(model, images) for name, model in models.items()}, rounds=rounds)
     torch.set_num_threads(threads)
-    return {name: batch / seconds for name, seconds in best.items()}
+    return {name: batch / min(seconds) for name, seconds in taken.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One trained twin, measured with its weights rounded to half precision as the shipped ones are.
+    """One trained ablation, measured with its weights rounded to half precision as the shipped ones are.
 
     `minutes` is wall time, which other programs lengthen; `core_minutes` is processor time.
     """
 
-    twin: str
+    ablation: str
     seed: int
     accuracy: float
     head_similarity: list[float]
@@ -209,42 +202,39 @@ class Run:
     core_minutes: float
 
 
-def measure(twin: str, seed: int, *, folder: Path, recipe: pocket.Recipe) -> Run:
-    """Trains one twin, or goes on from its checkpoint in `folder`, and measures it on the test pictures."""
+def measure(ablation: str, seed: int, *, folder: Path, recipe: training.Recipe) -> Run:
+    """Trains one ablation, or goes on from its checkpoint in `folder`, and measures it on test pictures."""
     recipe = replace(recipe, seed=seed)
-    pictures, labels = pocket_data.dataset(recipe.pictures, split="train", folder=folder)
-    model, history = pocket.train(
-        recipe, pictures, labels, build_model=partial(build, twin), checkpoint=folder / f"{twin}-{seed}.pt"
-    )
-    pocket.round_to_half(model)
-    test, answers = pocket_data.dataset(pocket.TEST_PICTURES, split="test", folder=folder)
+    pictures, labels = data.dataset(recipe.pictures, split="train", folder=folder)
+    model = build(ablation, seed=seed)
+    history = training.train(model, recipe, pictures, labels, checkpoint=folder / f"{ablation}-{seed}.pt")
+    training.round_to_half(model)
+    test, answers = data.dataset(training.TEST_PICTURES, split="test", folder=folder)
     run = Run(
-        twin=twin,
+        ablation=ablation,
         seed=seed,
-        accuracy=pocket.evaluate(model, test, answers),
+        accuracy=training.evaluate(model, test, answers),
         head_similarity=head_similarity(model, test[:SIMILARITY_PICTURES]),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         minutes=sum(epoch.seconds for epoch in history) / 60,
         core_minutes=sum(epoch.core_seconds for epoch in history) / 60,
     )
-    if twin == "efficientvit":
-        pocket.save(
+    if ablation == "efficientvit":
+        training.save(
             model,
             folder / f"pocket-{seed}.safetensors",
-            pocket.Card(accuracy=run.accuracy, recipe=asdict(recipe), core_minutes=run.core_minutes),
+            training.Card(accuracy=run.accuracy, recipe=asdict(recipe), core_minutes=run.core_minutes),
         )
     return run
 
 
-def report(runs: Sequence[Run], recipe: pocket.Recipe) -> None:
-    """Measures the speed of every twin and writes RECORD."""
-    as_built: dict[str, nn.Module] = {twin: build(twin).eval() for twin in TWINS}
-    speed = images_per_second(
-        as_built | {f"{twin}, folded": folded(model) for twin, model in as_built.items()}
-    )
+def report(runs: Sequence[Run], recipe: training.Recipe) -> None:
+    """Measures the speed of every ablation and writes RECORD."""
+    as_built: dict[str, nn.Module] = {ablation: build(ablation).eval() for ablation in ABLATIONS}
+    fused = {f"{name}, folded": fuse_batchnorm(fresh_copy(model)) for name, model in as_built.items()}
     record = {
         "about": ABOUT,
-        "command": "python -m helpers.pocket.pocket_twins",
+        "command": "python -m helpers.pocket.ablations",
         "machine": {
             "processor": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
             "cores": os.cpu_count(),
@@ -252,28 +242,28 @@ def report(runs: Sequence[Run], recipe: pocket.Recipe) -> None:
             "torch": torch.__version__,
         },
         "recipe": asdict(recipe),
-        "test_pictures": pocket.TEST_PICTURES,
+        "test_pictures": training.TEST_PICTURES,
         "similarity_pictures": SIMILARITY_PICTURES,
         "runs": [asdict(run) for run in runs],
-        "images_per_second": speed,
+        "images_per_second": images_per_second(as_built | fused),
     }
     RECORD.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def main() -> None:
     """Trains what `--folder` does not hold yet, then writes the record and the weights of the first seed."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.pocket.pocket_twins", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m helpers.pocket.ablations", description=main.__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--folder", type=Path, default=Path("build/pocket"), help="checkpoints and pictures")
     options = parser.parse_args()
-    recipe = pocket.Recipe()
+    recipe = training.Recipe()
     runs = []
     for seed in options.seeds:
-        for twin in TWINS:
-            runs.append(measure(twin, seed, folder=options.folder, recipe=recipe))
-            print(f"{twin}, seed {seed}: {runs[-1].accuracy:.2%}", flush=True)
+        for ablation in ABLATIONS:
+            runs.append(measure(ablation, seed, folder=options.folder, recipe=recipe))
+            print(f"{ablation}, seed {seed}: {runs[-1].accuracy:.2%}", flush=True)
     report(runs, recipe)
-    shutil.copyfile(options.folder / f"pocket-{options.seeds[0]}.safetensors", pocket.WEIGHTS)
+    shutil.copyfile(options.folder / f"pocket-{options.seeds[0]}.safetensors", POCKET_WEIGHTS)
 
 
 if __name__ == "__main__":

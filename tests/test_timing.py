@@ -1,6 +1,6 @@
 import pytest
 
-from helpers.lab import timing
+from helpers import timing
 
 
 def test_measures_in_turn_and_the_turn_moves():
