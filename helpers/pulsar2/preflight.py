@@ -17,7 +17,7 @@ from helpers.graph.preprocess import Preprocessing, read_metadata
 from helpers.pulsar2 import config as configs
 from helpers.pulsar2.archive import check_archive
 from helpers.pulsar2.operators import check_operators
-from helpers.pulsar2.schema import EVERY, BuildConfig, InputProcessor, InputQuantConfig, LayerConfig
+from helpers.pulsar2.schema import EVERY, BuildConfig, InputProcessor
 
 # AX650 starts at 11 (pulsar2-docs-en, op_support_list_ax650). 18 was built (onnxsim/onnxsim,
 # scripts/axera/README.md); 23 was refused, says one user; nobody reports on the versions between.
@@ -279,62 +279,54 @@ def _order_of(mean: Sequence[float]) -> str | None:
 
 
 def _mean_std(config: BuildConfig, exported: Preprocessing | None) -> Verdict:
+    entries = config.quant.input_configs
     given = [
         (f"quant.input_configs[{index}].calibration_", entry.calibration_mean, entry.calibration_std)
-        for index, entry in enumerate(config.quant.input_configs)
+        for index, entry in enumerate(entries)
     ]
     given += [(f"input_processors[{i}].", p.mean, p.std) for i, p in enumerate(config.input_processors)]
     given = [(path, mean, std) for path, mean, std in given if mean or std]
     if not given:
         return "warn", "none given, so the model gets 0–255: give the model's own unless it was trained so"
     for path, mean, std in given:
-        if problem := _implausible(path, mean, std, exported):
-            return "fail", problem
+        if problem := _implausible(mean, std) or _unlike(exported, mean, std, tolerance=NEAR):
+            return "fail", f"{path}{problem}"
     for path, mean, std in given:
-        if problem := _unlike_export(path, mean, std, exported, tolerance=0.01):
-            return "warn", f"{problem}; near, but take those"
-    if idle := [entry.tensor_name for entry in config.quant.input_configs if _not_applied(entry)]:
-        text = (
-            f"calibration_mean and _std of {', '.join(idle)} are not applied to arrays: store them normalised"
+        if problem := _unlike(exported, mean, std, tolerance=0.01):
+            return "warn", f"{path}{problem}; near, but take those"
+    arrays = [entry for entry in entries if entry.calibration_format != "Image"]
+    if idle := [e.tensor_name for e in arrays if e.calibration_mean or e.calibration_std]:
+        names = ", ".join(idle)
+        return (
+            "warn",
+            f"calibration_mean and _std of {names} are not applied to arrays: store them normalised",
         )
-        return "warn", text
     _, mean, std = given[0]
     return "ok", f"mean {list(mean)}, std {list(std)} in 0–255 units"
 
 
-def _not_applied(entry: InputQuantConfig) -> bool:
-    return entry.calibration_format != "Image" and bool(entry.calibration_mean or entry.calibration_std)
-
-
-def _implausible(
-    path: str, mean: Sequence[float], std: Sequence[float], exported: Preprocessing | None
-) -> str | None:
+def _implausible(mean: Sequence[float], std: Sequence[float]) -> str | None:
     if std and min(std) < 1:
         return (
-            f"{path}std = {list(std)}: units are 0–255, so a std below 1 blows pixels up; multiply by 255 "
+            f"std = {list(std)}: units are 0–255, so a std below 1 blows pixels up; multiply by 255 "
             "(a model that divides by 255 has mean 0 and std 255)"
         )
     if any(0 < value < 1 for value in mean):
-        return f"{path}mean = {list(mean)}: units are 0–255; multiply by 255"
+        return f"mean = {list(mean)}: units are 0–255; multiply by 255"
     if any(not 0 <= value <= 255 for value in mean) or any(value > 510 for value in std):
-        return f"{path}mean = {list(mean)}, std = {list(std)}: pixels are 0–255, these lie outside"
-    return _unlike_export(path, mean, std, exported, tolerance=NEAR)
+        return f"mean = {list(mean)}, std = {list(std)}: pixels are 0–255, these lie outside"
+    return None
 
 
-def _unlike_export(
-    path: str,
-    mean: Sequence[float],
-    std: Sequence[float],
-    exported: Preprocessing | None,
-    *,
-    tolerance: float,
+def _unlike(
+    exported: Preprocessing | None, mean: Sequence[float], std: Sequence[float], *, tolerance: float
 ) -> str | None:
     """Where mean or std are not those that the graph was exported for; None when they are, or if unknown."""
     if exported is None:
         return None
     for name, given, own in (("mean", mean, exported.mean), ("std", std, exported.std)):
         if given and (len(given) != 3 or not np.allclose(given, own, rtol=0, atol=tolerance)):
-            return f"{path}{name} = {list(given)}, but the graph was exported for {list(own)}"
+            return f"{name} = {list(given)}, but the graph was exported for {list(own)}"
     return None
 
 
@@ -345,8 +337,8 @@ def _precision(config: BuildConfig, graph: Graph) -> Verdict:
     for index, entry in enumerate(config.quant.layer_configs):
         if missing := [name for name in entry.operators if name not in present]:
             problems.append(f"layer_configs[{index}]: no {', '.join(missing)} in the graph, so no effect")
-        elif unverified := _unverified(entry):
-            problems.append(f"layer_configs[{index}]: FP32 is not verified for {', '.join(unverified)}")
+        elif entry.data_type == "FP32" and (bold := [n for n in entry.operators if n not in FP32_OPERATORS]):
+            problems.append(f"layer_configs[{index}]: FP32 is not verified for {', '.join(bold)}")
     if config.quant.highest_mix_precision:
         problems.append("highest_mix_precision makes everything FP32, which failed on real graphs")
     if problems:
@@ -354,22 +346,19 @@ def _precision(config: BuildConfig, graph: Graph) -> Verdict:
     return "ok", f"{len(config.quant.layer_configs)} entries in layer_configs"
 
 
-def _unverified(entry: LayerConfig) -> list[str]:
-    return [name for name in entry.operators if entry.data_type == "FP32" and name not in FP32_OPERATORS]
-
-
 def _batch(config: BuildConfig, graph: Graph) -> Verdict:
     """Batches beside the one in the graph: the tool changes the input shape and needs shapes that follow."""
     compiler = config.compiler
     wanted = list(compiler.static_batch_sizes) or [compiler.max_dynamic_batch_size or 1]
     batches = {shape[0] for v in graph.inputs if (shape := axes(v))}
+    held = ", ".join(map(str, sorted(batches, key=str)))
     if batches - {1} and max(wanted) == 1:
-        text = f"{_listed(batches)} in the graph, the board program feeds one picture: export with batch 1"
+        text = f"{held} in the graph, the board program feeds one picture: export with batch 1"
         return "warn", text
     if max(wanted) == 1:
         return "ok", "1, as in the graph"
     if batches != {1}:
-        text = f"{max(wanted)} is asked for, but the graph has batch {_listed(batches)}: export with batch 1"
+        text = f"{max(wanted)} is asked for, but the graph has batch {held}: export with batch 1"
         return "fail", text
     shown = ", ".join(map(str, wanted)) if compiler.static_batch_sizes else f"1 to {max(wanted)}"
     asked = f"{shown} with opset {graph.opset}"
@@ -387,10 +376,6 @@ def _batch(config: BuildConfig, graph: Graph) -> Verdict:
         )
         return "warn", text
     return "ok", f"{asked}: no Reshape holds the batch"
-
-
-def _listed(batches: set[int | str]) -> str:
-    return ", ".join(map(str, sorted(batches, key=str)))
 
 
 def _fixed_reshapes(graph: Graph) -> tuple[list[str], list[str]]:

@@ -95,16 +95,6 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         read(tmp_path / "a.json")
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = validate({"npu_mode": "NPU1"})
-    path = write(config, tmp_path / "a.json")
-    monkeypatch.setattr(Path, "write_text", lambda *args, **kwargs: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        write(config, path)
-    assert json.loads(path.read_bytes()) == {"npu_mode": "NPU1"}
-    assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
-
-
 @pytest.mark.parametrize(
     ("data", "message"),
     [
