@@ -1,5 +1,6 @@
 """Builds from end to end, against stand-ins for the tool: what is started, what counts, what stays."""
 
+import io
 import json
 import os
 import signal
@@ -17,9 +18,11 @@ from helpers.pulsar2 import build as pulsar2
 from helpers.pulsar2.tool import DOCUMENTED, Tool
 
 ROOT = Path(__file__).parents[2]
-LOGS = sorted((ROOT / "tests" / "logs" / "logs").glob("build_*.log")) + sorted(
-    (ROOT / "data").rglob("*spec*.log")
-)
+LOGS = [
+    *sorted((ROOT / "tests/logs/logs").glob("build_*.log")),
+    ROOT / "data/logs/pulsar2_build_specimen.log",
+]
+BROKEN_OFF = b"root@x:/data# pulsar2 build --config c\nValueError: no\n  such thing\n\nsomething else\n"
 
 
 # --- command -----------------------------------------------------------------------------------------------
@@ -64,13 +67,16 @@ def test_a_build(kind: str, build_inputs: list[Path], request: pytest.FixtureReq
     folder = build_inputs[0].parent / "built here"
     inputs = folder / "inputs"
     inputs.mkdir(parents=True)
-    (inputs / build_inputs[2].name).symlink_to(__file__)  # not to be written through
+    elsewhere = build_inputs[0].parent / "of somebody else"
+    elsewhere.write_text("kept")
+    (inputs / build_inputs[2].name).symlink_to(elsewhere)
     build_inputs[0] = build_inputs[0].rename(inputs / build_inputs[0].name)  # in its place already
     built = pulsar2.build(*build_inputs, folder, progress=False)
     assert built.axmodel == folder / "output" / "compiled.axmodel" and built.axmodel.is_file()
     assert built.record.ok and built.record.max_cycles == [450_154] and built.seconds > 0
     assert built.record.version == ("6.0" if kind == "native" else "7.0")
     assert [record.to_json() for record in parse(built.log)] == [built.record.to_json()]
+    assert elsewhere.read_text() == "kept"
     config = json.loads((inputs / "pulsar2.json").read_text())
     assert config["quant"]["input_configs"][0]["calibration_dataset"] == "inputs/images of cats.tar"
     if kind == "docker":
@@ -209,13 +215,13 @@ def test_a_container_that_may_still_run_is_named(docker_pulsar2: StandIns, build
 # --- the log while it runs ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", LOGS, ids=lambda path: path.stem)
-def test_what_is_read_while_it_runs_is_what_is_read_afterwards(path: Path) -> None:
-    (afterwards,) = parse(path, source="s")
-    data = path.read_bytes().replace(b"\n", b"\r\n").replace("━".encode(), "\x1b[32m━\x1b[0m".encode())
+@pytest.mark.parametrize("text", [*(path.read_bytes() for path in LOGS), BROKEN_OFF], ids=len)
+def test_what_is_read_while_it_runs_is_what_is_read_afterwards(text: bytes) -> None:
+    (afterwards,) = parse(io.BytesIO(text), source="s")
+    text = text.replace(b"\n", b"\r\n").replace("━".encode(), "\x1b[32m━\x1b[0m".encode())
     follower = pulsar2._Follower(BuildReader(source="s"), progress=False)
-    for start in range(0, len(data), 7):  # pieces end inside characters, colours and line ends
-        follower.read(data[start : start + 7])
+    for byte in range(len(text)):  # pieces end inside characters, colours and line ends
+        follower.read(text[byte : byte + 1])
     assert follower.close().to_json() == afterwards.to_json()
 
 
