@@ -18,10 +18,8 @@ from helpers.pulsar2 import build as pulsar2
 from helpers.pulsar2.tool import DOCUMENTED, Tool
 
 ROOT = Path(__file__).parents[2]
-LOGS = [
-    *sorted((ROOT / "tests/logs/logs").glob("build_*.log")),
-    ROOT / "data/logs/pulsar2_build_specimen.log",
-]
+_SPECIMEN = ROOT / "data" / "logs" / "pulsar2_build_specimen.log"
+LOGS = [*sorted((ROOT / "tests" / "logs" / "logs").glob("build_*.log")), _SPECIMEN]
 BROKEN_OFF = b"root@x:/data# pulsar2 build --config c\nValueError: no\n  such thing\n\nsomething else\n"
 
 
