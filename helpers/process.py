@@ -6,7 +6,6 @@ decides what to stop and in what order, and a child is ended together with all t
 
 import contextlib
 import os
-import re
 import selectors
 import signal
 import subprocess
@@ -20,7 +19,6 @@ from types import FrameType
 
 _TICK_SECONDS = 0.5
 _LINE_LIMIT = 1 << 20  # bytes; a child that never ends its line must not fill the memory
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _SIGTERM_STATUS = 128 + signal.SIGTERM
 
 
@@ -65,14 +63,14 @@ def stream(
     environment: Mapping[str, str],
     log: Path,
     seconds: float,
-    on_line: Callable[[str], None],
+    on_line: Callable[[bytes], None],
     stdin: int = subprocess.DEVNULL,
 ) -> int:
     """Runs `argv`, writes what it prints to `log` as it comes, and returns its exit status.
 
-    `on_line` gets each line without colour codes (a carriage return ends a line too, so that progress bars
-    are seen), and an empty string about twice a second while the child is silent. The child has ended when
-    this returns or raises. Raises subprocess.TimeoutExpired after `seconds`, OSError when the child cannot
+    `on_line` gets each line with its end (a carriage return is one too, so that progress bars are seen), and
+    no bytes about twice a second while the child is silent. The child has ended when this returns or raises.
+    Raises subprocess.TimeoutExpired after `seconds`, OSError when the child cannot
     start or the log cannot be written; SIGTERM becomes SystemExit, so that callers clean up after it too.
     """
     deadline = time.monotonic() + seconds
@@ -97,25 +95,23 @@ def stream(
                         break
                     file.write(chunk)
                     file.flush()
-                    *lines, pending = re.split(rb"[\r\n]+", (pending + chunk)[-_LINE_LIMIT:])
-                    for line in filter(None, lines):
-                        on_line(_text(line))
+                    text = pending + chunk
+                    end_of_last = max(text.rfind(b"\n"), text.rfind(b"\r", 0, -1)) + 1
+                    pending = text[end_of_last:][:_LINE_LIMIT]  # a last \r may be half a line end
+                    for line in text[:end_of_last].splitlines(keepends=True):
+                        on_line(line)
                 elif child.poll() is not None:
                     break  # something the child left behind still holds the pipe
                 else:
-                    on_line("")
+                    on_line(b"")
             if pending:
-                on_line(_text(pending))
+                on_line(pending)
             return child.wait(timeout=max(deadline - time.monotonic(), 0))
         except subprocess.TimeoutExpired:
             raise subprocess.TimeoutExpired(list(argv), seconds) from None
         finally:
             with unhurried():
                 end(child, grace=2)
-
-
-def _text(line: bytes) -> str:
-    return _ANSI.sub("", line.decode("utf-8", errors="replace"))
 
 
 def end(child: subprocess.Popen[bytes] | subprocess.Popen[str], *, grace: float = 0) -> None:

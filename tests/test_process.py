@@ -13,8 +13,8 @@ from helpers import process
 PATIENCE = 20.0  # seconds; an upper bound that only a hang passes
 
 
-def stream(tmp_path: Path, script: str, *, seconds: float = PATIENCE) -> tuple[int, list[str]]:
-    lines: list[str] = []
+def stream(tmp_path: Path, script: str, *, seconds: float = PATIENCE) -> tuple[int, list[bytes]]:
+    lines: list[bytes] = []
     status = process.stream(
         [sys.executable, "-SE", "-c", script],
         cwd=tmp_path,
@@ -23,6 +23,7 @@ def stream(tmp_path: Path, script: str, *, seconds: float = PATIENCE) -> tuple[i
         seconds=seconds,
         on_line=lines.append,
     )
+    assert (tmp_path / "log").read_bytes() == b"".join(lines)
     return status, [line for line in lines if line]
 
 
@@ -42,23 +43,20 @@ def test_a_probe_is_not_held_by_what_its_child_started() -> None:
     assert time.monotonic() - started < PATIENCE
 
 
-def test_lines_end_at_carriage_returns_and_lose_their_colours(tmp_path: Path) -> None:
-    script = r"import sys; sys.stdout.write('\x1b[32mone\x1b[0m\rtwo\r\n\nthree'); sys.exit(3)"
-    assert stream(tmp_path, script) == (3, ["one", "two", "three"])
-    assert (tmp_path / "log").read_bytes() == b"\x1b[32mone\x1b[0m\rtwo\r\n\nthree"
-
-
-def test_a_line_cut_by_the_pipe_arrives_whole(tmp_path: Path) -> None:
+def test_lines_come_whole_with_their_ends_and_the_status(tmp_path: Path) -> None:
+    pieces = ["one\r", "two\r", "\n\nthr", "ee ━\n", "fo", "ur"]  # as bytes, each by itself
     script = (
-        "import os, time; os.write(1, 'tiling ━'.encode()[:-1]); time.sleep(0.2); os.write(1, b'\\x81 op\\n')"
+        f"import os, sys, time\nfor byte in {''.join(pieces).encode()!r}:\n"
+        "    os.write(1, bytes([byte])); time.sleep(0.02)\nsys.exit(3)"
     )
-    assert stream(tmp_path, script) == (0, ["tiling ━ op"])
+    expected = ["one\r", "two\r\n", "\n", "three ━\n", "four"]
+    assert stream(tmp_path, script) == (3, [line.encode() for line in expected])
 
 
 def test_a_child_that_leaves_the_pipe_open_does_not_hang_the_build(tmp_path: Path) -> None:
     script = "import subprocess; subprocess.Popen(['sleep', '40'], start_new_session=True); print('done')"
     started = time.monotonic()
-    assert stream(tmp_path, script) == (0, ["done"])
+    assert stream(tmp_path, script) == (0, [b"done\n"])
     assert time.monotonic() - started < PATIENCE
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from helpers.board.ssh import BoardError
-from helpers.logs.advice import advise
+from helpers.logs.failures import advise
 from helpers.logs.run_record import BoardRun, Latency, Score
 
 _TOP = 5

@@ -96,9 +96,9 @@ def run(
     log = out / "board.log"
     with tqdm(desc=f"{board.name}: sending {axmodel.name}", disable=not progress, leave=False) as bar:
 
-        def show(line: str) -> None:
-            if line.startswith("# "):
-                bar.set_description_str(f"{board.name}: {line[2:]}")
+        def show(line: bytes) -> None:
+            if line.startswith(b"# "):
+                bar.set_description_str(f"{board.name}: {line[2:].decode(errors='replace').rstrip()}")
             bar.refresh()
 
         try:

@@ -163,13 +163,13 @@ def session(
     files: Mapping[str, Path],
     log: Path,
     seconds: float,
-    on_line: Callable[[str], None],
+    on_line: Callable[[bytes], None],
 ) -> None:
     """Runs a POSIX shell script on the board, in a fresh folder that holds `files` by the names given.
 
     In the script `run PROGRAM ARGUMENT…` runs a program between a line that shows its command and one
     with its exit status; /opt/bin, where boards have their tools, is on the path. All that is printed
-    goes to `log` as it comes; `on_line` gets each line, and an empty one about twice a second while
+    goes to `log` as it comes; `on_line` gets each line, and no bytes about twice a second while
     there is none. When the link ends, however it ends, the board ends what runs there and removes the
     folder; should it fall silent, once `seconds` are over.
 

@@ -21,7 +21,7 @@ from helpers.lab.paths import DATA, ROOT, shown
 from helpers.lab.usable_memory import usable_bytes
 from helpers.model.source import ENVIRONMENT_VARIABLE, WORDS
 from helpers.process import probe
-from helpers.pulsar2 import container
+from helpers.pulsar2.tool import newest
 
 GB = 10**9
 MEMORY_OF_A_CHAPTER = 1.0 * GB
@@ -172,7 +172,7 @@ def pulsar2(which: Callable[[str], str | None], images: Callable[[str], Sequence
         return Finding(
             "Pulsar2", "warn", f"docker does not answer: {stands_in}; to compile, start docker's daemon"
         )
-    if image := container.newest(listed):
+    if image := newest(listed):
         return Finding("Pulsar2", "ok", f"docker image {image}")
     load = "`docker load -i` the archive from AXERA-TECH/Pulsar2 on Hugging Face"
     return Finding("Pulsar2", "warn", f"docker has no image of it: {stands_in}; to compile, {load}")

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from helpers.logs.build_failure import FailureReader
-from helpers.logs.build_log import BuildLog, BuildReader, ToolVersion, is_progress, shows_build
+from helpers.logs.build import BuildLog, BuildReader, ToolVersion, is_progress, shows_build
 from helpers.logs.command_line import Command, read_command
+from helpers.logs.failures import FailureReader
 from helpers.logs.line_prefix import Bare
 from helpers.logs.line_wrap import BREAKABLE, is_broken, mended
 from helpers.logs.log_text import iter_lines

@@ -7,8 +7,8 @@ pyaxengine's `classification.py`.
 import math
 import re
 
-from helpers.logs.advice import advise
 from helpers.logs.command_line import Command
+from helpers.logs.failures import advise
 from helpers.logs.run_lines import (
     CLASS_INDEX,
     COMPLAINT,

@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-from helpers.logs.build_log import BuildLog
+from helpers.logs.build import BuildLog
 from helpers.logs.parse_log import parse
 
 LOGS = Path(__file__).parent / "logs"

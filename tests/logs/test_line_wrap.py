@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from helpers.logs.build_log import BuildLog
+from helpers.logs.build import BuildLog
 from helpers.logs.line_wrap import is_broken, mended
 from helpers.logs.parse_log import parse
 from helpers.logs.run_record import BoardRun

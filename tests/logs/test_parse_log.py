@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.logs import parse_log
-from helpers.logs.build_log import BuildLog
+from helpers.logs.build import BuildLog
 from helpers.logs.parse_log import Unknown, parse
 
 ROOT = Path(__file__).parents[2]

@@ -4,25 +4,22 @@ The log below is our own text in the format of published build logs.
 """
 
 import json
-import os
-import stat
+import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from helpers.pulsar2 import pulsar2
+from helpers.pulsar2.build import Build, BuildFailed, build
 
-IMAGES = {"pulsar2:7.0": ["bash"], "pulsar2:6.0-lite": None}
+IMAGES = ("pulsar2:7.0", "pulsar2:6.0-lite")
 PATIENCE = 30.0  # seconds; an upper bound that only a hang passes
 BUILD_CONFIG = """{
   "npu_mode": "NPU1",  // comments are legal for the tool
   "quant": {"input_configs": [{"tensor_name": "input", "calibration_dataset": "/elsewhere/images.tar"}]}
 }"""
-DOC_STRING = b"\x32\x2dPulsar2 Version:  7.0\nPulsar2 Commit: 0123abcd\x3a\x00"
 
 _PULSAR2 = r"""
 import json, sys, time
@@ -71,6 +68,9 @@ info("axnn.yamain.command.build:compile_ptq_model", "group 0 compiler transforma
 say("tiling op...   ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 68/68 0:00:00")
 if behaviour == "hang":
     time.sleep(600)
+if behaviour == "daemon goes":
+    (STATE / "daemon").write_text("absent")
+    sys.exit(1)
 if behaviour == "unsupported operator":
     say("Traceback (most recent call last):")
     say('  File "<frozen yamain.command.build>", line 1169, in compile_ptq_model')
@@ -86,7 +86,7 @@ if behaviour == "out of memory":
     sys.exit(137)
 info("yamain.compiler.npu_backend_compiler:compile", "assemble model [0] [subgraph_npu_0] b1")
 if behaviour != "no model":
-    (output / config.get("output_name", "compiled.axmodel")).write_bytes(bytes.fromhex(MODEL))
+    (output / config.get("output_name", "compiled.axmodel")).write_text("model")
 if behaviour != "no marker":
     info("axnn.yamain.command.build:compile_ptq_model", "fuse 1 subgraph(s)")
 """
@@ -100,6 +100,7 @@ with (STATE / "calls").open("a") as calls:
     calls.write(json.dumps(arguments) + "\n")
 images = json.loads((STATE / "images").read_text())
 daemon = (STATE / "daemon").read_text()
+inside = {**os.environ, "PATH": f"{STATE}/inside:/usr/bin:/bin"}
 
 def fail(text, status=1):
     print(text, file=sys.stderr)
@@ -113,42 +114,32 @@ if arguments[0] == "images":
     print("\n".join(images))
 elif arguments[:2] == ["image", "inspect"]:
     if arguments[2] not in images:
-        print("[]")
         fail(f"Error response from daemon: No such image: {arguments[2]}")
-    print(json.dumps([{"Id": "sha256:feed", "Config": {"Entrypoint": images[arguments[2]]}}]))
-elif arguments[0] in ("kill", "rm"):
-    record = STATE / "containers" / arguments[-1]
+elif arguments[0] in ("exec", "rm"):
+    record = STATE / "containers" / arguments[2 if arguments[0] == "rm" else 1]
     if not record.exists():
-        fail(f"Error response from daemon: No such container: {arguments[-1]}")
-    os.killpg(int(record.read_text()), signal.SIGKILL)
+        fail(f"Error response from daemon: No such container: {record.name}")
+    pid, host = json.loads(record.read_text())
+    if arguments[0] == "exec":
+        sys.exit(subprocess.call(arguments[2:], cwd=host, env=inside))
+    os.killpg(pid, signal.SIGKILL)
     record.unlink()
 elif arguments[0] == "run":
-    options, flags, rest = {}, set(), arguments[1:]
+    options, rest = {}, arguments[2:]
     while rest[0].startswith("-"):
-        if rest[0] in ("--rm", "-t", "-i"):
-            flags.add(rest.pop(0))
-        else:
-            options.setdefault(rest.pop(0), []).append(rest.pop(0))
+        options.setdefault(rest.pop(0), []).append(rest.pop(0))
     image, *words = rest
-    if "--user" in options or "-u" in options:
-        fail("KeyError: 'getpwuid(): uid not found: 1000'")
-    if image not in images:
-        fail(f"docker: Error response from daemon: no {image}\n\nRun 'docker run --help'", 125)
-    words = (options["--entrypoint"] if "--entrypoint" in options else images[image] or []) + words
     host, mount = options["--volume"][0].split(":")
-    assert mount == options["--workdir"][0] == "/data" and "--rm" in flags
-    if words[0] == "chown":
-        sys.exit(0)
-    if words[0] != "pulsar2":
-        fail(f"/usr/local/bin/{words[1]}: /usr/local/bin/{words[1]}: cannot execute binary file", 126)
+    assert mount == options["--workdir"][0] == "/data" and arguments[1] == "--rm"
     name = options["--name"][0]
     output = STATE / f"{name}.output"
     with output.open("wb") as sink:  # a session of its own: it outlives this client, as a container does
-        command = [sys.executable, "-SE", TOOL, *words[1:]]
-        container = subprocess.Popen(command, cwd=host, stdout=sink, stderr=sink, start_new_session=True)
+        command = [*options["--entrypoint"], *words]
+        container = subprocess.Popen(
+            command, cwd=host, stdout=sink, stderr=sink, start_new_session=True, env=inside
+        )
     record = STATE / "containers" / name
-    record.write_text(str(container.pid))
-    (STATE / "pid").write_text(str(container.pid))
+    record.write_text(json.dumps([container.pid, host]))
     with output.open("rb") as source:
         ended = False
         while not ended:
@@ -157,7 +148,7 @@ elif arguments[0] == "run":
             sys.stdout.buffer.flush()
             time.sleep(0.005)
     record.unlink(missing_ok=True)
-    sys.exit(137 if container.returncode < 0 else container.returncode)
+    sys.exit(container.returncode)
 else:
     fail(f"unknown command: docker {arguments[0]}")
 """
@@ -181,56 +172,41 @@ class StandIns:
     def containers(self) -> list[str]:
         return [record.name for record in (self.state / "containers").iterdir()]
 
-    def container_lives(self) -> bool:
-        """Whether the process of the last container runs; a zombie that nobody reaped does not count."""
-        try:
-            pid = int((self.state / "pid").read_text())
-            os.kill(pid, 0)
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        status = Path(f"/proc/{pid}/stat")
-        return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
+    def handed_back(self) -> list[str]:
+        """What `chown` was called with in a container, after the folder that it was called in."""
+        return (self.state / "chown").read_text().splitlines() if (self.state / "chown").exists() else []
 
 
-def install(
-    folder: Path, *, native: bool = False, images: Mapping[str, Sequence[str] | None] | None = None
-) -> StandIns:
-    """Writes a `pulsar2` when `native`, and a `docker` that has `images` (name to entry point) when given."""
+def install(folder: Path, *, native: bool = False, images: Sequence[str] | None = None) -> StandIns:
+    """Writes a `pulsar2` when `native`, and a `docker` that has `images` when given."""
     stand_ins = StandIns(path=folder / "bin", state=folder / "state")
-    for needed in (stand_ins.path, stand_ins.state / "containers"):
+    for needed in (stand_ins.path, stand_ins.state / "containers", stand_ins.state / "inside"):
         needed.mkdir(parents=True)
     stand_ins.set("behaviour", "success")
     stand_ins.set("daemon", "runs")
-    tool = stand_ins.state / "pulsar2"
-    _write(tool, _PULSAR2, STATE=stand_ins.state, MODEL=DOC_STRING.hex())
-    if native:
-        _write(stand_ins.path / "pulsar2", _PULSAR2, STATE=stand_ins.state, MODEL=DOC_STRING.hex())
+    for place in (stand_ins.state / "inside", *([stand_ins.path] if native else [])):
+        _write(place / "pulsar2", f"#!{sys.executable} -SE", _PULSAR2, stand_ins.state)
     if images is not None:
         stand_ins.set("images", json.dumps(images))
-        _write(stand_ins.path / "docker", _DOCKER, STATE=stand_ins.state, TOOL=str(tool))
+        _write(stand_ins.path / "docker", f"#!{sys.executable} -SE", _DOCKER, stand_ins.state)
+        chown = stand_ins.state / "inside" / "chown"
+        chown.write_text(f'#!/bin/sh\necho "$PWD" "$@" >> {shlex.quote(str(stand_ins.state))}/chown\n')
+        chown.chmod(0o755)
     return stand_ins
 
 
-def _write(path: Path, script: str, **constants: Any) -> None:
-    values = "".join(
-        f"{name} = pathlib.Path({str(value)!r})\n" if isinstance(value, Path) else f"{name} = {value!r}\n"
-        for name, value in constants.items()
-    )
-    path.write_text(f"#!{sys.executable} -SE\nimport pathlib\n{values}{script}", encoding="utf-8")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+def _write(path: Path, shebang: str, script: str, state: Path) -> None:
+    constants = f"import pathlib\nSTATE = pathlib.Path({str(state)!r})\n"
+    path.write_text(f"{shebang}\n{constants}{script}", encoding="utf-8")
+    path.chmod(0o755)
 
 
-def read(log: Path) -> str:
-    return log.read_text(encoding="utf-8")
+def run(inputs: list[Path], *, timeout: float = PATIENCE, progress: bool = False) -> Build:
+    return build(*inputs, inputs[0].parent / "built here", timeout=timeout, progress=progress)
 
 
-def run(inputs: list[Path], *, timeout: float = PATIENCE, progress: bool = False) -> pulsar2.Build[str]:
-    output = inputs[0].parent / "built"
-    return pulsar2.build(*inputs, output, parse=read, timeout=timeout, progress=progress)
-
-
-def failure(inputs: list[Path], *, timeout: float = PATIENCE) -> pulsar2.BuildFailed:
-    with pytest.raises(pulsar2.BuildFailed) as caught:
+def failure(inputs: list[Path], *, timeout: float = PATIENCE) -> BuildFailed:
+    with pytest.raises(BuildFailed) as caught:
         run(inputs, timeout=timeout)
     assert "\n" not in str(caught.value)
     return caught.value

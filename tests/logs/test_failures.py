@@ -1,7 +1,30 @@
-"""Why a build failed: codes, exceptions, single lines, and what a success does not hide."""
+"""Why a build failed: codes, exceptions, single lines; and what is known of failures."""
 
 import pytest
 from read_builds import FUSED, LOGS, build, builds, said
+
+from helpers.logs.failures import KnownFailure, Where, advise, find, known_failures
+
+KNOWN = [
+    (where, known)
+    for where in ("build", "run")
+    for known in known_failures(where)
+    if where == "build" or known not in known_failures("build")
+]
+
+
+@pytest.mark.parametrize(("where", "known"), KNOWN, ids=[known.example[:50] for _, known in KNOWN])
+def test_every_known_failure_is_found_by_its_example(where: Where, known: KnownFailure) -> None:
+    assert find(known.example, where) is known  # so none is hidden by one before it
+    advice = advise(f"before\n{known.example}\nafter", where)
+    assert advice == f"{known.meaning} {known.action} [{known.source}]"
+    assert known.meaning.endswith(".") and known.action.endswith(".") and known.source
+
+
+def test_what_a_board_knows_of_builds_and_a_build_does_not_know_of_boards() -> None:
+    assert find("Killed", "run") == find("Killed", "build") is not None
+    assert find("Segmentation fault", "run") and find("Segmentation fault", "build") is None
+    assert advise("something else went wrong", "run") is None
 
 
 def test_a_failure_has_its_code_and_the_exception_inside_it() -> None:
@@ -53,36 +76,13 @@ def test_a_traceback_that_the_build_survived_does_not_explain_its_failure() -> N
 
 
 @pytest.mark.parametrize(
-    ("line", "exception", "advised"),
-    [
-        ("Sentinel LDK Protection System: Sentinel key not found (H0007)", None, "licence"),
-        ("/usr/bin/pulsar2: /usr/bin/pulsar2: cannot execute binary file", None, "--entrypoint"),
-        ("ErrorCode.NPUBackendError: TileFailException", "TileFailException", "pieces"),
-        (
-            "NotImplementedError: Seems config of input(y) doesn't exist",
-            "NotImplementedError",
-            "Drop that node",
-        ),
-    ],
-)
-def test_failures_with_a_single_line(line: str, exception: str | None, advised: str) -> None:
-    record = build(f"root@x:/data# pulsar2 build --config c\n{line}\n")
-    assert record.error is not None and record.error.advice is not None
-    assert record.error.exception == exception
-    assert advised in record.error.advice
-
-
-@pytest.mark.parametrize(
     "line",
     [
         *("Illegal instruction (core dumped)", "^C", "Aborted", "docker: invalid reference format."),
         *("Unable to find image 'pulsar2:7.0' locally", "No space left on device", "x: command not found"),
-        *(
-            "pulsar2: error: no such option",
-            "pulsar2 build: error: unrecognized arguments: -x",
-            "Segmentation fault",
-            "x.sh: line 3: 41 Killed",
-        ),
+        *("pulsar2: error: no such option", "pulsar2 build: error: unrecognized arguments: -x"),
+        *("Segmentation fault", "x.sh: line 3: 41 Killed", "pulsar2: cannot execute binary file"),
+        "Sentinel LDK Protection System: Sentinel key not found (H0007)",
     ],
 )
 def test_a_failure_without_an_exception_is_shown_as_it_is_printed(line: str) -> None:

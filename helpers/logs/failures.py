@@ -1,11 +1,16 @@
-"""Why a build failed: Python tracebacks, Pulsar2's error codes, and failures that come without either."""
+"""Failures: what a build printed about its own, and what is known of those of builds and of the board."""
 
+import json
 import re
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
 
-from helpers.logs.advice import advise
+Where = Literal["build", "run"]
 
+_KNOWN = Path(__file__).resolve().parents[2] / "data" / "known_failures.json"
+_MAX_TEXT = 16_384  # characters in which a known failure is looked for
 _MAX_MESSAGE = 2_000
 _MAX_LINES = 40  # of one message, and of the chain of exceptions
 
@@ -23,6 +28,48 @@ _PLAIN = re.compile(
     r"|command not found|\bpulsar2(?: \w{1,20})?: error: |^docker: |Error response from daemon"
     r"|Unable to find image|No space left on device|Segmentation fault|\bAborted\b|Illegal instruction|^\^C"
 )
+# Without one of these in a line nothing above matches it; the patterns themselves are slow on each line.
+_HINTS = (
+    *("rror", "xception", "illed", "found", "execute", "Unable", "No space"),
+    *("fault", "Abort", "Illegal", "Interrupt", "docker", "^C"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFailure:
+    """A failure known by its text: its meaning, the way out, where that is documented, and a line of it."""
+
+    pattern: re.Pattern[str]
+    meaning: str
+    action: str
+    source: str
+    example: str
+
+
+@cache
+def known_failures(where: Where) -> tuple[KnownFailure, ...]:
+    """The failures of `data/known_failures.json`, in the order in which they are looked for.
+
+    A special case stands before the general one that would also match it. After those of a run come those of
+    a build: a full disk is a full disk in both.
+    """
+    rows = json.loads(_KNOWN.read_text(encoding="utf-8"))
+    chosen = rows["build"] if where == "build" else [*rows["run"], *rows["build"]]
+    return tuple(
+        KnownFailure(**{**row, "pattern": re.compile(row["pattern"], re.MULTILINE)}) for row in chosen
+    )
+
+
+def find(text: str, where: Where) -> KnownFailure | None:
+    """The first known failure of a build or a run that the text shows, None if it shows none."""
+    text = text[:_MAX_TEXT]
+    return next((known for known in known_failures(where) if known.pattern.search(text)), None)
+
+
+def advise(text: str, where: Where) -> str | None:
+    """What the first known failure in the text means and what to do, as one line; None if there is none."""
+    known = find(text, where)
+    return f"{known.meaning} {known.action} [{known.source}]" if known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +102,12 @@ class FailureReader:
 
     def __init__(self) -> None:
         self.complete = False
+        self.in_traceback = False
         self._code: str | None = None
         self._number: int | None = None
         self._inner: _Raised | None = None  # the exception that the error code wraps
         self._chain: list[_Raised] = []
         self._open: _Raised | None = None  # whose message may go on in the next line
-        self.in_traceback = False
         self._linked = False
         self._plain: list[str] = []
 
@@ -76,10 +123,13 @@ class FailureReader:
             self._read_code(line, found)
         elif self.in_traceback and line[:1].isspace():
             pass
-        elif not (self.in_traceback or self._open or _tells_of_failure(line)):
+        elif not (self.in_traceback or self._open or any(hint in line for hint in _HINTS)):
             return False
         elif found := (_RAISED_AT_END if self.in_traceback else _RAISED).match(line):
-            self._raise(_Raised(_short(found[1]), [_unquoted((found[2] or "").strip())]))
+            self.in_traceback = False
+            self._open = _Raised(_short(found[1]), [_unquoted((found[2] or "").strip())])
+            if len(self._chain) < _MAX_LINES:
+                self._chain.append(self._open)
         elif _PLAIN.search(line[:1000]):
             self.add_plain(line.strip())
         elif self._open is not None:
@@ -120,38 +170,12 @@ class FailureReader:
         self.complete = True
         self._code = found[1]
         self._number = int(found[2]) if found[2] else None
-        inner = _INNER.match(line, found.end())
-        self._open = self._inner = None
-        self.in_traceback = False
-        if inner:
+        self.pause()
+        self._inner = None
+        if inner := _INNER.match(line, found.end()):
             literal = _LITERAL.match(inner[2] or "")
             text = _unescaped(literal[1][1:-1]) if literal else (inner[2] or "").rstrip(")")
             self._open = self._inner = _Raised(_short(inner[1]), [text])
-
-    def _raise(self, raised: _Raised) -> None:
-        self.in_traceback = False
-        self._open = raised
-        if len(self._chain) < _MAX_LINES:
-            self._chain.append(raised)
-
-
-def _tells_of_failure(line: str) -> bool:
-    """Whether the line has letters without which no failure matches; the patterns on each line are slow."""
-    return (
-        "rror" in line
-        or "xception" in line
-        or "illed" in line
-        or "found" in line
-        or "execute" in line
-        or "Unable" in line
-        or "No space" in line
-        or "fault" in line
-        or "Abort" in line
-        or "Illegal" in line
-        or "Interrupt" in line
-        or "docker" in line
-        or "^C" in line
-    )
 
 
 def _short(name: str) -> str:

@@ -1,18 +1,33 @@
-"""What `pulsar2 build` printed, as a typed record: the verdict, the sizes, the precision table, the failure.
+"""What `pulsar2 build` prints, as a typed record: verdict, stages, sizes, precision, failure.
 
-Serves Pulsar2 1.9 to 7.0. Line numbers and module paths change with every version, so lines are known
-by their text, as it stands in logs that users and the documentation published.
+Serves Pulsar2 1.9 to 7.0, while a build runs and afterwards. Line numbers and module paths change with every
+version, so lines are known by their text, as it stands in logs that users and the documentation published.
 """
 
 import re
 from dataclasses import dataclass, field
+from datetime import date
+from functools import lru_cache
 from typing import Any, Literal
 
-from helpers.logs.build_failure import BuildError, FailureReader
-from helpers.logs.build_stages import Stage, StageClock, timestamp
-from helpers.logs.command_line import Command
-from helpers.logs.precision_table import PrecisionRow, precision_columns, precision_row
-from helpers.logs.rich_table import FIRST_CHARACTERS, TableReader
+from helpers.logs.failures import BuildError, FailureReader
+from helpers.logs.tables import FIRST_CHARACTERS, PrecisionRow, TableReader, precision_columns, precision_row
+
+STAGES = ("frontend", "quantize", "calibrate", "analyse precision", "compile", "assemble", "check")
+
+# The stage that a message begins, by its text; of the others, "frontend" comes first, a pass of the quantiser
+# tells the next two, and the message that the precision was analysed ends that stage.
+_BEGINNINGS = (
+    ("save optimized onnx", "quantize"),
+    ("compiler transformation", "compile"),
+    ("preprocess tensor", "compile"),
+    ("subgraph [", "compile"),
+    ("max_cycle", "assemble"),
+    ("generate gt of npu graph", "check"),
+    ("simulate npu graph", "check"),
+)
+_CALIBRATION = "AX Runtime Calibration Pass"
+_DAY = 86_400.0
 
 _MAX_ROWS = 20_000
 _MAX_MESSAGES = 200
@@ -45,21 +60,18 @@ _SIGNS = re.compile(
 _SIGN_TEXTS = (
     *("Quant Precision Table", "Quant Config Table", "Layer Config Table", "Ratio of outliers in tensor"),
     *("QuantAxModel macs", "ErrorCode.", "TileFailException", "OpBuildException", "NoTilerException"),
-    *(
-        "OpXrunException",
-        "has no backend implementation on target platform",
-        "Op Execution Error",
-        "<frozen yamain",
-    ),
-    *(
-        "<frozen axnn",
-        "<frozen yasched",
-        "opr in AXOPS",
-        "Sentinel key not found",
-        "subgraph(s)",
-        "┃ Operator ",
-    ),
+    *("OpXrunException", "has no backend implementation on target platform", "Op Execution Error"),
+    *("<frozen yamain", "<frozen axnn", "<frozen yasched", "opr in AXOPS", "Sentinel key not found"),
+    *("subgraph(s)", "┃ Operator "),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage of the build and its seconds, at the resolution of the log: a second inside quantisation."""
+
+    name: str
+    seconds: float
 
 
 @dataclass(slots=True)
@@ -126,20 +138,19 @@ class ToolVersion:
 
 
 class BuildReader:
-    """Collects the lines of one build: `feed` until it answers False, then `finish`."""
+    """Collects the lines of one build: `feed` until it answers False, then `finish`.
 
-    def __init__(
-        self, *, source: str, tool: ToolVersion | None = None, command: Command | None = None
-    ) -> None:
+    Lines that are nothing but a progress bar (`is_progress`) tell nothing here and are better left out.
+    """
+
+    def __init__(self, *, source: str, tool: ToolVersion | None = None) -> None:
         self._done = False
-        self._spoilt = False  # by a failure after the success line
+        self._write_failed = False  # after the success line
         self._log = BuildLog(source=source)
-        tool = tool or ToolVersion()
-        if command:
-            tool.read(command.text)
-        self._log.version, self._log.commit = tool.version, tool.commit
+        if tool:
+            self._log.version, self._log.commit = tool.version, tool.commit
         self._complaints: list[str] = []  # errors that a success may follow, such as a check that failed
-        self._clock = StageClock()
+        self._clock = _StageClock()
         self._failure = FailureReader()
         self._table: TableReader | None = None
         self._columns: dict[str, int] | None = None
@@ -148,8 +159,13 @@ class BuildReader:
         self._assembled: list[int] = []
         self._past_frontend = False
 
+    @property
+    def stage(self) -> str:
+        """The stage that the build has reached, one of STAGES."""
+        return self._clock.stage
+
     def feed(self, line: str) -> bool:
-        """Take in one line; False if it belongs to the next build, and then it has not been taken in."""
+        """Take in one line that is not empty; False if it is the next build's, and not taken in."""
         if self._done:
             return self._feed_after_success(line)
         if self._failure.complete and shows_build(line):
@@ -178,7 +194,7 @@ class BuildReader:
         """
         log = self._log
         self._end_table()
-        log.ok = self._done and not self._spoilt
+        log.ok = self._done and not self._write_failed
         log.batches = log.batches or self._assembled
         log.macs = self._macs[0] if self._macs else None
         if len(set(self._macs)) > 1:
@@ -202,12 +218,13 @@ class BuildReader:
         """Nothing of this build can follow but a failure to write the model; False for any other line."""
         if not (line.startswith(_AFTERMATH) or self._failure.in_traceback):
             return False
-        self._spoilt = self._spoilt or "<frozen " in line or line.startswith("Killed")
+        if "<frozen " in line or line.startswith("Killed"):
+            self._write_failed = True
         return self._failure.feed(line)
 
     def _feed_message(self, found: re.Match[str], text: str) -> bool:
         where = found["where"]
-        stamp = timestamp(found["day"], found["time"])
+        stamp = _timestamp(found["day"], found["time"])
         if not -60 <= self._clock.jump(stamp) <= 86_400 or ("fill_default" in where and self._is_over()):
             return False
         self._failure.pause()
@@ -287,3 +304,65 @@ def _append(numbers: list[int], digits: str, *, once: bool = False) -> None:
     digits = digits.replace(",", "").strip()
     if digits and len(numbers) < _MAX_ROWS and not (once and int(digits) in numbers):
         numbers.append(int(digits))
+
+
+class _StageClock:
+    """Credits the time between two time stamps to the stage that was running."""
+
+    def __init__(self) -> None:
+        self.stage = STAGES[0]
+        self._now: float | None = None
+        self._dated = False  # pass lines have no date; before the first dated line there may be some
+        self._seconds: dict[str, float] = {}
+
+    def jump(self, stamp: float) -> float:
+        """Seconds from the last time stamp to this one; 0 where there was none with a date."""
+        return stamp - self._now if self._dated and self._now is not None else 0.0
+
+    def message(self, stamp: float, text: str) -> None:
+        """A log line with date and milliseconds."""
+        if not self._dated:
+            self._dated = True
+            if self._now is not None:
+                self._now += stamp // _DAY * _DAY
+        self._tick(stamp, "analyse precision" if "precision analysis" in text else self.stage)
+        for beginning, stage in _BEGINNINGS:
+            if beginning in text:
+                self.stage = stage
+                self._seconds.setdefault(stage, 0.0)
+
+    def pass_line(self, time: str, name: str) -> None:
+        """A line `[HH:MM:SS] AX … Pass Running`, without date and with whole seconds."""
+        stamp = _seconds(time)
+        if self._now is not None:
+            stamp += self._now // _DAY * _DAY
+            if stamp < self._now - _DAY / 2:  # past midnight
+                stamp += _DAY
+        self._tick(stamp, self.stage)
+        self.stage = "calibrate" if name.startswith(_CALIBRATION) else "quantize"
+
+    def stages(self) -> list[Stage]:
+        """The stages in order of appearance; empty if the log has no time stamps."""
+        return [Stage(name=name, seconds=round(seconds, 3)) for name, seconds in self._seconds.items()]
+
+    def _tick(self, stamp: float, stage: str) -> None:
+        elapsed = 0.0 if self._now is None else max(0.0, stamp - self._now)
+        self._now = stamp if self._now is None else max(stamp, self._now)
+        self._seconds[stage] = self._seconds.get(stage, 0.0) + elapsed
+
+
+def _timestamp(day: str, time: str) -> float:
+    """Seconds since the year 1 of a date and a time of day; an impossible date counts as no date."""
+    return _days(day) * _DAY + _seconds(time)
+
+
+@lru_cache(maxsize=16)
+def _days(day: str) -> int:
+    try:
+        return date.fromisoformat(day).toordinal()
+    except ValueError:
+        return 0
+
+
+def _seconds(time: str) -> float:
+    return int(time[:2]) * 3600 + int(time[3:5]) * 60 + float(time[6:])

@@ -1,8 +1,48 @@
-"""The precision table: its columns by name, and what a cell says that is cut, empty or missing."""
+"""Tables in a log: borders, wrapped cells, what ends a row; the cells of the precision table."""
 
 import pytest
 
-from helpers.logs.precision_table import PrecisionRow, precision_columns, precision_row
+from helpers.logs.tables import PrecisionRow, TableReader, precision_columns, precision_row
+
+
+def rows(text: str) -> tuple[list[str] | None, list[list[str]]]:
+    table = TableReader()
+    found = [cells for line in text.strip().splitlines() for cells in table.feed(line.strip())]
+    return table.header, found + table.finish()
+
+
+def test_rows_between_lines_may_be_wrapped() -> None:
+    header, found = rows(
+        """
+        ┏━━━━━━┳━━━━━━━┓
+        ┃      ┃ Long  ┃
+        ┃ Name ┃ title ┃
+        ┡━━━━━━╇━━━━━━━┩
+        │ abcd │ two   │
+        │ ef   │ words │
+        ├──────┼───────┤
+        │ x    │ y     │
+        └──────┴───────┘
+        """
+    )
+    assert header == ["Name", "Long title"]
+    assert found == [["abcdef", "two words"], ["x", "y"]]
+
+
+def test_a_table_without_lines_between_its_rows() -> None:
+    _, found = rows("┏━━━┳━━━┓\n┃ A ┃ B ┃\n┡━━━╇━━━┩\n│ 1 │ 2 │\n│ 3 │ 4 │\n└───┴───┘")
+    assert found == [["1", "2"], ["3", "4"]]
+
+
+def test_a_table_in_plain_ascii() -> None:
+    header, found = rows("+---+---+\n| A | B |\n|---+---|\n| 1 | 2 |\n|---+---|\n| 3 | 4 |\n+---+---+")
+    assert header == ["A", "B"]
+    assert found == [["1", "2"], ["3", "4"]]
+
+
+def test_a_table_that_is_cut_gives_the_rows_it_has() -> None:
+    _, found = rows("┏━━━┳━━━┓\n┃ A ┃ B ┃\n┡━━━╇━━━┩\n│ 1 │ 2 │\n├───┼───┤\n│ 3 │ 4 │")
+    assert found == [["1", "2"], ["3", "4"]]
 
 
 @pytest.mark.parametrize(
@@ -25,19 +65,10 @@ def read(header: list[str], cells: list[str]) -> tuple[PrecisionRow, str | None]
     return precision_row(cells, precision_columns(header))
 
 
-def test_what_a_table_does_not_have_is_none() -> None:
-    row, complaint = read(["Operator", "Cosin"], ["Conv_0", "0.999"])
-    assert row == PrecisionRow("Conv_0", None, None, None, None, None, 0.999, None)
-    assert complaint is None
-
-
-def test_empty_and_missing_cells_are_none() -> None:
-    row, complaint = read(["Operator", "Type", "Output", "Cosin", "Shape", "MSE"], ["Conv_0", "", "", "1"])
+def test_empty_missing_and_absent_cells_are_none() -> None:
+    row, complaint = read(["Operator", "Type", "Output", "Cosin", "MSE"], ["Conv_0", "", "", "1"])
     assert row == PrecisionRow("Conv_0", None, None, None, None, None, 1.0, None)
     assert complaint is None
-
-
-def test_an_operator_without_a_name_has_an_empty_one() -> None:
     assert read(["Operator", "Cosin"], ["", "1"])[0].operator == ""
 
 

@@ -1,0 +1,274 @@
+"""A build with Pulsar2: show its command, run it, and say plainly what failed.
+
+The tool runs natively or in its docker image (pulsar2-docs-en, quick_start_prepare and quick_start_ax650),
+which asks something of its caller (AXERA-TECH/Magnetar, magnetar/docker_util.py; onnxsim/onnxsim,
+scripts/axera/pulsar2_docker.py): it must run as root, since its licence files belong to root; from 7.0 on it
+starts bash itself, so its entry point is replaced; it goes on when the docker client is killed.
+
+A build has a folder, the tool's current directory and all that a container sees of this computer:
+
+    inputs/     copies of the ONNX file, the configuration and the calibration archive
+    output/     what Pulsar2 writes: compiled.axmodel, quant/, frontend/, compiler/
+    build.log   what Pulsar2 printed, byte for byte, written while it runs
+"""
+
+import io
+import os
+import re
+import secrets
+import shlex
+import shutil
+import subprocess
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from helpers import process
+from helpers.files import in_words
+from helpers.logs.build import STAGES, BuildLog, BuildReader, ToolVersion, is_progress
+from helpers.logs.log_text import iter_lines
+from helpers.logs.run_lines import line_shape
+from helpers.pulsar2 import config as configs
+from helpers.pulsar2.tool import Tool, find_tool
+
+BUILD_SECONDS = 3600.0
+_STOP_SECONDS = 20.0
+_MOUNT = "/data"  # where the image's own working directory is
+# Rich wraps its tables to 80 columns on a pipe; and a pipe would hold lines back.
+_ENVIRONMENT = {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
+# Root's files go to the owner of the work folder. Rootless docker shows the container that owner as root, so
+# there nothing is given away.
+_HAND_BACK = ("chown", "-hR", "--reference=.")
+_COUNT = re.compile(r"[|━╸╺ ]\s*(\d+/\d+) (?:\[|\d+:\d\d:\d\d|-:--:--)")
+_LONGEST = 300  # characters of what was printed that a message repeats
+
+
+class BuildFailed(RuntimeError):
+    """A build that gave no model. `log` is what was printed, or None when the tool was not started."""
+
+    def __init__(self, message: str, *, log: Path | None = None) -> None:
+        super().__init__(message)
+        self.log = log
+
+
+@dataclass(frozen=True)
+class Build:
+    """A finished build: the model, the log and what it says, and wall-clock seconds."""
+
+    axmodel: Path
+    log: Path
+    record: BuildLog
+    seconds: float
+
+
+def build_command(
+    tool: Tool,
+    *,
+    onnx: Path,
+    config: Path,
+    output_dir: Path,
+    work: Path,
+    hardware: str = "AX650",
+    name: str = "pulsar2-build",
+) -> list[str]:
+    """The argument list of `pulsar2 build`, to be run in the folder `work`; `shlex.join` shows it.
+
+    The three paths must lie in `work`: a container sees nothing else. `name` is the container's. With
+    DOCUMENTED as the tool it shows the command where none is installed. Raises ValueError for a path outside
+    `work` or one that a program would take for something else.
+    """
+    output = _inside(work, output_dir)
+    arguments = ["build", "--target_hardware", hardware, "--input", _inside(work, onnx)]
+    arguments += ["--output_dir", output, "--config", _inside(work, config)]
+    if tool.image is None:
+        return [tool.program, *arguments]
+    mounted = work.resolve()
+    if ":" in str(mounted):
+        raise ValueError(f"{work}: docker cannot mount a folder with a colon in its name: choose another one")
+    variables = [part for key, value in _ENVIRONMENT.items() for part in ("--env", f"{key}={value}")]
+    script = f'pulsar2 "$@"; s=$?; {shlex.join([*_HAND_BACK, output])}; exit $s'
+    return [
+        *(tool.program, "run", "--rm", "--name", name, "--volume", f"{mounted}:{_MOUNT}"),
+        *("--workdir", _MOUNT, *variables, "--entrypoint", "sh", tool.image, "-c", script, "pulsar2"),
+        *arguments,
+    ]
+
+
+def build(
+    onnx: Path,
+    config: Path,
+    calibration: Path,
+    folder: Path,
+    *,
+    tool: Tool | None = None,
+    timeout: float = BUILD_SECONDS,
+    progress: bool = True,
+) -> Build:
+    """Compiles an ONNX file in `folder`, laid out as above, and returns the model with what the log says.
+
+    `config` is any file that `configs.read` takes; the copy that the tool gets names the copy of
+    `calibration`. A model counts only when the tool exits with 0, prints its success line and leaves the
+    file. Whatever happens, Ctrl-C included, the container is stopped, its files belong to the caller, and the
+    log stays. Raises Pulsar2Missing, BuildFailed, and ValueError for a path that cannot be given to the tool.
+    """
+    tool = tool or find_tool()
+    folder = folder.resolve()
+    model, archive = folder / "inputs" / onnx.name, folder / "inputs" / calibration.name
+    settings = _settings(config, calibration=f"inputs/{calibration.name}")
+    axmodel, log = folder / "output" / settings.output_name, folder / "build.log"
+    try:
+        for source, copy in ((onnx, model), (calibration, archive)):
+            _copy(source, copy)
+        written = configs.write(settings, folder / "inputs" / f"{config.stem}.json")
+        axmodel.parent.mkdir(exist_ok=True)
+        axmodel.unlink(missing_ok=True)  # an older model must not pass for the new one
+    except OSError as error:
+        raise BuildFailed(in_words(error, folder)) from error
+    name = f"pulsar2-build-{os.getpid()}-{secrets.token_hex(4)}"
+    command = build_command(
+        tool,
+        onnx=model,
+        config=written,
+        output_dir=axmodel.parent,
+        work=folder,
+        hardware=settings.target_hardware,
+        name=name,
+    )
+
+    follower = _Follower(BuildReader(source=str(log), tool=ToolVersion(tool.version)), progress=progress)
+    status, started = None, time.monotonic()
+    try:
+        status = process.stream(
+            command,
+            cwd=folder,
+            environment={**os.environ, **_ENVIRONMENT},
+            log=log,
+            seconds=timeout,
+            on_line=follower.read,
+        )
+    except subprocess.TimeoutExpired:
+        pass
+    except OSError as error:
+        raise BuildFailed(in_words(error, log), log=log) from error
+    finally:
+        with process.unhurried():
+            if tool.image is not None and status != 0:
+                _stop(tool.program, name)
+            record = follower.close()
+    if status is None:
+        reason = f"was stopped after {timeout:g} s, give it a longer `timeout`"
+    elif status in (137, -9):
+        reason = "was killed, most often for lack of memory"
+    elif status != 0:
+        reason = f"failed with exit status {status}"
+    elif not record.ok:
+        reason = "ended without its closing line `fuse N subgraph(s)`"
+    elif not (axmodel.is_file() and axmodel.stat().st_size):
+        reason = f"reported success but left no {axmodel.name} in {axmodel.parent}"
+    else:
+        return Build(axmodel, log, record, time.monotonic() - started)
+    raise BuildFailed(
+        f"Pulsar2 {reason}; at the stage {follower.reader.stage!r}: {follower.last_words(record)} "
+        f"(whole log: {log})",
+        log=log,
+    )
+
+
+class _Follower:
+    """Reads what a build prints while it prints it, and draws the bar of its stages."""
+
+    def __init__(self, reader: BuildReader, *, progress: bool) -> None:
+        self.reader = reader
+        self._last = "it printed nothing"
+        self._bar = tqdm(total=len(STAGES), desc=STAGES[0], unit="stage", disable=not progress)
+
+    def read(self, line: bytes) -> None:
+        """Takes the next line; none only lets the bar show the time that passed."""
+        for text in iter_lines(io.BytesIO(line), shape=line_shape):
+            self._take(text)
+        self._bar.refresh()
+
+    def close(self) -> BuildLog:
+        """Ends the bar; what the log says."""
+        record = self.reader.finish()
+        if record.ok:
+            self._show("done", len(STAGES))
+        self._bar.close()
+        return record
+
+    def last_words(self, record: BuildLog) -> str:
+        """The error with its advice, or the last line where nothing looks like an error; one line."""
+        error = record.error
+        named = (error.code, error.exception, error.message) if error else (self._last,)
+        said = " ".join(": ".join(part for part in named if part).split())
+        said = said if len(said) <= _LONGEST else f"{said[: _LONGEST - 1]}…"
+        return f"{said}. {error.advice}" if error and error.advice else said
+
+    def _take(self, line: str) -> None:
+        if not line:
+            self.reader.pause()
+        elif is_progress(line):
+            count = _COUNT.search(line)
+            what = re.split(r"\.\.\.|[(:|━]|  ", line.strip())[0]
+            self._bar.set_postfix_str(f"{what} {count[1] if count else ''}", refresh=False)
+        else:
+            self._last = line.strip() or self._last
+            self.reader.feed(line)
+            self._show(self.reader.stage, STAGES.index(self.reader.stage))
+
+    def _show(self, stage: str, number: int) -> None:
+        self._bar.set_description_str(stage, refresh=False)
+        self._bar.update(max(number - self._bar.n, 0))  # a stage that comes again moves nothing back
+
+
+def _settings(config: Path, *, calibration: str) -> configs.BuildConfig:
+    """The configuration with this archive for every input; BuildFailed where no build can come of it."""
+    try:
+        settings = configs.read(config)
+    except (configs.ConfigError, OSError) as error:
+        raise BuildFailed(str(error)) from error
+    entries = settings.quant.input_configs
+    if (count := len({entry.calibration_dataset for entry in entries})) != 1:
+        raise BuildFailed(f"{config}: quant.input_configs must name one archive, not {count}")
+    if Path(settings.output_name).name != settings.output_name:
+        raise BuildFailed(f"{config}: output_name {settings.output_name!r} is a path: give a name alone")
+    renamed = tuple(entry.model_copy(update={"calibration_dataset": calibration}) for entry in entries)
+    quant = settings.quant.model_copy(update={"input_configs": renamed})
+    return settings.model_copy(update={"quant": quant})
+
+
+def _copy(source: Path, copy: Path) -> None:
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    if not (copy.exists() and copy.samefile(source)):
+        copy.unlink(missing_ok=True)  # an older copy may be a link to a file of somebody else
+        shutil.copyfile(source, copy)
+
+
+def _inside(work: Path, path: Path) -> str:
+    try:
+        relative = path.resolve().relative_to(work.resolve()).as_posix()
+    except ValueError:
+        raise ValueError(
+            f"{path} lies outside {work}, and a container would not see it: move it there"
+        ) from None
+    if relative.startswith("-"):
+        raise ValueError(f"{relative!r} would be taken for an option: rename it")
+    return relative
+
+
+def _stop(docker: str, name: str) -> None:
+    """Removes a container, its files handed back; warns when docker does not confirm that it ended."""
+    for wait in (0.0, 0.5):  # a killed client's request may still be on its way to the daemon
+        time.sleep(wait)
+        process.probe([docker, "exec", name, *_HAND_BACK, "output"], seconds=_STOP_SECONDS)
+        removed = process.probe([docker, "rm", "--force", name], seconds=_STOP_SECONDS)
+        if removed is None:
+            break
+    if removed is None or (removed.status != 0 and "No such container" not in removed.err):
+        warnings.warn(
+            f"docker did not confirm that the container {name} ended: run `docker rm --force {name}`",
+            stacklevel=2,
+        )

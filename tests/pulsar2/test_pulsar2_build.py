@@ -1,0 +1,232 @@
+"""Builds from end to end, against stand-ins for the tool: what is started, what counts, what stays."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from pulsar2_stand_ins import BUILD_CONFIG, PATIENCE, StandIns, failure, run
+
+from helpers.logs.build import BuildReader
+from helpers.logs.parse_log import parse
+from helpers.pulsar2 import build as pulsar2
+from helpers.pulsar2.tool import DOCUMENTED, Tool
+
+ROOT = Path(__file__).parents[2]
+_SPECIMEN = ROOT / "data" / "logs" / "pulsar2_build_specimen.log"
+LOGS = [*sorted((ROOT / "tests" / "logs" / "logs").glob("build_*.log")), _SPECIMEN]
+BROKEN_OFF = b"root@x:/data# pulsar2 build --config c\nValueError: no\n  such thing\n\nsomething else\n"
+
+
+# --- command -----------------------------------------------------------------------------------------------
+
+
+def test_the_command_native_and_of_the_documented_image(tmp_path: Path) -> None:
+    paths = {"onnx": tmp_path / "m.onnx", "config": tmp_path / "c.json", "output_dir": tmp_path / "my output"}
+    shown = pulsar2.build_command(DOCUMENTED, **paths, work=tmp_path)
+    assert shown == [
+        *("docker", "run", "--rm", "--name", "pulsar2-build", "--volume", f"{tmp_path}:/data"),
+        *("--workdir", "/data", "--env", "COLUMNS=200", "--env", "PYTHONUNBUFFERED=1"),
+        *("--entrypoint", "sh", "pulsar2:7.0", "-c"),
+        "pulsar2 \"$@\"; s=$?; chown -hR --reference=. 'my output'; exit $s",
+        *("pulsar2", "build", "--target_hardware", "AX650"),
+        *("--input", "m.onnx", "--output_dir", "my output", "--config", "c.json"),
+    ]
+    tool = Tool("/opt/bin/pulsar2", "6.0")
+    native = pulsar2.build_command(tool, **paths, work=tmp_path, hardware="AX620E")
+    assert native == ["/opt/bin/pulsar2", "build", "--target_hardware", "AX620E", *shown[-6:]]
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "said"),
+    [("", "--help", "option"), ("", "../m.onnx", "outside"), ("10:30", "m.onnx", "colon")],
+)
+def test_a_path_that_the_tool_would_not_find_is_refused(
+    tmp_path: Path, folder: str, name: str, said: str
+) -> None:
+    work = tmp_path / folder
+    with pytest.raises(ValueError, match=said):
+        pulsar2.build_command(
+            DOCUMENTED, onnx=work / name, config=work / "c", output_dir=work / "o", work=work
+        )
+
+
+# --- build -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["native", "docker"])
+def test_a_build(kind: str, build_inputs: list[Path], request: pytest.FixtureRequest) -> None:
+    stand_ins: StandIns = request.getfixturevalue(f"{kind}_pulsar2")
+    folder = build_inputs[0].parent / "built here"
+    inputs = folder / "inputs"
+    inputs.mkdir(parents=True)
+    elsewhere = build_inputs[0].parent / "of somebody else"
+    elsewhere.write_text("kept")
+    (inputs / build_inputs[2].name).symlink_to(elsewhere)
+    build_inputs[0] = build_inputs[0].rename(inputs / build_inputs[0].name)  # in its place already
+    built = pulsar2.build(*build_inputs, folder, progress=False)
+    assert built.axmodel == folder / "output" / "compiled.axmodel" and built.axmodel.is_file()
+    assert built.record.ok and built.record.max_cycles == [450_154] and built.seconds > 0
+    assert built.record.version == ("6.0" if kind == "native" else "7.0")
+    assert [record.to_json() for record in parse(built.log)] == [built.record.to_json()]
+    assert elsewhere.read_text() == "kept"
+    config = json.loads((inputs / "pulsar2.json").read_text())
+    assert config["quant"]["input_configs"][0]["calibration_dataset"] == "inputs/images of cats.tar"
+    if kind == "docker":
+        assert stand_ins.containers() == [] and stand_ins.calls("rm") == []
+        assert stand_ins.handed_back() == [f"{folder} -hR --reference=. output"]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [
+        (
+            "unsupported operator",
+            "exit status 1; at the stage 'compile': NPUBackendError: Exc: AxMod op",
+        ),
+        (
+            "no licence",
+            "at the stage 'frontend': Sentinel LDK Protection System: Sentinel key",
+        ),
+        ("out of memory", "for lack of memory; at the stage 'assemble': Killed. "),
+        ("no marker", "ended without its closing line"),
+        ("no model", "left no compiled.axmodel"),
+    ],
+)
+def test_a_failed_build_names_stage_error_and_log(
+    docker_pulsar2: StandIns, build_inputs: list[Path], behaviour: str, said: str
+) -> None:
+    stale = build_inputs[0].parent / "built here" / "output" / "compiled.axmodel"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("of an earlier build")
+    docker_pulsar2.set("behaviour", behaviour)
+    failed = failure(build_inputs)
+    assert failed.log is not None and failed.log.is_file()
+    assert said in str(failed) and str(failed.log) in str(failed)
+    assert docker_pulsar2.containers() == [] and docker_pulsar2.handed_back()
+
+
+@pytest.mark.parametrize(
+    ("index", "content", "said"),
+    [
+        (0, None, "model-sim.onnx"),
+        (2, None, "images of cats.tar"),
+        (1, None, "no such file"),
+        (1, "{}", "must name one archive, not 0"),
+        (1, BUILD_CONFIG.replace('"npu_mode"', '"output_name": "../m", "npu_mode"'), "output_name"),
+    ],
+)
+def test_inputs_that_cannot_work_start_nothing_and_cost_no_model(
+    docker_pulsar2: StandIns, build_inputs: list[Path], index: int, content: str | None, said: str
+) -> None:
+    model = run(build_inputs).axmodel
+    build_inputs[index].unlink()
+    if content is not None:
+        build_inputs[index].write_text(content)
+    failed = failure(build_inputs)
+    assert said in str(failed) and failed.log is None and model.exists()
+    assert len(docker_pulsar2.calls("run")) == 1
+
+
+def test_a_folder_that_is_a_file_and_a_full_disk_are_one_sentence(
+    native_pulsar2: StandIns, build_inputs: list[Path]
+) -> None:
+    folder = build_inputs[0].parent / "built here"
+    folder.write_text("a file")
+    assert str(folder) in str(failure(build_inputs))
+    folder.unlink()
+    folder.mkdir()
+    (folder / "build.log").symlink_to("/dev/full")
+    assert "is full: free some space" in str(failure(build_inputs))
+
+
+# --- stopped -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["native", "docker"])
+def test_a_hanging_build_is_stopped_at_its_time_limit(
+    kind: str, build_inputs: list[Path], request: pytest.FixtureRequest
+) -> None:
+    stand_ins: StandIns = request.getfixturevalue(f"{kind}_pulsar2")
+    stand_ins.set("behaviour", "hang")
+    failed = failure(build_inputs, timeout=2)
+    assert "was stopped after 2 s" in str(failed) and "at the stage '" in str(failed)
+    assert failed.log is not None and failed.log.is_file()
+    if kind == "docker":
+        assert ["rm", "--force", _name(stand_ins)] in stand_ins.calls("rm") and stand_ins.containers() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"), [("native", signal.SIGINT), ("docker", signal.SIGINT), ("docker", signal.SIGTERM)]
+)
+def test_an_interrupted_build_stops_the_tool_and_keeps_the_log(
+    kind: str, number: signal.Signals, build_inputs: list[Path], request: pytest.FixtureRequest
+) -> None:
+    stand_ins: StandIns = request.getfixturevalue(f"{kind}_pulsar2")
+    stand_ins.set("behaviour", "hang")
+    script = (
+        "import signal, sys; from pathlib import Path; from helpers.pulsar2.build import build\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background shell ignores it
+        "build(*map(Path, sys.argv[1:]), progress=False)\n"
+    )
+    folder = build_inputs[0].parent / "built here"
+    child = subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, build_inputs), str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    log = folder / "build.log"
+    deadline = time.monotonic() + PATIENCE
+    while not (log.exists() and b"68/68" in log.read_bytes()) and time.monotonic() < deadline:
+        assert child.poll() is None, child.communicate()
+        time.sleep(0.02)
+    child.send_signal(number)
+    if kind == "docker":
+        time.sleep(0.1)
+        child.send_signal(number)  # impatient; the container must be stopped all the same
+    _, stderr = child.communicate(timeout=PATIENCE)
+    assert child.returncode == 143 if number == signal.SIGTERM else "KeyboardInterrupt" in stderr
+    assert log.read_bytes().rstrip().endswith(b"68/68 0:00:00")
+    if kind == "docker":
+        assert ["rm", "--force", _name(stand_ins)] in stand_ins.calls("rm") and stand_ins.containers() == []
+        assert stand_ins.handed_back() == [f"{folder} -hR --reference=. output"]
+
+
+def _name(stand_ins: StandIns) -> str:
+    (words,) = stand_ins.calls("run")
+    return words[words.index("--name") + 1]
+
+
+def test_a_container_that_may_still_run_is_named(docker_pulsar2: StandIns, build_inputs: list[Path]) -> None:
+    docker_pulsar2.set("behaviour", "daemon goes")
+    with pytest.warns(UserWarning, match="docker rm --force pulsar2-build-"):
+        failure(build_inputs)
+
+
+# --- the log while it runs ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [*(path.read_bytes() for path in LOGS), BROKEN_OFF], ids=len)
+def test_what_is_read_while_it_runs_is_what_is_read_afterwards(text: bytes) -> None:
+    (afterwards,) = parse(io.BytesIO(text), source="s")
+    text = text.replace(b"\n", b"\r\n").replace("━".encode(), "\x1b[32m━\x1b[0m".encode())
+    follower = pulsar2._Follower(BuildReader(source="s"), progress=False)
+    for byte in range(len(text)):  # pieces end inside characters, colours and line ends
+        follower.read(text[byte : byte + 1])
+    assert follower.close().to_json() == afterwards.to_json()
+
+
+def test_the_bar_names_stage_and_step(capsys: pytest.CaptureFixture[str]) -> None:
+    follower = pulsar2._Follower(BuildReader(source="s"), progress=True)
+    follower.read(b"[10:00:00] AX Runtime Calibration Pass Running ...\n")
+    follower.read(b"Calibration Progress(Phase 1):   3%|#  | 7/32 [00:00<00:03,  9.10it/s]\r\n")
+    follower.close()
+    shown = capsys.readouterr().err
+    assert "calibrate:" in shown and "Calibration Progress 7/32" in shown
