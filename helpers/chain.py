@@ -1,28 +1,34 @@
-"""The one way, as a chain of steps: each makes what is missing, and the first that cannot go on ends it.
-
-export → calibrate → rehearse → configure → preflight → build → run-board → parse-log
-"""
+"""The one way, as a chain of steps: each makes what is missing, and the first that cannot go on ends it."""
 
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
+from helpers import artifacts
+from helpers.artifacts import GateFailed
+from helpers.board.run import run
+from helpers.board.ssh import Board
 from helpers.graph.export import export
 from helpers.graph.preprocess import BoardInput
+from helpers.logs.parse_log import parse
 from helpers.published import DATA
 from helpers.pulsar2.archive import calibrate
-from helpers.pulsar2.build import DOCUMENTED, Pulsar2Missing, Tool, build_command, find_tool
+from helpers.pulsar2.build import build, build_command
 from helpers.pulsar2.config import configure
+from helpers.pulsar2.preflight import preflight
 from helpers.pulsar2.rehearse import rehearse
+from helpers.pulsar2.schema import NpuMode
+from helpers.pulsar2.tool import DOCUMENTED, Pulsar2Missing, find_tool
 
 STEPS = ("export", "calibrate", "rehearse", "configure", "preflight", "build", "run-board", "parse-log")
-PHOTO = DATA / "images" / "chelsea.jpg"
+PHOTO = DATA / "images" / "chelsea.jpg"  # what the board looks at
 
 
 @dataclass(frozen=True)
 class Done:
-    """One step that was reached: what it made, whether it had to work for it, and what to know of it."""
+    """One step that was done: what it left, whether it had to work for it, and what to know of it."""
 
     step: str
     artifact: Path
@@ -30,11 +36,11 @@ class Done:
     summary: str
 
     def __str__(self) -> str:
-        return f"{self.step:<10} {'made' if self.remade else 'kept'}  {self.artifact}  {self.summary}"
+        return f"{self.step:<9}  {'made' if self.remade else 'kept'}  {self.artifact}  ({self.summary})"
 
 
 class CannotGoOn(RuntimeError):
-    """A step that needs what is not here; the message says what to do to have it."""
+    """A step needs what is not here; the message says what, and how to go on elsewhere."""
 
 
 def deploy(
@@ -42,57 +48,106 @@ def deploy(
     out: Path,
     *,
     checkpoint: str | Path | None = None,
-    images: Path | None = None,
+    images: Path | str = "",
     board_input: BoardInput = "bgr",
-    npu_mode: str = "NPU1",
+    npu_mode: NpuMode = "NPU1",
     batch: int = 1,
-    host: str | None = None,
-    tool: Tool | None = None,
+    host: str = "",
 ) -> Iterator[Done]:
-    """Each step of STEPS when it is done, one after the other, its artifacts in `out`.
+    """Each of STEPS when it is done, with its artifacts in `out`; a second call keeps what is the same.
 
-    Raises CannotGoOn before the build where Pulsar2 is missing, and before the run without a `host`; GateFailed
-    where preflight fails; and what the steps raise. What was made stays, and a second call goes on from there.
+    Raises CannotGoOn where Pulsar2 or a board is missing, GateFailed where preflight fails or the board's run
+    did, and what the steps raise; what was made before stays.
     """
+    if npu_mode not in get_args(NpuMode):
+        raise ValueError(f"NPU mode {npu_mode!r}: choose one of {', '.join(get_args(NpuMode))}")
+    board = Board(host=host.rpartition("@")[2], user=host.rpartition("@")[0]) if host else None
     exported = export(model, out, checkpoint=checkpoint, batch=batch, board_input=board_input)
-    yield Done("export", exported.simplified, exported.remade, _exported(exported))
-    calibrated = calibrate(out, exported.preprocessing, images=images)
-    yield Done("calibrate", calibrated.path, calibrated.remade, _calibrated(calibrated))
-    rehearsed = rehearse(exported.simplified, calibrated.path, out)
-    yield Done("rehearse", rehearsed.quantized, rehearsed.remade, _rehearsed(rehearsed))
-    config = configure(
+    graph = exported.simplified
+    told = f"{exported.nodes_simplified} nodes, weights {exported.weights}, parity {exported.parity:.1e}"
+    yield Done("export", graph, exported.remade, told)
+
+    archive = calibrate(out, exported.preprocessing, images=images)
+    told = f"{archive.count} pictures" + (", stand-ins: cuts of one photo" if archive.stand_in else "")
+    yield Done("calibrate", archive.path, archive.remade, told)
+
+    rehearsed = rehearse(graph, archive.path, out)
+    told = f"INT8 in ONNX Runtime, a stand-in for the NPU: SQNR {rehearsed.sqnr_db:.1f} dB"
+    yield Done("rehearse", rehearsed.quantized, rehearsed.remade, told)
+
+    configured = configure(
         out,
         exported.preprocessing,
-        calibration_dataset=calibrated.path.name,
+        calibration=archive.path,
         npu_mode=npu_mode,
         layer_configs=rehearsed.layer_configs,
     )
-    yield Done("configure", config.path("pulsar2.json"), config.remade, npu_mode)
-    checked = preflight(exported.simplified, config.path("pulsar2.json"), calibrated.path, out)
-    yield Done("preflight", out / "preflight.json", checked.remade, _preflighted(checked))
+    config = configured.path("pulsar2.json")
+    yield Done("configure", config, configured.remade, f"{npu_mode}, fed {board_input}")
+
+    findings = preflight(graph, config, archive.path)
+    if wrong := [str(finding) for finding in findings if finding.level == "fail"]:
+        raise GateFailed("\n".join(wrong))
+    warnings = sum(finding.level == "warn" for finding in findings)
+    yield Done("preflight", config, False, f"{len(findings)} checks, {warnings} warnings")
+
     try:
-        tool = tool or find_tool()
+        tool = find_tool()
     except Pulsar2Missing as missing:
-        raise CannotGoOn(f"{missing}; or run this where it is: {build_line(out, board_input)}") from missing
-    built = build(exported.simplified, config.path("pulsar2.json"), calibrated.path, out, tool=tool)
-    yield Done("build", built.path("compiled.axmodel"), built.remade, _built(built))
-    if host is None:
+        raise CannotGoOn(f"{missing}\nor build where it is, in {out}: {elsewhere(out)}") from None
+    built = artifacts.step(
+        "build",
+        out,
+        lambda scratch: _build(graph, config, archive.path, out, scratch),
+        files=["compiled.axmodel"],
+        arguments={"tool": [tool.version, tool.image]},
+        inputs={"graph": graph, "config": config, "archive": archive.path},
+        code="helpers.pulsar2.build",
+    )
+    axmodel = built.path("compiled.axmodel")
+    yield Done("build", axmodel, built.remade, f"Pulsar2 {tool.version}, {built.facts['macs']} MACs")
+
+    if board is None:
         raise CannotGoOn(
-            f"no board was named: `python -m helpers run-board --axmodel {built.path('compiled.axmodel')} "
-            "--host HOST`, or give --host here"
+            "no board was named: give --host here, or "
+            f"`python -m helpers run-board --axmodel {axmodel} --host HOST --out {out}`"
         )
-    ran = run_board(host, built.path("compiled.axmodel"), out, image=photo_of(images))
-    yield Done("run-board", ran.path("board.log"), ran.remade, host)
-    yield Done("parse-log", out / "board.json", ran.remade, _row(ran.facts))
+    ran = artifacts.step(
+        "board",
+        out,
+        lambda scratch: _run(board, axmodel, scratch),
+        files=["board.log"],
+        arguments={"host": host, "image": PHOTO.name},
+        inputs={"axmodel": axmodel},
+        code="helpers.board.run",
+    )
+    log = ran.path("board.log")
+    yield Done("run-board", log, ran.remade, host)
+    times = [record.latency_ms.avg for record in parse(log) if record.kind == "board_run"]
+    yield Done("parse-log", log, False, f"{times[0]} ms an image, engine NPU, device {host}")
 
 
-def build_line(work: Path, board_input: str) -> str:
-    """The command that builds what lies in `work`, for where no tool is installed."""
+def elsewhere(out: Path) -> str:
+    """The command that builds what lies in `out`, for a machine that has Pulsar2."""
     command = build_command(
         DOCUMENTED,
-        onnx=work / "model-sim.onnx",
-        config=work / "pulsar2.json",
-        output_dir=work / "output",
-        work=work,
+        onnx=out / "model-sim.onnx",
+        config=out / "pulsar2.json",
+        output_dir=out / "output",
+        work=out,
     )
-    return shlex.join(command)
+    return shlex.join(command).replace(str(out.resolve()), "$PWD")
+
+
+def _build(graph: Path, config: Path, archive: Path, out: Path, scratch: Path) -> artifacts.Facts:
+    built = build(graph, config, archive, out / "build")  # its log stays there, whatever happens
+    built.axmodel.replace(scratch / "compiled.axmodel")
+    return built.record.to_json() | {"source": "build/build.log"}
+
+
+def _run(board: Board, axmodel: Path, scratch: Path) -> artifacts.Facts:
+    runs = run(board, axmodel, out=scratch, image=PHOTO)
+    found = [run for run in (runs.classification, runs.run_model) if run is not None]
+    if wrong := [error for run in found for error in run.errors]:
+        raise GateFailed(f"the run on {board.name} did not go well: {'; '.join(wrong)}")
+    return {"runs": [run.to_json() | {"source": "board.log"} for run in found]}

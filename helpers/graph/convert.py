@@ -35,7 +35,7 @@ def to_onnx(
         torch.onnx.export(
             model,
             (torch.zeros(batch, 3, INPUT_SIZE, INPUT_SIZE),),
-            traced,
+            traced,  # type: ignore[arg-type]  # torch writes to a stream as well
             dynamo=False,
             opset_version=opset,
             input_names=ends[:1],

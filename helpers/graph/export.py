@@ -10,11 +10,13 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from helpers import artifacts
 from helpers.artifacts import Facts, GateFailed
 from helpers.graph import OPSET, OPSETS
 from helpers.graph.preprocess import BoardInput, Preprocessing
-from helpers.model.source import Weights, find
+from helpers.model.source import HUB, Source, find
 from helpers.model.variants import variant
 
 PARITY_LIMIT = 1e-4  # largest |Δ| of the logits, in units of their standard deviation
@@ -56,7 +58,12 @@ def export(
         raise ValueError(f"opset {opset} is not supported: choose one from {OPSETS[0]} to {OPSETS[-1]}")
     if batch < 1:
         raise ValueError(f"batch {batch} is no batch size: choose 1 or more")
-    weights = find(model, checkpoint)
+    weights = find(checkpoint, name=model)
+    if weights.checkpoint == HUB and weights.file is None:  # the file is what counts, so it comes first
+        from helpers.model.weights import load
+
+        load(model, HUB)
+        weights = find(HUB, name=model)
     made = artifacts.step(
         "export",
         out,
@@ -72,7 +79,7 @@ def export(
             "board_input": board_input,
             "keep_residuals": keep_residuals,
         },
-        inputs={"checkpoint": weights.path} if weights.path else {},
+        inputs={"checkpoint": weights.file} if weights.file else {},
         code="helpers.graph.export",
         packages=["torch", "timm", "onnx", "onnxsim", "onnxruntime"],
     )
@@ -81,14 +88,14 @@ def export(
         plain=made.path("model.onnx"),
         simplified=made.path("model-sim.onnx"),
         weights=weights.words,
-        preprocessing=Preprocessing.from_json(facts.pop("preprocessing")),
+        preprocessing=TypeAdapter(Preprocessing).validate_python(facts.pop("preprocessing")),
         remade=made.remade,
         **facts,
     )
 
 
 def _export(
-    model: str, out: Path, weights: Weights, *, opset: int, batch: int, order: BoardInput, keep: bool
+    model: str, out: Path, weights: Source, *, opset: int, batch: int, order: BoardInput, keep: bool
 ) -> Facts:
     import onnx
     import torch

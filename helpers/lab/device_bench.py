@@ -26,11 +26,11 @@ from torch.jit import TracerWarning  # type: ignore[attr-defined]
 from helpers.files import replacing
 from helpers.lab.contest import RIVAL
 from helpers.lab.environment import cpu
-from helpers.timing import Timing, in_turn
 from helpers.model import weights
 from helpers.model.batchnorm import fuse_batchnorm
 from helpers.model.variants import INPUT_SIZE, VARIANTS
 from helpers.published import DATA
+from helpers.timing import Timing, in_turn
 
 Mode = Literal["eager", "traced", "compiled"]
 DTYPES = {"fp16": torch.float16, "fp32": torch.float32}

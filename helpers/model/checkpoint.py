@@ -1,6 +1,5 @@
 """Checkpoint files read as data: no code from the file runs, and a file that cannot be right says why."""
 
-import hashlib
 import re
 import zipfile
 from collections.abc import Mapping
@@ -12,9 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.serialization import safe_globals
 
-
-class CheckpointError(ValueError):
-    """A checkpoint that is missing, damaged, unsafe or of another model; the message says what to do next."""
+from helpers.model.source import CheckpointError, require_file
 
 
 class _Discarded:
@@ -39,20 +36,6 @@ _HARMLESS = (
 # The official loader takes "model" (classification/model/build.py). Its EMA, never evaluated, comes last.
 _STATE_KEYS = ("model", "state_dict", "model_ema", "state_dict_ema")
 _DISTRIBUTED = "module."  # what torch's DistributedDataParallel puts before every key
-
-
-def file_hash(path: Path) -> str:
-    """The file's SHA-256 in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def require_file(path: Path) -> None:
-    """Raises CheckpointError for a path where nothing is, or a folder."""
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a directory: give the checkpoint file in it")
-    if not path.is_file():
-        raise CheckpointError(f"there is no file {path}: check the path, or leave it out for random weights")
 
 
 def read(path: Path) -> dict[str, Tensor]:

@@ -1,18 +1,68 @@
 """Where weights come from: what `checkpoint` may be, and what it is when nothing is said. Needs no torch."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
+from helpers.artifacts import file_hash
 from helpers.published import DATA
 
 ENVIRONMENT_VARIABLE = "EFFICIENTVIT_CHECKPOINT"
 RANDOM, HUB, POCKET = "random", "timm", "pocket"
 WORDS = (RANDOM, HUB, POCKET)
 POCKET_WEIGHTS = DATA / "weights" / "pocket.safetensors"
+HUB_ID = "timm/{name}.r224_in1k"
 
 
-def source(checkpoint: str | Path | None, name: str | None) -> str | Path:
-    """One of WORDS, or a path: `checkpoint`, else what fits `name` or the environment names, else random."""
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used as it is; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a checkpoint stands for: one of WORDS or a path, and the file, where it is here already."""
+
+    checkpoint: str | Path
+    file: Path | None
+
+    @property
+    def words(self) -> str:
+        """What result rows carry under `weights`."""
+        if self.file is None:
+            return "timm hub" if self.checkpoint == HUB else "random (seed 0)"
+        told = {HUB: "timm hub,", POCKET: "pocket, trained in chapter 04,"}
+        return (
+            f"{told.get(str(self.checkpoint), f'file {self.file.name}')} sha256 {file_hash(self.file)[:8]}…"
+        )
+
+
+def find(checkpoint: str | Path | None = None, *, name: str | None = None) -> Source:
+    """What `weights.load` uses: `checkpoint`, else what fits `name` or the environment names, else random.
+
+    Raises CheckpointError for a path where no file is.
+    """
     default = POCKET if name == POCKET else os.environ.get(ENVIRONMENT_VARIABLE) or RANDOM
     chosen = checkpoint or default
-    return chosen if isinstance(chosen, str) and chosen in WORDS else Path(chosen).expanduser()
+    if chosen == RANDOM:
+        return Source(RANDOM, None)
+    if chosen == HUB:
+        return Source(HUB, _cached(name))
+    path = POCKET_WEIGHTS if chosen == POCKET else Path(chosen).expanduser()
+    require_file(path)
+    return Source(POCKET if chosen == POCKET else path, path)
+
+
+def require_file(path: Path) -> None:
+    """Raises CheckpointError for a path where nothing is, or a folder."""
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a directory: give the checkpoint file in it")
+    if not path.is_file():
+        raise CheckpointError(f"there is no file {path}: check the path, or leave it out for random weights")
+
+
+def _cached(name: str | None) -> Path | None:
+    """The hub's weights of a model where this machine has them."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(HUB_ID.format(name=name), "model.safetensors")
+    return Path(found) if isinstance(found, str) else None

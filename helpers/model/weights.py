@@ -6,18 +6,17 @@ import urllib.error
 import urllib.request
 import warnings
 from pathlib import Path
-from typing import Any
 
 import torch
-from huggingface_hub import constants, try_to_load_from_cache
+from huggingface_hub import constants, hf_hub_download
 from torch import nn
 
 from helpers.model import layout
-from helpers.model.checkpoint import CheckpointError, file_hash, listed, read, require_file
+from helpers.model.checkpoint import listed, read
 from helpers.model.memory import release_memory
 from helpers.model.randomize import randomize
 from helpers.model.reference import pocket_model, seeded, timm
-from helpers.model.source import HUB, POCKET, POCKET_WEIGHTS, source
+from helpers.model.source import HUB, HUB_ID, POCKET, CheckpointError, find
 from helpers.model.variants import VARIANTS, variant
 
 
@@ -39,31 +38,17 @@ def load(name: str, checkpoint: str | Path | None = None, *, seed: int = 0) -> n
     """
     if name != POCKET:
         variant(name)
-    chosen = source(checkpoint, name)
-    if isinstance(chosen, Path):
-        return _from_file(name, chosen)
-    if chosen == HUB:
-        return _from_hub(name)
-    if chosen == POCKET:
-        return _from_file(POCKET, _pocket_file())
+    elif checkpoint == HUB:
+        raise CheckpointError("the timm hub has no pocket model: use checkpoint='pocket'")
+    source = find(checkpoint, name=name)
+    if source.checkpoint == HUB:
+        return _from_file(name, source.file or _fetch(name))
+    if source.file is not None:
+        return _from_file(POCKET if source.checkpoint == POCKET else name, source.file)
     model = init_model(name, seed=seed)
     randomize(model, seed=seed)
     release_memory()
     return model.eval()
-
-
-def describe(checkpoint: str | Path | None = None, *, name: str | None = None, seed: int = 0) -> str:
-    """What `load` with the same arguments would use, in the words that result rows carry under `weights`.
-
-    Raises CheckpointError for a path where no file is.
-    """
-    chosen = source(checkpoint, name)
-    if isinstance(chosen, Path):
-        require_file(chosen)
-        return f"file {chosen.name} sha256 {file_hash(chosen)[:8]}…"
-    if chosen == POCKET:
-        return f"pocket, trained in chapter 04, sha256 {file_hash(_pocket_file())[:8]}…"
-    return "timm hub" if chosen == HUB else f"random (seed {seed})"
 
 
 def init_model(name: str, *, seed: int = 0, classes: int | None = None) -> nn.Module:
@@ -76,12 +61,6 @@ def init_model(name: str, *, seed: int = 0, classes: int | None = None) -> nn.Mo
             return pocket_model(classes=classes or 10).eval()
         model: nn.Module = timm.create_model(name, num_classes=classes or 1000)
         return model.eval()
-
-
-def _pocket_file() -> Path:
-    if not POCKET_WEIGHTS.is_file():
-        raise CheckpointError(f"there is no {POCKET_WEIGHTS}: get it with `git checkout data/weights`")
-    return POCKET_WEIGHTS
 
 
 def _from_file(name: str, path: Path) -> nn.Module:
@@ -114,22 +93,16 @@ def _from_file(name: str, path: Path) -> nn.Module:
     return model  # it never ran, so timm has cached no attention bias of the weights before
 
 
-def _from_hub(name: str) -> nn.Module:
-    """The hub's weights, from its cache on this machine where they are."""
-    if name == POCKET:
-        raise CheckpointError("the timm hub has no pocket model: use checkpoint='pocket'")
+def _fetch(name: str) -> Path:
+    """The hub's weights of a model, put into the hub's cache on this machine."""
     instead = "give the official file as checkpoint, or 'random'"
-    hub: Any = timm.get_pretrained_cfg(name)
-    cached = try_to_load_from_cache(hub.hf_hub_id, "model.safetensors")
-    overlay: dict[str, Any] = {"file": cached} if isinstance(cached, str) else {}
-    if not overlay and (constants.HF_HUB_OFFLINE or not reachable(constants.ENDPOINT)):
+    if constants.HF_HUB_OFFLINE or not reachable(constants.ENDPOINT):
         raise Unreachable(f"the timm hub ({constants.ENDPOINT}) cannot be reached from here: {instead}")
     try:
-        model: nn.Module = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay)
+        return Path(hf_hub_download(HUB_ID.format(name=name), "model.safetensors"))
     except Exception as error:  # the hub client's errors share no base class
         reason = str(error).strip().partition("\n")[0]
         raise Unreachable(f"the timm hub gave no weights for {name} ({reason}): {instead}") from error
-    return model.eval()
 
 
 def reachable(url: str, *, seconds: float = 4.0) -> bool:

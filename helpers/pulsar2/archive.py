@@ -15,8 +15,8 @@ import tarfile
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -26,6 +26,7 @@ from onnx import helper
 from PIL import Image
 from tqdm.auto import tqdm
 
+from helpers import artifacts
 from helpers.files import replacing
 from helpers.finding import Finding
 from helpers.graph.graph import Graph, axes
@@ -69,8 +70,9 @@ class ArchiveReport:
     path: Path
     count: int
     bytes: int
-    left_out: tuple[tuple[str, str], ...] = ()
+    left_out: Sequence[Sequence[str]] = ()
     stand_in: str | None = None
+    remade: bool = True
 
     def __str__(self) -> str:
         lines = [f"{self.path.name}: {self.count} pictures (Image), {self.bytes / 1e6:.1f} MB"]
@@ -78,6 +80,32 @@ class ArchiveReport:
         if self.count < TYPICAL:
             lines.append(f"warning: fewer than {TYPICAL}: the ranges found may be too narrow; add more")
         return "\n".join([*lines, *([self.stand_in] if self.stand_in else [])])
+
+
+def calibrate(
+    out: Path, preprocessing: Preprocessing, *, images: Path | str | Collection[Path | str] = ""
+) -> ArchiveReport:
+    """Writes `calibration.tar` and `calibration.json` into `out`, or keeps what is there of the same pictures.
+
+    `images` is a folder or a list of paths; where it is empty, cuts of one photo stand in. Raises
+    ArchiveError.
+    """
+    inputs = dict(_listed(images)) if images else {STAND_IN.name: STAND_IN}
+    made = artifacts.step(
+        "calibration",
+        out,
+        lambda folder: _facts(archive_for(images, folder / "calibration.tar", preprocessing)),
+        files=["calibration.tar"],
+        arguments={"preprocessing": asdict(preprocessing)},
+        inputs=inputs,
+        code="helpers.pulsar2.archive",
+        packages=["pillow", "numpy"],
+    )
+    return ArchiveReport(made.path("calibration.tar"), remade=made.remade, **made.facts)
+
+
+def _facts(report: ArchiveReport) -> artifacts.Facts:
+    return {key: value for key, value in asdict(report).items() if key not in ("path", "remade")}
 
 
 def archive_for(

@@ -32,6 +32,7 @@ from helpers.logs.build import STAGES, BuildLog, BuildReader, ToolVersion, is_pr
 from helpers.logs.log_text import iter_lines
 from helpers.logs.run_lines import line_shape
 from helpers.pulsar2 import config as configs
+from helpers.pulsar2.schema import BuildConfig
 from helpers.pulsar2.tool import Tool, find_tool
 
 BUILD_SECONDS = 3600.0
@@ -224,7 +225,7 @@ class _Follower:
         self._bar.update(max(number - self._bar.n, 0))  # a stage that comes again moves nothing back
 
 
-def _settings(config: Path, *, calibration: str) -> configs.BuildConfig:
+def _settings(config: Path, *, calibration: str) -> BuildConfig:
     """The configuration with this archive for every input; BuildFailed where no build can come of it."""
     try:
         settings = configs.read(config)

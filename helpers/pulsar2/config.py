@@ -18,6 +18,7 @@ import yaml  # type: ignore[import-untyped]
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from helpers import artifacts
 from helpers.files import replacing
 from helpers.finding import Finding
 from helpers.graph.preprocess import Preprocessing
@@ -84,6 +85,43 @@ def write(config: BuildConfig, path: Path | str) -> Path:
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
+
+
+def configure(
+    out: Path,
+    preprocessing: Preprocessing,
+    *,
+    calibration: Path,
+    tensor_name: str = "input",
+    npu_mode: NpuMode = "NPU1",
+    layer_configs: Sequence[Mapping[str, Any]] = (),
+) -> artifacts.Made:
+    """Writes `pulsar2.json` and `configuration.json` into `out`, or returns those already there.
+
+    The arguments are those of `build_config_for`; `calibration` is the archive, in the work folder of the
+    build. Raises ConfigError for what Pulsar2 would refuse.
+    """
+    config = build_config_for(
+        preprocessing,
+        calibration_dataset=calibration.name,
+        tensor_name=tensor_name,
+        npu_mode=npu_mode,
+        layer_configs=layer_configs,
+        precision_analysis=True,
+    )
+
+    def work(scratch: Path) -> artifacts.Facts:
+        write(config, scratch / "pulsar2.json")
+        return {}
+
+    return artifacts.step(
+        "configuration",
+        out,
+        work,
+        files=["pulsar2.json"],
+        arguments=config.model_dump(mode="json", exclude_unset=True),
+        code="helpers.pulsar2.config",
+    )
 
 
 def build_config_for(

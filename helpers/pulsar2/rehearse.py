@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from helpers import artifacts
 from helpers.artifacts import Facts
 from helpers.graph.preprocess import Preprocessing
@@ -18,9 +20,9 @@ LayerLoss = Mapping[str, Any]
 class Rehearsed:
     """One simulation of INT8: what it costs by noise, direction and answers, and what Pulsar2 is told.
 
-    `nsr` and `nsr_mixed`: noise over signal of plain INT8, and with the 16 bits of `layer_configs`; `agreement`:
-    share of pictures with the same best class, None where the outputs are no class scores; `layers`: operator,
-    type, cosine and mse of each rounded tensor; `pictures`: how many measured.
+    `nsr` and `nsr_mixed`: noise over signal of plain INT8, and with the 16 bits of `layer_configs`;
+    `agreement`: share of pictures with the same best class, None where the outputs are no class scores;
+    `layers`: operator, type, cosine and mse of each rounded tensor; `pictures`: how many measured.
     """
 
     quantized: Path
@@ -46,10 +48,10 @@ def rehearse(
 ) -> Rehearsed:
     """Writes `model-int8.onnx` and `rehearsal.json` into `out`, or returns what is there of the same inputs.
 
-    Takes any graph with one input of pictures. Mean, std and order come from the configuration, else from the
-    graph's own metadata. The last fifth of the first `pictures` of the archive measures, the others calibrate.
-    Raises ValueError where neither says how pixels come, or for fewer than two pictures; ArchiveError, GraphError,
-    ConfigError.
+    Takes any graph with one input of pictures. Mean, std and order come from the configuration, else from
+    the graph's own metadata. The last fifth of the first `pictures` of the archive measures, the others
+    calibrate. Raises ValueError where neither says how pixels come, or for fewer than two pictures;
+    ArchiveError, GraphError, ConfigError.
     """
     made = artifacts.step(
         "rehearsal",
@@ -102,18 +104,24 @@ def _rehearse(
 
 
 def preprocessing_of(graph: Any, config: Path | None) -> Preprocessing:
-    """What happens to the pixels, by the configuration, else by the graph's metadata; ValueError if neither says."""
+    """What happens to the pixels, by the configuration or the graph's metadata; ValueError if neither says."""
     from helpers.graph.preprocess import read_metadata
     from helpers.pulsar2 import config as configs
 
     if config is None:
         if (said := read_metadata(graph)) is None:
             raise ValueError(
-                "the graph does not say how its pixels come, since `export` did not make it: give its configuration"
+                "the graph does not say how its pixels come (`export` did not make it): give its configuration"
             )
         return said
     settings = configs.read(config)
     entry, processor = settings.quant.input_configs[0], settings.input_processors[0]
     size = graph.graph.input[0].type.tensor_type.shape.dim[-1].dim_value
-    order = "rgb" if processor.tensor_format == "RGB" else "bgr"
-    return Preprocessing(order, tuple(entry.calibration_mean), tuple(entry.calibration_std), size)
+    return TypeAdapter(Preprocessing).validate_python(
+        {
+            "board_input": "rgb" if processor.tensor_format == "RGB" else "bgr",
+            "mean": entry.calibration_mean,
+            "std": entry.calibration_std,
+            "size": size,
+        }
+    )

@@ -7,7 +7,7 @@ compiler does inside each is not documented, MinMax apart
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -28,11 +28,14 @@ SHARES = np.linspace(0.3, 1.0, 71)  # of the whole range, that MSE and KL try
 
 @dataclass(frozen=True)
 class TensorStats:
-    """One tensor over all pictures: smallest and largest value, and how many fell into each of BINS."""
+    """One tensor over all pictures: smallest and largest value, and how many fell into each of BINS.
+
+    Without `counts`, which take most of the time, only MinMax can say what to keep.
+    """
 
     low: float
     high: float
-    counts: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def middles(self) -> npt.NDArray[np.float64]:
@@ -42,11 +45,11 @@ class TensorStats:
 
 
 def collect_stats(
-    graph: onnx.ModelProto, pictures: Sequence[Values], tensors: Iterable[str]
+    graph: onnx.ModelProto, pictures: Sequence[Values], tensors: Iterable[str], *, histograms: bool
 ) -> dict[str, TensorStats]:
-    """Runs each picture (float32 [1, 3, h, w]) through `graph` twice and notes what `tensors` hold.
+    """Runs each picture (float32 [1, 3, h, w]) through `graph` and notes what `tensors` hold.
 
-    Once for the ends, once to count between them: memory does not grow with the number of pictures. Raises
+    Once for the ends, and for `histograms` once more to count between them: memory does not grow with the number of pictures. Raises
     ValueError without a picture.
     """
     if not len(pictures):
@@ -58,6 +61,8 @@ def collect_stats(
     for picture in tqdm(pictures, desc="ranges", unit="picture", leave=False):
         for name, values in runs(picture).items():
             low[name], high[name] = min(low[name], float(values.min())), max(high[name], float(values.max()))
+    if not histograms:
+        return {name: TensorStats(low[name], high[name]) for name in names}
     counts = {name: np.zeros(BINS, np.int64) for name in names}
     for picture in tqdm(pictures, desc="histograms", unit="picture", leave=False):
         for name, values in runs(picture).items():
@@ -86,6 +91,8 @@ class TensorReader:
 
 def clip_range(stats: TensorStats, method: Method) -> Range:
     """The range that `method` keeps of a tensor; 0 is always in it."""
+    if method != "MinMax" and not len(stats.counts):
+        raise ValueError(f"{method} needs to know how often each value occurs: calibrate with histograms=True")
     low, high = METHODS[method](stats)
     return min(low, 0.0), max(high, 0.0)
 

@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 from timm.scheduler import create_scheduler_v2
 from torch import Tensor, nn
 
-from helpers.model.checkpoint import CheckpointError, read
+from helpers.model.checkpoint import read
+from helpers.model.source import CheckpointError
 
 STATE = {"blocks1.0.c.weight": torch.arange(6.0).reshape(2, 3), "head.l.bias": torch.ones(4)}
 

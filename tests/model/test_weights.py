@@ -18,11 +18,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from helpers.model import layout, weights
-from helpers.model.checkpoint import CheckpointError, file_hash
 from helpers.model.reference import timm
-from helpers.model.source import ENVIRONMENT_VARIABLE, POCKET_WEIGHTS
-from helpers.model.variants import UnknownModel
-from helpers.model.weights import Unreachable, describe, load
+from helpers.artifacts import file_hash
+from helpers.model import source
+from helpers.model.source import ENVIRONMENT_VARIABLE, HUB_ID, POCKET_WEIGHTS, CheckpointError, find
+from helpers.model.variants import VARIANTS, UnknownModel
+from helpers.model.weights import Unreachable, load
 
 M0 = "efficientvit_m0"
 
@@ -94,9 +95,9 @@ def test_the_environment_names_a_file_when_nothing_else_is_asked_for(
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(folder / "mine.pth"))
     assert torch.equal(logits(load(M0)), logits(other))
     assert torch.equal(logits(load(M0, "random")), logits(randomized(M0)))
-    assert describe() == f"file mine.pth sha256 {file_hash(folder / 'mine.pth')[:8]}…"
+    assert find().words == f"file mine.pth sha256 {file_hash(folder / 'mine.pth')[:8]}…"
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, "")
-    assert describe() == "random (seed 0)"
+    assert find().words == "random (seed 0)"
 
 
 def test_a_file_with_other_classes_gives_a_model_with_those(folder: Path) -> None:
@@ -169,7 +170,7 @@ def test_names_and_paths_that_are_not_there() -> None:
     with pytest.raises(CheckpointError, match="there is no file nowhere"):
         load(M0, "nowhere.pth")
     with pytest.raises(CheckpointError, match="there is no file nowhere"):
-        describe("nowhere.pth")
+        find("nowhere.pth").words
 
 
 def test_random_weights_come_from_the_seed_alone() -> None:
@@ -185,10 +186,10 @@ def test_the_pocket_model(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, checkpoint in ((M0, "pocket"), ("pocket", POCKET_WEIGHTS)):
         assert torch.equal(logits(load(name, checkpoint)), expected)
     words = f"pocket, trained in chapter 04, sha256 {file_hash(POCKET_WEIGHTS)[:8]}…"
-    assert describe("pocket") == describe(name="pocket") == words
+    assert find("pocket").words == find(name="pocket").words == words
     with pytest.raises(CheckpointError, match="does not fit efficientvit_m0 but pocket"):
         load(M0, POCKET_WEIGHTS)
-    monkeypatch.setattr(weights, "POCKET_WEIGHTS", Path("nowhere.safetensors"))
+    monkeypatch.setattr(source, "POCKET_WEIGHTS", Path("nowhere.safetensors"))
     with pytest.raises(CheckpointError, match="nowhere"):
         load("pocket")
 
@@ -204,14 +205,14 @@ def test_the_global_random_state_stays(checkpoint: str) -> None:
 
 
 def test_describe_tells_what_load_would_use(folder: Path) -> None:
-    assert describe("random", seed=3) == "random (seed 3)"
-    assert describe("timm") == "timm hub"
+    assert find("random").words == "random (seed 0)"
+    assert find("timm").words == "timm hub"
     (folder / "my.pth").write_bytes(b"anything")
-    assert describe(folder / "my.pth") == f"file my.pth sha256 {file_hash(folder / 'my.pth')[:8]}…"
+    assert find(folder / "my.pth").words == f"file my.pth sha256 {file_hash(folder / 'my.pth')[:8]}…"
     with pytest.raises(CheckpointError, match="is a directory: give the checkpoint file in it"):
-        describe(folder)
+        find(folder).words
     with pytest.raises(CheckpointError, match=r"there is no file .*missing.pth: check the path"):
-        describe(folder / "missing.pth")
+        find(folder / "missing.pth").words
 
 
 @pytest.fixture
@@ -221,6 +222,11 @@ def offline_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
     return folder
+
+
+def test_the_hub_knows_the_six_by_this_name() -> None:
+    for name in VARIANTS:
+        assert timm.get_pretrained_cfg(name).hf_hub_id == HUB_ID.format(name=name)
 
 
 def test_the_hub_out_of_reach(offline_hub: Path) -> None:
