@@ -19,7 +19,7 @@ from waiting import wait_until
 
 from helpers.board.remote import Board
 
-LOGS = Path(__file__).parent / "logs"
+LOGS = Path(__file__).parents[1] / "logs" / "logs"
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 USER = pwd.getpwuid(os.getuid()).pw_name
 PROGRAMS = {"sample_npu_classification": "sample_classification.log", "ax_run_model": "ax_run_model.log"}
