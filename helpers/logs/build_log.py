@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from helpers.logs.build_failure import BuildError, FailureReader
 from helpers.logs.build_stages import Stage, StageClock, timestamp
-from helpers.logs.command_line import Command
+from helpers.logs.command import Command
 from helpers.logs.precision_table import PrecisionRow, precision_columns, precision_row
 from helpers.logs.rich_table import FIRST_CHARACTERS, TableReader
 
