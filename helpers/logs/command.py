@@ -96,7 +96,7 @@ def joined(lines: Iterator[str]) -> Iterator[str]:
     for line in lines:
         if line[-1:] == "\\" and read_command(line):
             while line[-1:] == "\\" and len(line) < _MAX_COMMAND:
-                line = f"{line[:-1].rstrip()} {next(lines, '').strip().removeprefix('> ')}"
+                line = f"{line[:-1].rstrip()} {next(lines, '').strip().removeprefix('> ').lstrip()}"
         yield line
 
 
