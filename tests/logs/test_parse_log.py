@@ -192,8 +192,9 @@ def test_a_reader_that_has_seen_enough_ends_the_command_quietly(options: list[st
     reading, writing = os.pipe()
     os.close(reading)  # as `head` does after its last line
     command = [sys.executable, "-m", "helpers", "parse-log", *options, "tests/logs/logs/sample_segfault.log"]
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with os.fdopen(writing, "wb") as pipe:
-        done = subprocess.run(command, cwd=ROOT, stdout=pipe, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(command, cwd=ROOT, env=buffered, stdout=pipe, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (1, "")
 
 

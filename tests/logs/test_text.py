@@ -88,7 +88,7 @@ def test_what_only_looks_like_noise_stays() -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    [b"x", b"one line of text\n", b"50%|#####     |\r", b"[AX_SYS_LOG] ", b"x[AX_SYS_LOG] y\n"],
+    [b"x", b"one line of text\n", b"50%|#####     |\r", b"[AX_SYS_LOG] ", b"x" * 200 + b"[AX_SYS_LOG] y\n"],
 )
 def test_memory_does_not_grow_with_the_length_of_the_log(unit: bytes) -> None:
     tracemalloc.start()
