@@ -12,7 +12,6 @@ from waiting import PATIENCE, out_of_time_when
 from helpers import process
 
 
-
 def stream(tmp_path: Path, script: str) -> tuple[int, list[bytes]]:
     lines: list[bytes] = []
     status = process.stream(

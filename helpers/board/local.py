@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from helpers.board.ssh import BoardError
 from helpers.logs.failures import advise
-from helpers.logs.run_record import BoardRun, Latency, Score
+from helpers.logs.records import BoardRun, Latency, Score
 
 _TOP = 5
 

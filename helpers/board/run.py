@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from helpers.board.ssh import Board, BoardError, session
 from helpers.logs.parse_log import parse
-from helpers.logs.run_record import BoardRun
+from helpers.logs.records import BoardRun
 
 _CLASSIFIERS = ("sample_npu_classification", "ax_classification")
 _RUN_MODELS = ("ax_run_model",)

@@ -4,38 +4,21 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 from helpers.logs.build import BuildLog, BuildReader, ToolVersion, is_progress, shows_build
-from helpers.logs.command_line import Command, read_command
+from helpers.logs.command import Command, joined, read_command
 from helpers.logs.failures import FailureReader
-from helpers.logs.line_prefix import Bare
-from helpers.logs.line_wrap import BREAKABLE, is_broken, mended
-from helpers.logs.log_text import iter_lines
+from helpers.logs.prefix import Bare
+from helpers.logs.records import BoardRun, Unknown
 from helpers.logs.report import print_csv, print_table
-from helpers.logs.run_lines import HEAD_LETTERS, head_family, line_shape, shows_run
-from helpers.logs.run_log import RunReader
-from helpers.logs.run_record import BoardRun
+from helpers.logs.run import RunReader, head_family, shows_run
+from helpers.logs.text import iter_lines
 
 _BOX_CHARACTERS = frozenset("│├┃")
-_HEAD_CHARACTERS = HEAD_LETTERS | frozenset(" \t")
-
-
-@dataclass(slots=True)
-class Unknown:
-    """A text in which no board run and no build was found, and what it shows instead."""
-
-    source: str
-    kind: Literal["unknown"] = "unknown"
-    ok: bool = False
-    errors: list[str] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """The record as plain data."""
-        return asdict(self)
-
+_BUILD_CHARACTERS = frozenset("2[|")
+_MAX_RECENT = 60
 
 Record = BoardRun | BuildLog | Unknown
 
@@ -53,9 +36,8 @@ def parse(log: str | Path | BinaryIO, *, source: str | None = None) -> Iterator[
         with Path(log).open("rb") as stream:
             yield from _Splitter(name).records(stream)
     else:
-        yield from _Splitter(source if source is not None else str(getattr(log, "name", "<stream>"))).records(
-            log
-        )
+        name = str(getattr(log, "name", "<stream>")) if source is None else source
+        yield from _Splitter(name).records(log)
 
 
 def first_run(path: Path) -> BoardRun:
@@ -80,85 +62,53 @@ class _Splitter:
     def __init__(self, source: str) -> None:
         self._source = source
         self._command: Command | None = None  # the last one typed
-        self._command_used = False
         self._reader: RunReader | BuildReader | None = None
         self._tool = ToolVersion()
         self._stray = FailureReader()  # failures printed while no run and no build is open
         self._recent: list[str] = []  # the lines before a build's first sure sign, if they tell of a failure
-        self._lines = 0
-        self._continued = ""  # a command line that ends in a backslash
-        self._bare = Bare()
-        self._broken = ""  # a line whose end is in the next one
-        self._closed: list[Record] = []
 
     def records(self, stream: BinaryIO) -> Iterator[Record]:
-        found = False
-        for line in iter_lines(stream, shape=line_shape):
-            self._lines += 1
-            line = self._bare.line(line)
-            if self._continued or line[-1:] == "\\":
-                line = self._joined(line)
-            if self._broken:
-                line = self._mended(line)
-            if line[:1] in BREAKABLE and is_broken(line):
-                self._broken = line
-            else:
-                self._feed(line)
-            while self._closed:
+        """The records of the text; each is given as soon as its last line is read."""
+        found, count = False, 0
+        for count, line in enumerate(joined(map(Bare().line, iter_lines(stream))), start=1):  # noqa: B007
+            if record := self._feed(line):
                 found = True
-                yield self._closed.pop(0)
-        self._feed(self._broken)
-        self._feed(self._continued)
-        self._close()
-        yield from self._closed
-        if not found and not self._closed:
-            yield Unknown(source=self._source, errors=self._explain())
+                yield record
+        if self._reader:
+            yield self._reader.finish()
+        elif not found:
+            yield Unknown(source=self._source, errors=self._explain(count))
 
-    def _joined(self, line: str) -> str:
-        """A command line with the lines it is continued on by a backslash; empty while it is not complete."""
-        whole = f"{self._continued} {line.strip().removeprefix('> ')}" if self._continued else line
-        if whole[-1:] == "\\" and len(whole) < 4_096 and (self._continued or read_command(whole)):
-            self._continued = whole[:-1].rstrip()
-            return ""
-        self._continued = ""
-        return whole
-
-    def _mended(self, line: str) -> str:
-        """A broken line with its end; where this is not its end, the broken one is fed as it is."""
-        broken, self._broken = self._broken, ""
-        if whole := mended(broken, line):
-            return whole
-        self._feed(broken)
-        return line
-
-    def _feed(self, line: str) -> None:
+    def _feed(self, line: str) -> Record | None:
+        """Take in one line; returns the record that ends before it."""
         reader = self._reader
         if not line:
             if isinstance(reader, BuildReader):
                 reader.pause()
             self._stray.pause()
-            return
+            return None
         if isinstance(reader, BuildReader) and is_progress(line):  # half of a build log
-            return
+            return None
         command = None if line[0] in _BOX_CHARACTERS else read_command(line)  # tables are most of the rest
-        if command is not None:
-            self._close()
+        if command:
             self._begin(command)
-        elif isinstance(reader, BuildReader):
-            if (line[:1] in _HEAD_CHARACTERS and head_family(line.strip())) or not reader.feed(line):
-                self._close()
-                self._feed_idle(line)
-        elif reader is not None:
-            if reader.begins_another(line) or (line[0] in "2[|" and shows_build(line)):
-                self._close()
-                self._feed_idle(line)
-            else:
-                reader.feed(line)
-        else:
+        elif reader is None:
             self._feed_idle(line)
+        elif self._shows_another(line) or not reader.feed(line):
+            self._reader = None
+            self._feed_idle(line)
+        else:
+            return None
+        return reader.finish() if reader else None
+
+    def _shows_another(self, line: str) -> bool:
+        """Whether a line inside a build begins a run, or one inside a run a build."""
+        if isinstance(self._reader, BuildReader):
+            return head_family(line) is not None
+        return line[0] in _BUILD_CHARACTERS and shows_build(line)
 
     def _begin(self, command: Command) -> None:
-        self._command, self._command_used = command, False
+        self._command, self._reader = command, None
         self._recent.clear()
         self._tool.read(command.text)
         if command.is_build:
@@ -171,37 +121,29 @@ class _Splitter:
             self._open_run().feed(line)
         elif not (self._command and self._command.is_simulation) and shows_build(line):
             self._reader = build = BuildReader(source=self._source, tool=self._tool)
-            for earlier in self._recent:
-                build.feed(earlier)
+            for one in (*self._recent, line):
+                build.feed(one)
             self._recent.clear()
-            build.feed(line)
         else:
             self._tool.read(line)
-            if (
-                self._stray.feed(line) or self._recent
-            ):  # it may turn out to be a build's, or be all that is said
-                self._recent.append(line)
-                del self._recent[:-60]
+            if self._stray.feed(line) or self._recent:  # perhaps a build's, perhaps all that is said
+                self._recent = [*self._recent[1 - _MAX_RECENT :], line]
 
     def _open_run(self) -> RunReader:
-        self._reader = RunReader(source=self._source, command=self._command, inherited=self._command_used)
-        self._command_used = True
+        self._reader = RunReader(source=self._source, command=self._command)
+        if self._command:  # its arguments are those of its first run only
+            self._command = Command(self._command.program)
         self._recent.clear()
         return self._reader
 
-    def _close(self) -> None:
-        if self._reader is not None:
-            self._closed.append(self._reader.finish())
-            self._reader = None
-
-    def _explain(self) -> list[str]:
-        if not self._lines:
+    def _explain(self, count: int) -> list[str]:
+        if not count:
             return ["the file is empty"]
-        errors = [f"no board run and no pulsar2 build was found in {self._lines} lines"]
+        errors = [f"no board run and no pulsar2 build was found in {count} lines"]
         if self._command and self._command.is_simulation:
-            errors[0] = (
+            errors = [
                 "'pulsar2 run' computes the model on the host: no board run and no build is in this text"
-            )
+            ]
         if failure := self._stray.result():
             errors.append(": ".join(part for part in (failure.exception, failure.message) if part))
         return errors
@@ -214,31 +156,29 @@ def main(paths: Sequence[str | Path], *, table: bool = False, csv: bool = False)
     others are read all the same.
     """
     status = 0
-    records: list[Record] = []
-    progress = sys.stderr.isatty() and len(paths) > 1
-    for done, path in enumerate(paths, start=1):
-        try:
-            for record in parse(path):
-                status = max(status, 0 if record.ok else 1)
-                if table or csv:
-                    records.append(record)
-                else:
-                    print(json.dumps(record.to_json(), allow_nan=False))
-        except BrokenPipeError:  # the reader of our output, such as head, has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return status
-        except OSError as error:
-            status = 2
-            print(f"parse-log: cannot read {path}: {error.strerror or error}", file=sys.stderr)
-        if progress:
-            print(
-                f"\r{done}/{len(paths)} files",
-                end="" if done < len(paths) else "\n",
-                file=sys.stderr,
-                flush=True,
-            )
-    if table:
-        print_table([record.to_json() for record in records])
-    elif csv:
-        print_csv([record.to_json() for record in records])
+    records: list[dict[str, Any]] = []
+    try:
+        for done, path in enumerate(paths, start=1):
+            if len(paths) > 1 and sys.stderr.isatty():
+                end = "" if done < len(paths) else "\n"
+                print(f"\r{done}/{len(paths)} files", end=end, file=sys.stderr, flush=True)
+            try:
+                for record in parse(path):
+                    status = max(status, 0 if record.ok else 1)
+                    if table or csv:
+                        records.append(record.to_json())
+                    else:
+                        print(json.dumps(record.to_json(), allow_nan=False))
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                status = 2
+                print(f"parse-log: cannot read {path}: {error.strerror or error}", file=sys.stderr)
+        if table:
+            print_table(records)
+        elif csv:
+            print_csv(records)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status

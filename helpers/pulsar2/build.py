@@ -29,8 +29,7 @@ from tqdm.auto import tqdm
 from helpers import process
 from helpers.files import in_words
 from helpers.logs.build import STAGES, BuildLog, BuildReader, ToolVersion, is_progress
-from helpers.logs.log_text import iter_lines
-from helpers.logs.run_lines import line_shape
+from helpers.logs.text import iter_lines
 from helpers.pulsar2 import config as configs
 from helpers.pulsar2.schema import BuildConfig
 from helpers.pulsar2.tool import Tool, find_tool
@@ -188,7 +187,7 @@ class _Follower:
 
     def read(self, line: bytes) -> None:
         """Takes the next line; none only lets the bar show the time that passed."""
-        for text in iter_lines(io.BytesIO(line), shape=line_shape):
+        for text in iter_lines(io.BytesIO(line)):
             self._take(text)
         self._bar.refresh()
 

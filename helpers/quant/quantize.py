@@ -43,16 +43,16 @@ class Calibration:
     stats: dict[str, TensorStats]
 
 
-def calibrate(
-    graph: onnx.ModelProto, pictures: Sequence[Values], *, histograms: bool = False
-) -> Calibration:
+def calibrate(graph: onnx.ModelProto, pictures: Sequence[Values], *, histograms: bool = False) -> Calibration:
     """Runs `pictures` (float32 [1, 3, h, w] each) through `graph` with its weights already rounded.
 
     As Pulsar2 does (the same source, "Rules"). Methods other than MinMax need `histograms`. Raises ValueError without a picture.
     """
     layout = _Layout(graph)
     sources = {layout.source[name] for name in layout.rounded}
-    return Calibration(graph, collect_stats(_write(layout, {}, None), pictures, sorted(sources), histograms=histograms))
+    return Calibration(
+        graph, collect_stats(_write(layout, {}, None), pictures, sorted(sources), histograms=histograms)
+    )
 
 
 def quantize(

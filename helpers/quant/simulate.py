@@ -195,9 +195,7 @@ def simulate_int8(
     if len(pictures) < 2:
         raise ValueError(f"{len(pictures)} pictures: a simulation of INT8 needs two or more")
     held_out = pictures[len(pictures) - max(1, len(pictures) // 5) :]
-    calibration = calibrate(
-        graph, pictures[: len(pictures) - len(held_out)], histograms=method != "MinMax"
-    )
+    calibration = calibrate(graph, pictures[: len(pictures) - len(held_out)], histograms=method != "MinMax")
     quantized = quantize(calibration, method=method)
     release_memory()
     plain, steps = choose(calibration, held_out, method=method)

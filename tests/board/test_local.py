@@ -11,7 +11,7 @@ import pytest
 from helpers.board import local
 from helpers.board.local import run_local
 from helpers.board.ssh import BoardError
-from helpers.logs.run_record import Latency, Score
+from helpers.logs.records import Latency, Score
 
 PIXELS = np.zeros((1, 4, 4, 3), np.uint8)
 

@@ -10,7 +10,7 @@ from helpers.board import run as on_board
 from helpers.board.run import check, run
 from helpers.board.ssh import Board, BoardError
 from helpers.logs.parse_log import parse
-from helpers.logs.run_record import Latency, Score, Versions
+from helpers.logs.records import Latency, Score, Versions
 
 CLASSIFIER, RUN_MODEL = "sample_npu_classification", "ax_run_model"
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from helpers.logs import parse_log
 from helpers.logs.build import BuildLog
-from helpers.logs.parse_log import Unknown, parse
+from helpers.logs.parse_log import parse
+from helpers.logs.records import Unknown
 
 ROOT = Path(__file__).parents[2]
 LOGS = sorted((Path(__file__).parent / "logs").glob("*.log")) + sorted((ROOT / "data" / "logs").glob("*.log"))
@@ -183,6 +185,17 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_read(tmp_path: P
     first, second = done.stderr.splitlines()
     assert "gone.log" in first and "No such file" in first
     assert str(tmp_path) in second and "directory" in second
+
+
+@pytest.mark.parametrize("options", [[], ["--table"], ["--csv"]])
+def test_a_reader_that_has_seen_enough_ends_the_command_quietly(options: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # as `head` does after its last line
+    command = [sys.executable, "-m", "helpers", "parse-log", *options, "tests/logs/logs/sample_segfault.log"]
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with os.fdopen(writing, "wb") as pipe:
+        done = subprocess.run(command, cwd=ROOT, env=buffered, stdout=pipe, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_progress_over_several_files_is_counted_in_a_terminal(

@@ -17,10 +17,9 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from helpers.model import layout, weights
-from helpers.model.reference import timm
 from helpers.artifacts import file_hash
-from helpers.model import source
+from helpers.model import layout, source, weights
+from helpers.model.reference import timm
 from helpers.model.source import ENVIRONMENT_VARIABLE, HUB_ID, POCKET_WEIGHTS, CheckpointError, find
 from helpers.model.variants import VARIANTS, UnknownModel
 from helpers.model.weights import Unreachable, load

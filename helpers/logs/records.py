@@ -1,6 +1,6 @@
-"""The record of one run of a model on the board."""
+"""The records of one run of a model on the board, and of a text without any."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 
@@ -73,14 +73,18 @@ class BoardRun:
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain data with exactly the keys of the `parse-log` contract."""
-        return _plain(self) | {
-            "latency_ms": _plain(self.latency_ms),
-            "top_k": [_plain(score) for score in self.top_k],
-            "detections": None if self.detections is None else [_plain(one) for one in self.detections],
-            "versions": _plain(self.versions),
-        }
+        return asdict(self)
 
 
-def _plain(record: Latency | Versions | Score | Detection | BoardRun) -> dict[str, Any]:
-    """The fields of one record: `dataclasses.asdict`, which looks inside them, takes ten times as long."""
-    return {name: getattr(record, name) for name in record.__slots__}
+@dataclass(slots=True)
+class Unknown:
+    """A text in which no board run and no build was found, and what it shows instead."""
+
+    source: str
+    kind: Literal["unknown"] = "unknown"
+    ok: bool = False
+    errors: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain data."""
+        return asdict(self)

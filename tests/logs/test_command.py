@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.logs.command_line import read_command
+from helpers.logs.command import joined, read_command
 
 
 @pytest.mark.parametrize(
@@ -17,21 +17,22 @@ from helpers.logs.command_line import read_command
         ("root@board:~# python3 -u demo/classification.py -m a", "classification.py"),
         ("root@board:~# python3 my_demo.py", "my_demo.py"),
         ("root@board:~# ./my_demo -m a", "my_demo"),
-        ("you@host:~$ ssh root@board '/opt/bin/ax_run_model -m a -r 5'", "ax_run_model"),
+        ("you@host:~$ ssh root@board 'cd demo && /opt/bin/ax_run_model -m a -r 5'", "ax_run_model"),
         ("$ docker run --rm -v /x:/data pulsar2:5.1 pulsar2 build --config c", "pulsar2"),
         ("$ docker run --rm --entrypoint pulsar2 pulsar2:7.0 build --config c", "pulsar2"),
+        ('$ docker run --rm pulsar2:7.0 bash -c "pulsar2 build --config c"', "pulsar2"),
         ("root# pulsar2 version", "pulsar2"),
-        ("+ ax_run_model -m a", "ax_run_model"),
+        ("+ ax_run_model -m a", "ax_run_model"),  # set -x, as CI systems run scripts
         ("root@board:~# sudo -E ax_run_model -m a", "ax_run_model"),
         ("root@board:~# /usr/bin/time -v ./ax_run_model -m a", "ax_run_model"),
-        ("root@board:~# strace -f -o trace ax_run_model -m a", "ax_run_model"),
         ("LD_LIBRARY_PATH=/lib:$LD_LIBRARY_PATH ./ax_run_model -m a", "ax_run_model"),
-        ("PS C:\\Users\\you> ssh root@board ax_run_model -m a", "ax_run_model"),
         ("C:\\work>docker run --rm pulsar2:5.1 pulsar2 build --config c", "pulsar2"),
         ("./ax_classification -m a -i b", "ax_classification"),
         ("python3 classification.py", "classification.py"),
         ("root@board:~# ./run_all.sh", None),
-        ("root@board:~# cat old.log", None),
+        ("root@board:~# python3 -m pip install axengine", None),
+        ("root@board:~# cat ax_run_model.log", None),
+        ("root@board:~# ls /opt/bin/ax_run_model", None),
         ("root@board:~#", None),
     ],
 )
@@ -55,7 +56,7 @@ def test_a_command_line_names_its_program(line: str, program: str | None) -> Non
         "2024-09-25 11:45:26.533 | INFO     | yamain.command.build:quant:797 - save #1",
         "285:  9.8%,  Egyptian cat",
         "--------------------------------------",
-        "Calibration Progress(Phase 1):   3%|▎         | 1/32",
+        "# ax_model_info a.axmodel",
         "",
     ],
 )
@@ -72,6 +73,40 @@ def test_options_are_read_in_every_spelling() -> None:
     assert command.option("-b", "--batch") == "2"
     assert command.option("-v", "--vnpu") is None
     assert command.option("-a", "--affinity") is None
+
+
+@pytest.mark.parametrize(
+    ("written", "model"),
+    [
+        ('"my model.axmodel"', "my model.axmodel"),
+        ("'my; model.axmodel'", "my; model.axmodel"),
+        ("my\\ model.axmodel", "my model.axmodel"),
+        ('"my.axmodel', "my.axmodel"),  # the quote that ends it is not in the text
+        ("my.axmodel; ls", "my.axmodel"),
+        ("my#1.axmodel # twice", "my#1.axmodel"),
+    ],
+)
+def test_a_path_is_read_as_a_shell_reads_it(written: str, model: str) -> None:
+    command = read_command(f"root@board:~# ax_run_model -m {written}")
+    assert command is not None
+    assert (command.program, command.option("-m")) == ("ax_run_model", model)
+
+
+def test_a_command_line_goes_on_behind_a_backslash() -> None:
+    text = [
+        "root@board:~# ax_run_model \\",
+        ">  -m a \\",
+        "  -r 3",
+        "not a command \\",
+        "more",
+        "# pulsar2 run \\",
+    ]
+    assert list(joined(iter(text))) == [
+        "root@board:~# ax_run_model -m a -r 3",
+        "not a command \\",
+        "more",
+        "# pulsar2 run ",
+    ]
 
 
 def test_builds_and_simulations_are_told_apart() -> None:
