@@ -92,8 +92,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _tutorial(options: argparse.Namespace) -> int:
+    from helpers.artifacts import alone
     from helpers.lab import notebooks
-    from helpers.lab.lock import alone
     from helpers.lab.paths import BUILD
 
     with alone(BUILD):

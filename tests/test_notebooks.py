@@ -53,9 +53,8 @@ def test_it_runs_for_another_model_and_so_do_its_solutions(chapter: Path, tmp_pa
     try:
         done = notebooks.run(copy, output=tmp_path / chapter.name, parameters=parameters)
     except NotebookFailed as failure:
-        stopped = re.search(r"cell (\d+) of", str(failure))
-        if stopped and int(stopped[1]) > before:
-            pytest.fail(f"chapter {chapter.name[:2]}, exercise {int(stopped[1]) - before}: {failure}")
+        if failure.cell > before:
+            pytest.fail(f"chapter {chapter.name[:2]}, exercise {failure.cell - before}: {failure}")
         raise
     assert done.checks
     ran = nbformat.read(tmp_path / chapter.name, as_version=4).cells[-len(found) :]

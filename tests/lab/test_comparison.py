@@ -52,9 +52,9 @@ print(can, *faults, comparison.page_faults(touch))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     can, before, kept, after = done.stdout.split()
     assert can == "True"
-    assert int(before) > 1000
-    assert int(kept) < 100
-    assert int(after) > 1000
+    anew = min(int(before), int(after))
+    assert anew >= 32, "64 MB are 16,384 pages, or 32 huge ones"
+    assert int(kept) < anew / 10
 
 
 def test_the_largest_map_is_the_widest_one():

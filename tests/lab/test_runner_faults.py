@@ -9,7 +9,7 @@ from full_disk import WAYS, on_a_full_disk
 from small_books import CHECKS, book
 
 from helpers.__main__ import main
-from helpers.lab.lock import alone
+from helpers.artifacts import alone
 
 EXPORT = """
 import os, signal
