@@ -1,6 +1,7 @@
 """An ONNX file to look at: in Netron for a reader who asks for it, else as a table of its operators."""
 
 import atexit
+import logging
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ def serve(path: Path) -> str:
     folder = Path(tempfile.mkdtemp(prefix="netron-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     copy = shutil.copy(path, folder)
+    logging.getLogger("netron.server").setLevel(logging.WARNING)  # it would tell the address on stderr
     host, port = netron.serve(str(copy), address=("127.0.0.1", 0))
     return f"http://{host}:{port}/"
 
