@@ -1,153 +1,341 @@
 """`python -m helpers …`: what the notebooks do, for a shell or a CI job."""
 
-import argparse
+import json
 import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from helpers.files import in_words
+
+OK, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130  # exit statuses
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns its exit status; a refusal is one sentence on stderr and status 2."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         return int(options.command(options))
     except OSError as refusal:
         print(f"{options.name}: {in_words(refusal)}", file=sys.stderr)
-        return 2
     except (ValueError, RuntimeError) as refusal:
         print(f"{options.name}: {refusal}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print(f"{options.name}: interrupted; what was finished before stays", file=sys.stderr)
-        return 130
+        return INTERRUPTED
+    return WRONG
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m helpers", description=__doc__)
-    commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
+def parser() -> ArgumentParser:
+    """The commands, the steps of the way first; each one's help ends in an example."""
+    top = ArgumentParser(prog="python -m helpers", description=__doc__)
+    commands = top.add_subparsers(dest="name", required=True, metavar="COMMAND")
 
-    def command(name: str, function: Any, summary: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=summary, description=summary)
+    def command(
+        name: str, function: Callable[[Namespace], int], summary: str, example: str
+    ) -> ArgumentParser:
+        shown = f"example: python -m helpers {name} {example}".rstrip()
+        added = commands.add_parser(name, help=summary, description=summary, epilog=shown)
         added.set_defaults(command=function)
         return added
 
-    tutorial = command("tutorial", _tutorial, "run every notebook, in order")
-    tutorial.add_argument(
-        "--commit-outputs", action="store_true", help="then put their outputs into notebooks/"
+    deploy = command(
+        "deploy",
+        _deploy,
+        "the whole way, from a checkpoint to the board's log, as far as the tools at hand allow",
+        "--model efficientvit_m5 --checkpoint my.pth --images my_pictures --out out --host my-board",
     )
+    _add_model(deploy)
+    _add_images(deploy)
+    _add_npu_mode(deploy)
+    deploy.add_argument("--host", default="", help="the board: [USER@]NAME, or an alias of your ssh settings")
+    deploy.add_argument("--until", metavar="STEP", help="stop after this step")
 
-    run = command("run", _run, "run one notebook with your own values")
-    run.add_argument("chapter", help="its number, such as 05")
-    run.add_argument(
-        "-p",
-        dest="parameters",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("NAME", "VALUE"),
-        help="a parameter",
+    export = command(
+        "export",
+        _export,
+        "write the gated ONNX files of chapter 05",
+        "--model efficientvit_m0 --checkpoint my.pth --out out",
     )
-
-    command("doctor", _doctor, "say what this machine has of what the tutorial needs")
-
-    command("bench", _bench, "measure the ratios that the chapters rest on, and hold each against its bar")
-
-    export = command("export", _export, "write the gated ONNX files of chapter 05")
-    export.add_argument("--model", required=True, help="efficientvit_m0 to efficientvit_m5")
-    export.add_argument(
-        "--checkpoint",
-        help="a weights file, or one of random, timm (default: EFFICIENTVIT_CHECKPOINT, else random)",
-    )
-    export.add_argument("--out", required=True, type=Path, help="the folder to write into")
-    export.add_argument("--opset", type=int, default=11, help="11 to 18 (default 11)")
-    export.add_argument("--batch", type=int, default=1, help="images per run (default 1)")
-    export.add_argument(
-        "--board-input", choices=("rgb", "bgr"), default="rgb", help="channel order it takes (default rgb)"
-    )
+    _add_model(export)
+    export.add_argument("--opset", type=int, help="11 to 18 (default 13)")
     export.add_argument(
         "--keep-residuals", action="store_true", help="more operators, less loss in INT8 (chapter 06)"
     )
 
-    preflight = command("preflight", _preflight, "check a graph, its configuration and its pictures")
-    preflight.add_argument("--onnx", required=True, type=Path, help="the graph to compile")
+    calibrate = command(
+        "calibrate",
+        _calibrate,
+        "cut pictures for the compiler",
+        "--onnx out/model-sim.onnx --images DIR --out out",
+    )
+    _add_onnx(calibrate)
+    _add_images(calibrate)
+    _add_out(calibrate)
+
+    rehearse = command(
+        "rehearse",
+        _rehearse,
+        "simulate INT8 in ONNX Runtime, a stand-in for the NPU: one JSON object",
+        "--onnx out/model-sim.onnx --calibration out/calibration.tar --out out",
+    )
+    _add_onnx(rehearse)
+    rehearse.add_argument("--calibration", required=True, type=Path, help="the calibration archive")
+    rehearse.add_argument("--config", type=Path, help="where mean, std and order stand (default: the graph)")
+    _add_out(rehearse)
+
+    configure = command(
+        "configure",
+        _configure,
+        "write pulsar2.json, with the 16 bits that a rehearsal in the same folder chose",
+        "--onnx out/model-sim.onnx --calibration out/calibration.tar --out out",
+    )
+    _add_onnx(configure)
+    configure.add_argument("--calibration", required=True, type=Path, help="the calibration archive")
+    _add_npu_mode(configure)
+    _add_out(configure)
+
+    preflight = command(
+        "preflight",
+        _preflight,
+        "check a graph, its configuration and its pictures",
+        "--onnx out/model-sim.onnx --config out/pulsar2.json --calibration out/calibration.tar",
+    )
+    _add_onnx(preflight)
     preflight.add_argument("--config", type=Path, help="the build configuration: .json, .yaml or .toml")
     preflight.add_argument("--calibration", type=Path, help="the calibration archive: .tar, .tar.gz or .zip")
 
-    forecast = command("forecast", _forecast, "predict images/s on the AX650N at batch 8")
-    forecast.add_argument("--onnx", type=Path, help="an EfficientViT's graph, to count in it both of these:")
-    forecast.add_argument("--macs-m", type=float, help="million MACs per image")
-    forecast.add_argument("--params-m", type=float, help="million parameters")
+    build = command(
+        "build",
+        _build,
+        "compile with Pulsar2",
+        "--onnx out/model-sim.onnx --config out/pulsar2.json --calibration out/calibration.tar --out out",
+    )
+    _add_onnx(build)
+    build.add_argument("--config", required=True, type=Path, help="the build configuration")
+    build.add_argument("--calibration", required=True, type=Path, help="the calibration archive")
+    build.add_argument(
+        "--docker-image", help="such as pulsar2:7.0 (default: pulsar2 on PATH, else the newest)"
+    )
+    _add_out(build)
 
-    parse_log = command("parse-log", _parse_log, "read board and build logs: one JSON object a line")
+    run_board = command(
+        "run-board",
+        _run_board,
+        "run a compiled model on a board over ssh",
+        "--axmodel out/compiled.axmodel --host my-board --out out",
+    )
+    run_board.add_argument("--axmodel", required=True, type=Path, help="the compiled model")
+    run_board.add_argument("--host", required=True, help="[USER@]NAME, or an alias of your ssh settings")
+    run_board.add_argument("--photo", type=Path, help="what it looks at (default: the tutorial's cat)")
+    run_board.add_argument("--repeats", type=int, default=100, help="runs that are timed (default 100)")
+    run_board.add_argument("--affinity", type=int, default=1, help="mask of NPU cores, 1 to 7 (default 1)")
+    _add_out(run_board)
+
+    parse_log = command(
+        "parse-log", _parse_log, "read board and build logs: one JSON object a line", "board.log"
+    )
     parse_log.add_argument("files", nargs="+", metavar="FILE")
     layout = parse_log.add_mutually_exclusive_group()
     layout.add_argument("--table", action="store_true", help="a table instead of JSON")
     layout.add_argument("--csv", action="store_true", help="CSV instead of JSON")
-    return parser
+
+    forecast = command(
+        "forecast", _forecast, "predict images/s on the AX650N at batch 8", "--onnx out/model-sim.onnx"
+    )
+    forecast.add_argument("--onnx", type=Path, help="an EfficientViT's graph, to count in it both of these:")
+    forecast.add_argument("--macs-m", type=float, help="million MACs per image")
+    forecast.add_argument("--params-m", type=float, help="million parameters")
+
+    tutorial = command("tutorial", _tutorial, "run every notebook, in order", "")
+    tutorial.add_argument("--commit-outputs", action="store_true", help="then put them into notebooks/")
+
+    run = command("run", _run, "run one notebook with your own values", "05 -p model efficientvit_m0")
+    run.add_argument("chapter", help="its number, such as 05")
+    pair = ("NAME", "VALUE")
+    run.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=pair)
+
+    command("doctor", _doctor, "say what this machine has of what the tutorial needs", "")
+
+    bench = command("bench", _bench, "measure the ratios that the chapters rest on against their bars", "")
+    bench.add_argument("--device", help="measure the networks on cuda (or cpu) instead, into data/measured/")
+    return top
+
+
+def _add_model(command: ArgumentParser) -> None:
+    command.add_argument("--model", required=True, help="efficientvit_m0 to efficientvit_m5")
+    _add_out(command)
+    command.add_argument(
+        "--checkpoint", help="a file, or random, or timm (default: EFFICIENTVIT_CHECKPOINT, else random)"
+    )
+    command.add_argument("--batch", type=int, default=1, help="images per run (default 1)")
+    command.add_argument(
+        "--board-input",
+        choices=("bgr", "rgb"),
+        default="bgr",
+        help="order of colours (default bgr, the C++ samples')",
+    )
+
+
+def _add_onnx(command: ArgumentParser) -> None:
+    command.add_argument("--onnx", required=True, type=Path, help="the graph to compile")
+
+
+def _add_out(command: ArgumentParser) -> None:
+    command.add_argument("--out", required=True, type=Path, help="the folder to write into")
+
+
+def _add_images(command: ArgumentParser) -> None:
+    command.add_argument("--images", default="", help="a folder of pictures (default: cuts of one photo)")
+
+
+def _add_npu_mode(command: ArgumentParser) -> None:
+    modes = ("NPU1", "NPU2", "NPU3")
+    command.add_argument("--npu-mode", choices=modes, default="NPU1", help="cores in use (default NPU1)")
 
 
 # Each command imports what it needs: reading a log must not wait for torch.
 
 
-def _tutorial(options: argparse.Namespace) -> int:
-    from helpers.lab import notebooks
-    from helpers.lab.lock import alone
-    from helpers.lab.paths import BUILD
+def _deploy(options: Namespace) -> int:
+    from helpers.chain import STEPS, CannotGoOn, deploy
 
-    with alone(BUILD):
-        return notebooks.tutorial(commit_outputs=options.commit_outputs)
+    if options.until not in (None, *STEPS):
+        raise ValueError(f"--until {options.until}: choose one of {', '.join(STEPS)}")
+    last = None
+    try:
+        for done in deploy(
+            options.model,
+            options.out,
+            checkpoint=options.checkpoint,
+            images=options.images,
+            board_input=options.board_input,
+            npu_mode=options.npu_mode,
+            batch=options.batch,
+            host=options.host,
+        ):
+            print(done, flush=True)
+            last = done
+            if done.step == options.until:
+                break
+    except CannotGoOn as stop:
+        print(f"next: {stop}", file=sys.stderr)
+        if options.until or options.host:
+            return FAILED
+    except (RuntimeError, OSError) as failure:
+        print(f"deploy: {in_words(failure) if isinstance(failure, OSError) else failure}", file=sys.stderr)
+        return FAILED
+    if last:
+        print(last.artifact)
+    return OK
 
 
-def _run(options: argparse.Namespace) -> int:
-    from helpers.lab import notebooks
+def _export(options: Namespace) -> int:
+    from helpers.graph import OPSET
+    from helpers.graph.export import export
 
-    return notebooks.run_one(options.chapter, dict(options.parameters))
-
-
-def _doctor(options: argparse.Namespace) -> int:
-    from helpers.lab import doctor
-
-    return doctor.main()
-
-
-def _bench(options: argparse.Namespace) -> int:
-    from helpers.lab import bench
-
-    return bench.main()
-
-
-def _export(options: argparse.Namespace) -> int:
-    from helpers.graph import export
-    from helpers.graph.fold import FOLDS
-
-    made = export.board_ready(
+    made = export(
         options.model,
         options.out,
         checkpoint=options.checkpoint,
-        opset=options.opset,
+        opset=options.opset or OPSET,
         batch=options.batch,
         board_input=options.board_input,
-        folds=tuple(fold for fold in FOLDS if fold != "residuals" or not options.keep_residuals),
+        keep_residuals=options.keep_residuals,
     )
     print(f"{made.simplified}: {made.nodes_simplified} nodes ({made.nodes_plain} before simplification)")
-    print(f"opset {options.opset}, batch {options.batch}, {made.made_from.board_input} input")
-    print(f"weights: {made.made_from.weights}")
+    print(f"opset {options.opset or OPSET}, batch {options.batch}, {options.board_input} input")
+    print(f"weights: {made.weights}")
     print(f"differs from PyTorch by at most {made.parity:.1e} of the logits' standard deviation")
-    return 0
+    return OK
 
 
-def _preflight(options: argparse.Namespace) -> int:
+def _calibrate(options: Namespace) -> int:
+    from helpers.graph.graph import load
+    from helpers.pulsar2.archive import calibrate
+    from helpers.pulsar2.rehearse import preprocessing_of
+
+    made = calibrate(options.out, preprocessing_of(load(options.onnx), None), images=options.images)
+    print(made)
+    return OK
+
+
+def _rehearse(options: Namespace) -> int:
+    from helpers.pulsar2.rehearse import rehearse
+
+    made = rehearse(options.onnx, options.calibration, options.out, config=options.config)
+    shown = ("sqnr_db", "cosine_median", "agreement", "pictures", "layer_configs")
+    print(json.dumps({key: value for key, value in asdict(made).items() if key in shown}))
+    return OK
+
+
+def _configure(options: Namespace) -> int:
+    from helpers.graph.graph import load
+    from helpers.pulsar2.config import configure
+    from helpers.pulsar2.rehearse import preprocessing_of
+
+    graph = load(options.onnx)
+    rehearsal = options.out / "rehearsal.json"
+    chosen = json.loads(rehearsal.read_text())["facts"]["layer_configs"] if rehearsal.is_file() else []
+    made = configure(
+        options.out,
+        preprocessing_of(graph, None),
+        calibration=options.calibration,
+        tensor_name=graph.graph.input[0].name,
+        npu_mode=options.npu_mode,
+        layer_configs=chosen,
+    )
+    print(made.path("pulsar2.json"))
+    return OK
+
+
+def _preflight(options: Namespace) -> int:
     from helpers.pulsar2.preflight import preflight
 
     findings = preflight(options.onnx, options.config, options.calibration)
     for finding in findings:
         print(finding)
-    return int(any(finding.level == "fail" for finding in findings))
+    return FAILED if any(finding.level == "fail" for finding in findings) else OK
 
 
-def _forecast(options: argparse.Namespace) -> int:
+def _build(options: Namespace) -> int:
+    from helpers.pulsar2.build import compile_model
+    from helpers.pulsar2.tool import find_tool
+
+    tool = find_tool(options.docker_image)
+    made = compile_model(options.onnx, options.config, options.calibration, options.out, tool=tool)
+    print(made.path("compiled.axmodel"))
+    return OK
+
+
+def _run_board(options: Namespace) -> int:
+    from helpers.board.run import run
+    from helpers.board.ssh import Board
+    from helpers.chain import PHOTO
+
+    user, _, host = options.host.rpartition("@")
+    runs = run(
+        Board(host=host, user=user),
+        options.axmodel,
+        out=options.out,
+        image=options.photo or PHOTO,
+        repeats=options.repeats,
+        affinity=options.affinity,
+    )
+    for record in filter(None, (runs.classification, runs.run_model)):
+        print(json.dumps(record.to_json(), allow_nan=False))
+    print(f"log: {runs.log}", file=sys.stderr)
+    return OK if all(run.ok for run in filter(None, (runs.classification, runs.run_model))) else FAILED
+
+
+def _parse_log(options: Namespace) -> int:
+    from helpers.logs import parse_log
+
+    return parse_log.main(options.files, table=options.table, csv=options.csv)
+
+
+def _forecast(options: Namespace) -> int:
     from helpers.board import forecast
 
     numbers = (options.macs_m, options.params_m)
@@ -162,10 +350,31 @@ def _forecast(options: argparse.Namespace) -> int:
     return forecast.main(macs_m=numbers[0], params_m=numbers[1])
 
 
-def _parse_log(options: argparse.Namespace) -> int:
-    from helpers.logs import parse_log
+def _tutorial(options: Namespace) -> int:
+    from helpers.artifacts import alone
+    from helpers.lab import notebooks
+    from helpers.lab.paths import BUILD
 
-    return parse_log.main(options.files, table=options.table, csv=options.csv)
+    with alone(BUILD):
+        return notebooks.tutorial(commit_outputs=options.commit_outputs)
+
+
+def _run(options: Namespace) -> int:
+    from helpers.lab import notebooks
+
+    return notebooks.run_one(options.chapter, dict(options.parameters))
+
+
+def _doctor(options: Namespace) -> int:
+    from helpers.lab import doctor
+
+    return doctor.main()
+
+
+def _bench(options: Namespace) -> int:
+    from helpers.lab import bench, device_bench
+
+    return device_bench.main(options.device) if options.device else bench.main()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from helpers.graph.preprocess import BoardInput
 from helpers.logs.parse_log import parse
 from helpers.published import DATA
 from helpers.pulsar2.archive import calibrate
-from helpers.pulsar2.build import build, build_command
+from helpers.pulsar2.build import build_command, compile_model
 from helpers.pulsar2.config import configure
 from helpers.pulsar2.preflight import preflight
 from helpers.pulsar2.rehearse import rehearse
@@ -95,15 +95,7 @@ def deploy(
         tool = find_tool()
     except Pulsar2Missing as missing:
         raise CannotGoOn(f"{missing}\nor build where it is, in {out}: {elsewhere(out)}") from None
-    built = artifacts.step(
-        "build",
-        out,
-        lambda scratch: _build(graph, config, archive.path, out, scratch),
-        files=["compiled.axmodel"],
-        arguments={"tool": [tool.version, tool.image]},
-        inputs={"graph": graph, "config": config, "archive": archive.path},
-        code="helpers.pulsar2.build",
-    )
+    built = compile_model(graph, config, archive.path, out, tool=tool)
     axmodel = built.path("compiled.axmodel")
     yield Done("build", axmodel, built.remade, f"Pulsar2 {tool.version}, {built.facts['macs']} MACs")
 
@@ -137,12 +129,6 @@ def elsewhere(out: Path) -> str:
         work=out,
     )
     return shlex.join(command).replace(str(out.resolve()), "$PWD")
-
-
-def _build(graph: Path, config: Path, archive: Path, out: Path, scratch: Path) -> artifacts.Facts:
-    built = build(graph, config, archive, out / "build")  # its log stays there, whatever happens
-    built.axmodel.replace(scratch / "compiled.axmodel")
-    return built.record.to_json() | {"source": "build/build.log"}
 
 
 def _run(board: Board, axmodel: Path, scratch: Path) -> artifacts.Facts:

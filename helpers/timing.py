@@ -20,37 +20,50 @@ class Timing:
 
     @classmethod
     def of(cls, seconds: list[float]) -> Self:
-        """From the value of each round, two or more."""
+        """From the value of each round; of a single one, all three are its value."""
+        if len(seconds) == 1:
+            return cls(seconds[0], seconds[0], seconds[0], 1)
         low, median, high = statistics.quantiles(seconds, n=4, method="inclusive")
         return cls(median, low, high, len(seconds))
 
     def __str__(self) -> str:
-        return f"{self.median * 1e3:.2f} ms ({self.low * 1e3:.2f} to {self.high * 1e3:.2f})"
+        return self._with_spread(scale=1e3, unit=" ms")
+
+    def _with_spread(self, *, scale: float, unit: str) -> str:
+        low, median, high = (f"{scale * value:.2f}" for value in (self.low, self.median, self.high))
+        spread = "one round" if self.rounds == 1 else f"{low} to {high}"
+        return f"{median}{unit} ({spread})"
 
 
 class Ratio(Timing):
     """One side over the other, without a unit."""
 
     def __str__(self) -> str:
-        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
+        return self._with_spread(scale=1, unit="")
 
 
 def in_turn(
-    functions: Mapping[str, Callable[[], object]], *, rounds: int = 20, warmup: int = 3
+    functions: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int = 20,
+    warmup: int = 3,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """The seconds of each function in each round, after `warmup` rounds that do not count.
 
-    The order within a round turns, so that none always comes first.
+    The order within a round turns, so that none always comes first. Raises ValueError below one round.
     """
+    if rounds < 1:
+        raise ValueError(f"rounds is {rounds}: give 1 or more")
     names = list(functions)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for done in tqdm(range(warmup + rounds), desc="rounds", leave=False):
         turn = done % len(names)
         for name in names[turn:] + names[:turn]:
-            started = time.perf_counter()
+            started = clock()
             functions[name]()
             if done >= warmup:
-                seconds[name].append(time.perf_counter() - started)
+                seconds[name].append(clock() - started)
     return seconds
 
 

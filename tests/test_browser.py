@@ -1,4 +1,4 @@
-"""The notebooks as a reader meets them: JupyterLab in Chromium, on this machine and behind a path prefix.
+"""The notebooks as a reader meets them: JupyterLab in Chromium.
 
 The server gets a copy of the checkout, so that what runs here meets no other test's files. Screenshots go to
 build/screens/.
@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,7 +26,6 @@ from helpers.lab.paths import BUILD, ROOT
 
 SCREENS = BUILD / "screens"
 CHAPTERS = [path.name for path in chapters()]
-PREFIX = "/user/x/"
 # JupyterLab's own word for a question to the kernel that a page's end cuts off; of a cell it is a fault
 CUT_OFF = re.compile(r"Canceled future for (?!execute_request)\w+ message before replies were done")
 
@@ -81,7 +79,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextlib.contextmanager
-def jupyter_lab(checkout: Path, home: Path, prefix: str) -> Iterator[Lab]:
+def jupyter_lab(checkout: Path, home: Path) -> Iterator[Lab]:
     """`jupyter lab` as `make lab` starts it, without this user's own settings, and asking for no news."""
     folders = {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
     folders |= {f"JUPYTERLAB_{name}_DIR": str(home / name.lower()) for name in ("SETTINGS", "WORKSPACES")}
@@ -94,7 +92,7 @@ def jupyter_lab(checkout: Path, home: Path, prefix: str) -> Iterator[Lab]:
     subprocess.run([sys.executable, "-m", "jupyter", "trust", *chapters], env=environment, check=True)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0"]
     command += ["--expose-app-in-browser", "--IdentityProvider.token=secret"]
-    command += [f"--ServerApp.base_url={prefix}", f"--ServerApp.root_dir={checkout}"]
+    command += [f"--ServerApp.root_dir={checkout}"]
     with (home / "log").open("w") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
@@ -111,14 +109,7 @@ def jupyter_lab(checkout: Path, home: Path, prefix: str) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def plain(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with jupyter_lab(checkout, tmp_path_factory.mktemp("plain"), "/") as lab:
-        yield lab
-
-
-@pytest.fixture(scope="module")
-def prefixed(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """As behind a hub."""
-    with jupyter_lab(checkout, tmp_path_factory.mktemp("prefixed"), PREFIX) as lab:
+    with jupyter_lab(checkout, tmp_path_factory.mktemp("plain")) as lab:
         yield lab
 
 
@@ -135,12 +126,6 @@ def shut_down(page: Page) -> None:
         }"""
     )
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
-
-
-def refuses(port: int) -> bool:
-    with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-        return False
-    return True
 
 
 def run_all(page: Page) -> nbformat.NotebookNode:
@@ -195,30 +180,6 @@ def test_chapter_02_runs_and_its_picker_answers(plain: Lab, browser: Browser):
         picker.get_by_role("img", name="stage 2, block 1, head 2, token (1, 1)").wait_for()
         page.screenshot(path=SCREENS / "02_picker.png")
     assert not plain.faults
-
-
-@pytest.mark.parametrize("server", ["plain", "prefixed"])
-def test_chapter_05_runs_and_netron_draws_its_graph(
-    server: str, browser: Browser, request: pytest.FixtureRequest
-):
-    lab: Lab = request.getfixturevalue(server)
-    with lab.open(browser, chapter("05")) as page:
-        wait_for_figures(page, run_all(page))
-        frame = page.locator(".jp-OutputArea-output iframe")
-        frame.scroll_into_view_if_needed()
-        address = urlsplit(frame.get_attribute("src") or "")
-        if server == "plain":
-            assert (address.hostname, address.path) == ("127.0.0.1", "/")
-            port = address.port
-        else:
-            port = int(address.path.removeprefix(f"{PREFIX}proxy/").rstrip("/"))
-        frame.content_frame.locator("body.default").wait_for()  # Netron's word for: the graph is shown
-        assert frame.content_frame.locator("#canvas .node").count() > 500
-        page.screenshot(path=SCREENS / f"05_netron_{server}.png")
-        assert not refuses(port)
-        shut_down(page)
-        wait_until(lambda: refuses(port))
-    assert not lab.faults
 
 
 def test_a_script_error_is_a_fault_and_a_question_cut_off_is_none(browser: Browser):

@@ -24,7 +24,7 @@ from torch import nn
 from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
 from helpers.files import replacing
-from helpers.lab.contest import RIVAL
+from helpers.lab.comparison import BASELINE
 from helpers.lab.environment import cpu
 from helpers.model import weights
 from helpers.model.batchnorm import fuse_batchnorm
@@ -61,12 +61,12 @@ class Setting:
 
 def plan(batches: Sequence[int] = BATCHES) -> list[Setting]:
     """All settings, the most telling first."""
-    every = (*VARIANTS, RIVAL)
+    every = (*VARIANTS, BASELINE)
 
     def of(dtype: str) -> list[Setting]:
         return [Setting(mode, dtype, batch, every) for batch in batches for mode in ("traced", "eager")]
 
-    few = ("efficientvit_m0", "efficientvit_m5", RIVAL)
+    few = ("efficientvit_m0", "efficientvit_m5", BASELINE)
     compiled = [Setting("compiled", "fp16", batch, few) for batch in (256, 1) if batch in batches]
     return of("fp16") + compiled + of("fp32")
 

@@ -35,11 +35,15 @@ class UnknownNotebook(ValueError):
 
 
 class NotebookFailed(RuntimeError):
-    """A cell raised. The message names notebook, cell and error; `path` holds everything up to there."""
+    """A cell raised. `cell` is its number from 1, `ename` its error; `path` holds everything up to there.
 
-    def __init__(self, message: str, path: Path) -> None:
-        super().__init__(message)
-        self.path = path
+    `ename` is empty where the kernel was killed.
+    """
+
+    def __init__(self, notebook: str, *, cell: int, cells: int, ename: str, evalue: str, path: Path) -> None:
+        why = f"{ename}: {evalue}" if ename else _KILLED
+        super().__init__(f"{notebook} stopped in cell {cell} of {cells}\n{why}")
+        self.notebook, self.cell, self.ename, self.path = notebook, cell, ename, path
 
 
 @dataclass(frozen=True)
@@ -97,9 +101,15 @@ def run(notebook: Path, *, output: Path, parameters: Mapping[str, Any] | None = 
         _drop_widgets(executed)
         beside.write_text(str(nbformat.writes(executed)) + "\n", encoding="utf-8")
     if stopped:
-        why = _KILLED if isinstance(stopped, DeadKernelError) else f"{stopped.ename}: {stopped.evalue}"
-        place = f"{notebook.stem} stopped in cell {progress.cell} of {progress.cells}"
-        raise NotebookFailed(f"{place}\n{why}", output) from stopped
+        said = ("", "") if isinstance(stopped, DeadKernelError) else (stopped.ename, stopped.evalue)
+        raise NotebookFailed(
+            notebook.stem,
+            cell=progress.cell,
+            cells=progress.cells,
+            ename=said[0],
+            evalue=said[1],
+            path=output,
+        ) from stopped
     checks, results = harvest(executed)
     return NotebookRun(notebook.stem, progress.seconds, progress.peak_mb, checks, results)
 

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list[int]": list[int]}  # of parameters cells
 FILES = ("axmodel", "checkpoint", "graph", "image", "log")  # parameters that may name a file
+WORDS = {"checkpoint": ("random", "timm", "pocket")}  # what they may say instead, of helpers.model.weights
 
 
 class UnknownParameter(ValueError):
@@ -60,8 +61,11 @@ def _literal(word: str) -> Any:
 
 
 def from_here(name: str, value: Any) -> Any:
-    """A file or folder as the caller's folder has it: the notebook runs in another. Words stay words."""
-    if not isinstance(value, str) or not value:
+    """A file or folder as the caller's folder has it: the notebook runs in another.
+
+    A word stays a word, also where a file has its name: `./random` names that file.
+    """
+    if not isinstance(value, str) or not value or value in WORDS.get(name, ()):
         return value
     path = Path(value).expanduser()
     meant = (name in FILES and path.is_file()) or (name == "images" and path.is_dir())

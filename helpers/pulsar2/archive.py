@@ -85,7 +85,7 @@ class ArchiveReport:
 def calibrate(
     out: Path, preprocessing: Preprocessing, *, images: Path | str | Collection[Path | str] = ""
 ) -> ArchiveReport:
-    """Writes `calibration.tar` and `calibration.json` into `out`, or keeps what is there of the same pictures.
+    """Writes `calibration.tar` and `calibration.json` into `out`, or keeps those of the same pictures.
 
     `images` is a folder or a list of paths; where it is empty, cuts of one photo stand in. Raises
     ArchiveError.

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from helpers import process
+from helpers import artifacts, process
 from helpers.files import in_words
 from helpers.logs.build import STAGES, BuildLog, BuildReader, ToolVersion, is_progress
 from helpers.logs.text import iter_lines
@@ -174,6 +174,28 @@ def build(
         f"Pulsar2 {reason}; at the stage {follower.reader.stage!r}: {follower.last_words(record)} "
         f"(whole log: {log})",
         log=log,
+    )
+
+
+def compile_model(onnx: Path, config: Path, calibration: Path, out: Path, *, tool: Tool) -> artifacts.Made:
+    """`build` as a step: `compiled.axmodel` and `build.json` in `out`, or those there of the same inputs.
+
+    The facts are the record of the build's log, which stays in `out`/build, whatever happens.
+    """
+
+    def work(scratch: Path) -> artifacts.Facts:
+        built = build(onnx, config, calibration, out / "build", tool=tool)
+        shutil.move(built.axmodel, scratch / "compiled.axmodel")
+        return built.record.to_json() | {"source": "build/build.log"}
+
+    return artifacts.step(
+        "build",
+        out,
+        work,
+        files=["compiled.axmodel"],
+        arguments={"version": tool.version, "image": tool.image},
+        inputs={"onnx": onnx, "config": config, "calibration": calibration},
+        code="helpers.pulsar2.build",
     )
 
 

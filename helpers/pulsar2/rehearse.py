@@ -104,14 +104,14 @@ def _rehearse(
 
 
 def preprocessing_of(graph: Any, config: Path | None) -> Preprocessing:
-    """What happens to the pixels, by the configuration or the graph's metadata; ValueError if neither says."""
+    """What happens to the pixels, by configuration or metadata; ValueError if neither says."""
     from helpers.graph.preprocess import read_metadata
     from helpers.pulsar2 import config as configs
 
     if config is None:
         if (said := read_metadata(graph)) is None:
             raise ValueError(
-                "the graph does not say how its pixels come (`export` did not make it): give its configuration"
+                "the graph does not say how its pixels come (it is not of `export`): give its configuration"
             )
         return said
     settings = configs.read(config)

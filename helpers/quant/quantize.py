@@ -46,7 +46,8 @@ class Calibration:
 def calibrate(graph: onnx.ModelProto, pictures: Sequence[Values], *, histograms: bool = False) -> Calibration:
     """Runs `pictures` (float32 [1, 3, h, w] each) through `graph` with its weights already rounded.
 
-    As Pulsar2 does (the same source, "Rules"). Methods other than MinMax need `histograms`. Raises ValueError without a picture.
+    As Pulsar2 does (the same source, "Rules"). Methods other than MinMax need `histograms`. Raises
+    ValueError without a picture.
     """
     layout = _Layout(graph)
     sources = {layout.source[name] for name in layout.rounded}

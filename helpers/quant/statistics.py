@@ -49,8 +49,8 @@ def collect_stats(
 ) -> dict[str, TensorStats]:
     """Runs each picture (float32 [1, 3, h, w]) through `graph` and notes what `tensors` hold.
 
-    Once for the ends, and for `histograms` once more to count between them: memory does not grow with the number of pictures. Raises
-    ValueError without a picture.
+    Once for the ends, and for `histograms` once more to count between them: memory does not grow with the
+    number of pictures. Raises ValueError without a picture.
     """
     if not len(pictures):
         raise ValueError("no calibration picture was given: give one or more")

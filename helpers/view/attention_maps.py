@@ -1,5 +1,6 @@
 """Where a token looks: attention as squares over the picture, from plain arrays, and a picker of them."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,6 @@ from matplotlib.path import Path
 from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 
-from helpers.view import browser
 from helpers.view.images import Picture, framed, thinned
 from helpers.view.style import ATTENTION, INK, QUERY, figure, suptitle, svg
 
@@ -56,7 +56,7 @@ def attention_picker(picture: Picture, blocks: Mapping[str, Looks]) -> widgets.V
 
     Under a Jupyter server a browser can talk to the kernel; in a papermill run or a saved page none can.
     """
-    if not browser.can_answer():
+    if "JPY_SESSION_NAME" not in os.environ:  # set by a Jupyter server, and by nothing else
         return None
     block = widgets.Dropdown(options=list(blocks), description="block")
     names = ("head", "row", "column")

@@ -48,25 +48,6 @@ def test_packages_are_compared_with_the_pins(installed: dict[str, str | None], l
     assert ("pip install -c constraints.txt" in finding.message) == (level != "ok")
 
 
-@pytest.mark.parametrize(
-    ("torch", "torchvision", "level"),
-    [
-        ("2.13.0", "0.28.0", "ok"),
-        ("2.13.0+cpu", "0.28.0+cpu", "ok"),
-        ("2.13.0", "0.27.1", "fail"),
-        ("2.1.0", "0.28.0", "fail"),
-        ("2.13.0", None, "fail"),
-    ],
-)
-def test_torchvision_must_pair_with_torch(torch: str, torchvision: str | None, level: str):
-    assert doctor.torch_pair(torch, torchvision).level == level
-
-
-def test_different_builds_are_named():
-    assert "different builds" in doctor.torch_pair("2.13.0+cpu", "0.28.0").message
-    assert "different builds" not in doctor.torch_pair("2.13.0+cpu", "0.28.0+cpu").message
-
-
 @pytest.mark.parametrize(("usable", "level"), [(0.9, "fail"), (1.1, "warn"), (2.0, "ok")])
 def test_memory_is_held_against_what_chapters_take(usable: float, level: str):
     assert doctor.memory(int(usable * GB)).level == level
@@ -75,20 +56,6 @@ def test_memory_is_held_against_what_chapters_take(usable: float, level: str):
 def test_disk():
     assert doctor.disk(5 * GB).level == "ok"
     assert doctor.disk(GB // 2).level == "warn"
-
-
-def test_fonts(tmp_path: Path):
-    assert doctor.fonts(None).level == "fail"
-    assert doctor.fonts(tmp_path).level == "fail"
-    font = tmp_path / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
-    font.parent.mkdir(parents=True)
-    font.touch()
-    assert doctor.fonts(tmp_path).level == "ok"
-
-
-def test_chromium():
-    assert doctor.chromium(which("chromium-browser")).message == "/bin/chromium-browser"
-    assert doctor.chromium(which()).level == "warn"
 
 
 @pytest.mark.parametrize(
@@ -107,62 +74,67 @@ def test_pulsar2(programs: list[str], images: list[str] | None, level: str, says
     assert says in finding.message
 
 
+def test_docker_that_hangs_is_told_within_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\nexec sleep 1000\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    assert (
+        "docker does not answer"
+        in doctor.pulsar2(which("docker"), lambda _: doctor._docker_images(docker)).message
+    )
+
+
 def test_ssh():
-    assert doctor.ssh(which("ssh", "scp")).level == "ok"
-    assert doctor.ssh(which("ssh")).message.startswith("no scp,")
+    assert doctor.ssh(which("ssh")).level == "ok"
+    assert doctor.ssh(which()).level == "warn"
 
 
 def test_weights(tmp_path: Path):
-    shipped = tmp_path / "pocket.safetensors"
-    at = {"HF_HOME": str(tmp_path / "hf")}
-    assert doctor.weights(at, shipped=shipped).level == "fail"
+    shipped, checkpoint = tmp_path / "pocket.safetensors", tmp_path / "m5.pth"
+    named = {"EFFICIENTVIT_CHECKPOINT": str(checkpoint)}
+    assert doctor.weights({}, shipped=shipped).level == "fail"
     shipped.touch()
-    assert doctor.weights(at, shipped=shipped).level == "warn"
-
-    checkpoint = tmp_path / "m5.pth"
-    named = at | {"EFFICIENTVIT_CHECKPOINT": str(checkpoint)}
+    assert doctor.weights({}, shipped=shipped).level == "warn"
     assert doctor.weights(named, shipped=shipped).level == "fail"
     checkpoint.touch()
     assert doctor.weights(named, shipped=shipped).level == "ok"
 
-    snapshot = tmp_path / "hf" / "hub" / "models--timm--efficientvit_m5.r224_in1k" / "snapshots" / "1a2b"
-    snapshot.mkdir(parents=True)
-    (snapshot / "model.safetensors").touch()
-    assert doctor.weights(at, shipped=shipped).message == "pocket model, efficientvit_m5"
+
+def group(folder: Path, limit: str, *, names: tuple[str, str], stat: str) -> Path:
+    """A control group with 5 MB in use."""
+    folder.mkdir(exist_ok=True)
+    for name, text in zip((*names, "memory.stat"), (limit, "5000000", stat), strict=True):
+        (folder / name).write_text(f"{text}\n")
+    return folder
 
 
-@pytest.mark.parametrize(
-    ("environment", "asked"),
-    [
-        ({}, ("huggingface.co", 443)),
-        ({"HF_ENDPOINT": "http://mirror.example:8080/hub"}, ("mirror.example", 8080)),
-        ({"HTTPS_PROXY": "http://proxy.example:3128"}, ("proxy.example", 3128)),
-        ({"https_proxy": "proxy.example"}, ("proxy.example", 80)),
-    ],
-)
-def test_network_asks_the_hub_or_the_proxy_before_it(environment: dict[str, str], asked: tuple[str, int]):
-    calls = []
-    doctor.network(environment, lambda *target: calls.append(target) or True)
-    assert calls == [asked]
+V2, V1 = ("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")
 
 
-def test_without_network_it_says_what_still_works():
-    assert doctor.network({}, lambda host, port: True).level == "ok"
-    absent = doctor.network({}, lambda host, port: False)
-    assert absent.level == "warn"
-    assert "everything runs but" in absent.message
-    assert doctor.network({"HF_HUB_OFFLINE": "1"}, lambda host, port: 1 / 0).level == "warn"
-    assert doctor.network({"HF_ENDPOINT": "nowhere"}, lambda host, port: 1 / 0).level == "warn"
+def test_a_container_leaves_its_limit_less_what_is_taken_and_is_not_cache(tmp_path: Path):
+    group(tmp_path, "9000000", names=V2, stat="inactive_anon 7\ninactive_file 1000000")
+    assert doctor.usable_bytes(tmp_path) == 5_000_000
+    group(tmp_path / "memory", "8000000", names=V1, stat="inactive_file 1\ntotal_inactive_file 1000000")
+    assert doctor.usable_bytes(tmp_path) == 4_000_000
+    group(tmp_path, "4000000", names=V2, stat="")
+    assert doctor.usable_bytes(tmp_path) == 0
+
+
+def test_no_limit_is_no_limit(tmp_path: Path):
+    bare = doctor.usable_bytes(tmp_path)
+    group(tmp_path, "max", names=V2, stat="inactive_file 1")
+    group(tmp_path / "memory", "9223372036854771712", names=V1, stat="")
+    assert bare > 10**8 and doctor.usable_bytes(tmp_path) > 10**8
 
 
 def test_requirements_are_those_of_the_project_with_their_pins():
     direct, pins = doctor.requirements(ROOT)
-    assert {"torch", "jupyter-server-proxy", "pyyaml"} <= set(direct) <= set(pins)
+    assert {"torch", "ipykernel", "pyyaml"} <= set(direct) <= set(pins)
 
 
-@pytest.mark.parametrize("name", ["python", "packages", "torch_pair", "memory", "disk", "weights"])
+@pytest.mark.parametrize("name", ["python", "packages", "memory", "disk", "weights"])
 def test_any_fail_is_the_exit_status(name: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(doctor, "network", lambda *_: Finding("network", "warn", "not asked in this test"))
     monkeypatch.setattr(doctor, name, lambda *_, **__: Finding(name, "fail", "broken in this test"))
     assert doctor.main() == 1
 
@@ -170,14 +142,13 @@ def test_any_fail_is_the_exit_status(name: str, monkeypatch: pytest.MonkeyPatch)
 def test_it_is_well_here_and_prints_one_line_each(capsys: pytest.CaptureFixture[str]):
     assert doctor.main() == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 11
+    assert len(lines) == 7
     assert all(re.match(r"(ok  |warn)  \S.*: \S", line) for line in lines)
 
 
-def test_without_any_package_it_still_answers_and_imports_nothing_heavy():
-    code = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from helpers.__main__ import main; main(['doctor'])"
-    )
+def test_without_any_package_it_still_says_which():
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
+    code += "from helpers.__main__ import main; sys.exit(main(['doctor']))"
     outside = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PATH")}
     bare = subprocess.run(
         [getattr(sys, "_base_executable", sys.executable), "-I", "-S", "-c", code],
@@ -185,6 +156,5 @@ def test_without_any_package_it_still_answers_and_imports_nothing_heavy():
         text=True,
         env=outside | {"PATH": ""},
     )
-    assert bare.returncode == 0, bare.stderr
+    assert bare.returncode == 1, bare.stderr
     assert "torch, torchvision, timm" in bare.stdout
-    assert len(bare.stdout.splitlines()) == 11

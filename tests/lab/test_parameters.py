@@ -7,7 +7,7 @@ import pytest
 from small_books import CHECKS, book
 
 from helpers.lab import notebooks
-from helpers.lab.parameters import UnknownParameter, WrongValue, check_parameters, from_words
+from helpers.lab.parameters import UnknownParameter, WrongValue, check_parameters, from_here, from_words
 
 CELL = """model: str = "m5"
 log: str = ""
@@ -87,3 +87,11 @@ def test_a_file_stays_the_callers_and_a_word_a_word(
         "model": "m5",
     }
     assert from_words(small, {"log": "missing.log"}) == {"log": "missing.log"}
+
+
+def test_a_word_wins_over_a_file_of_its_name(house: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(house)
+    (house / "random").write_text("x")
+    assert from_here("checkpoint", "random") == "random"
+    assert from_here("checkpoint", "./random") == str(house / "random")
+    assert from_here("log", "random") == str(house / "random")

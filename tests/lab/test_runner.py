@@ -35,10 +35,10 @@ def test_a_parameter_reaches_the_notebook(house: Path):
 
 def test_a_failure_names_notebook_cell_and_error(house: Path):
     path = book(house / "notebooks" / "01_small.ipynb", "width = 2", "1 + 1", "1 / 0", "print('never')")
-    with pytest.raises(
-        NotebookFailed, match=r"01_small stopped in cell 3 of 4\nZeroDivisionError: division by zero"
-    ):
+    with pytest.raises(NotebookFailed, match="division by zero") as stopped:
         notebooks.run(path, output=house / "out.ipynb")
+    failure = stopped.value
+    assert (failure.notebook, failure.cell, failure.ename) == ("01_small", 3, "ZeroDivisionError")
     assert "never" not in json.dumps(
         [cell.get("outputs") for cell in json.loads((house / "out.ipynb").read_text())["cells"]]
     )

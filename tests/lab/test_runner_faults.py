@@ -10,7 +10,7 @@ import pytest
 from small_books import CHECKS, book
 
 from helpers.__main__ import main
-from helpers.lab.lock import alone
+from helpers.artifacts import alone
 
 EXPORT = """
 import os, signal

@@ -5,7 +5,6 @@ import ctypes
 import json
 import resource
 import tempfile
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,6 @@ import onnx
 import onnxruntime
 import torch
 from torch import Tensor, nn
-from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
 from helpers.graph.graph import Graph
 from helpers.model.batchnorm import fuse_batchnorm
@@ -37,7 +35,8 @@ _OF_KIND = {
 _KIND = {operator: kind for kind, operators in _OF_KIND.items() for operator in operators.split()}
 KINDS = (*_OF_KIND, OTHER)
 
-RIVAL = "mobilenetv3_large_100"  # the name in timm of the paper's MobileNetV3-Large
+BASELINE = "mobilenetv3_large_100"  # the name in timm of the paper's MobileNetV3-Large
+PROFILED_RUNS = 8
 ENGINES = ("GPU, many images", "CPU, PyTorch, 16 images", "CPU, ONNX Runtime", "one image, other compilers")
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
@@ -72,12 +71,11 @@ def memory_kept() -> Iterator[bool]:
         release_memory()
 
 
-def eager(model: nn.Module, *, batch: int, channels_last: bool = False) -> Callable[[], Tensor]:
+def pytorch_pass(model: nn.Module, *, batch: int, channels_last: bool = False) -> Callable[[], Tensor]:
     """One pass of `batch` images through `model`, whose BatchNorms are folded in place.
 
     The paper's protocol (microsoft/Cream, classification/speed_test.py) but for its tracing.
-    `channels_last` stores maps pixel by pixel instead of channel by channel, and turns the weights of `model`
-    to it too.
+    `channels_last` stores maps pixel by pixel instead of channel by channel, the weights of `model` too.
     """
     layout = torch.channels_last if channels_last else torch.contiguous_format
     images = torch.randn(batch, 3, INPUT_SIZE, INPUT_SIZE).to(memory_format=layout)
@@ -92,8 +90,13 @@ def eager(model: nn.Module, *, batch: int, channels_last: bool = False) -> Calla
 
 
 def page_faults(run: Callable[[], object]) -> int:
-    """How often one call had to wait for the system to map a page of memory, after one call to warm up."""
-    run()
+    """How often one call waits for the system to map a page of memory, once the heap has its size.
+
+    glibc's heap grows a second time in the second or third call: a freed piece is too small for the same
+    request once it is aligned anew.
+    """
+    for _ in range(4):
+        run()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     run()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
@@ -110,26 +113,7 @@ def largest_map(model: nn.Module, *, batch: int) -> int:
     return 4 * max(sizes)
 
 
-def exported(model: nn.Module, path: Path) -> Path:
-    """Writes `model` to `path` for ONNX Runtime, opset 11, for any batch; `session` then fixes it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the exporter of chapter 05
-        warnings.simplefilter("ignore", TracerWarning)
-        torch.onnx.export(
-            model,
-            (torch.zeros(1, 3, INPUT_SIZE, INPUT_SIZE),),
-            str(path),
-            dynamo=False,
-            opset_version=11,
-            input_names=["input"],
-            output_names=["logits"],
-            dynamic_axes={"input": {0: "batch"}, "logits": {0: "batch"}},
-        )
-    release_memory()
-    return path
-
-
-def session(path: Path, *, batch: int) -> Callable[[], list[np.ndarray]]:
+def onnxruntime_pass(path: Path, *, batch: int) -> Callable[[], list[np.ndarray]]:
     """One run of `batch` images in ONNX Runtime, all as it is by default but for the one thread."""
     return _run(_session(path, _options(batch)), batch)
 
@@ -150,7 +134,7 @@ class Inside:
         return sum(times for operator, times in self.operators.items() if _KIND.get(operator) == LAYOUT)
 
 
-def inside(path: Path, *, batch: int, runs: int = 8) -> Inside:
+def inside(path: Path, *, batch: int) -> Inside:
     """Times every operator that runs, by ONNX Runtime's own profiler; the first two runs do not count."""
     with tempfile.TemporaryDirectory() as folder:
         options = _options(batch)
@@ -160,7 +144,7 @@ def inside(path: Path, *, batch: int, runs: int = 8) -> Inside:
         profiled = _session(path, options)
         operators = Graph(onnx.load(options.optimized_model_filepath, load_external_data=False)).operators
         run = _run(profiled, batch)
-        for _ in range(2 + runs):
+        for _ in range(2 + PROFILED_RUNS):
             run()
         events = json.loads(Path(profiled.end_profiling()).read_text(encoding="utf-8"))
     del profiled, run
@@ -172,23 +156,23 @@ def inside(path: Path, *, batch: int, runs: int = 8) -> Inside:
     milliseconds = dict.fromkeys(KINDS, 0.0)
     for of_one_node in calls.values():
         for operator, microseconds in of_one_node[2:]:
-            milliseconds[_KIND.get(operator, OTHER)] += microseconds / 1e3 / runs
+            milliseconds[_KIND.get(operator, OTHER)] += microseconds / 1e3 / PROFILED_RUNS
     return Inside(operators, milliseconds)
 
 
 def published_leads(model: str) -> dict[str, dict[str, float]]:
     """How many times as fast as MobileNetV3-Large others found `model`, by kind of engine and by device."""
-    rival = "MobileNetV3-Large"
+    baseline = "MobileNetV3-Large"
     gpu, pytorch, runtime, compiled = ENGINES
     sources = [
-        (gpu, "V100, 2048 images", "paper_fig1_v100", "v100_fps", f"{rival} 1.0x", {}),
-        (gpu, "A100, 256 images", "independent_a100_xeon", "a100_fps", rival, {}),
-        (gpu, "RTX 5090, 1024 images", "timm_benchmark", "fps", RIVAL, {"device": "RTX 5090"}),
-        (pytorch, "Xeon 5218R", "independent_a100_xeon", "cpu_fps", rival, {}),
-        (runtime, "Xeon 5218R", "independent_a100_xeon", "onnx_fps", rival, {}),
-        (compiled, "i9-10940X, torch.compile", "timm_benchmark", "fps", RIVAL, {"device": "i9-10940X"}),
-        (compiled, "i7-12700H, torch.compile", "timm_benchmark", "fps", RIVAL, {"device": "i7-12700H"}),
-        (compiled, "Tesla T4, TensorRT", "tensorrt_t4", "fps", rival, {}),
+        (gpu, "V100, 2048 images", "paper_fig1_v100", "v100_fps", f"{baseline} 1.0x", {}),
+        (gpu, "A100, 256 images", "independent_a100_xeon", "a100_fps", baseline, {}),
+        (gpu, "RTX 5090, 1024 images", "timm_benchmark", "fps", BASELINE, {"device": "RTX 5090"}),
+        (pytorch, "Xeon 5218R", "independent_a100_xeon", "cpu_fps", baseline, {}),
+        (runtime, "Xeon 5218R", "independent_a100_xeon", "onnx_fps", baseline, {}),
+        (compiled, "i9-10940X, torch.compile", "timm_benchmark", "fps", BASELINE, {"device": "i9-10940X"}),
+        (compiled, "i7-12700H, torch.compile", "timm_benchmark", "fps", BASELINE, {"device": "i7-12700H"}),
+        (compiled, "Tesla T4, TensorRT", "tensorrt_t4", "fps", baseline, {}),
     ]
     found: dict[str, dict[str, float]] = {engine: {} for engine in ENGINES}
     for engine, label, table, column, name, wanted in sources:

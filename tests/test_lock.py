@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from helpers.lab.lock import Busy, alone
+from helpers.artifacts import Busy, alone
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from helpers.lab.lock import alone
+from helpers.artifacts import alone
 with alone(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(1000)
