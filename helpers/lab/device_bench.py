@@ -26,11 +26,11 @@ from torch.jit import TracerWarning  # type: ignore[attr-defined]
 from helpers.files import replacing
 from helpers.lab.contest import RIVAL
 from helpers.lab.environment import cpu
-from helpers.lab.timing import Timing, in_turn
 from helpers.model import weights
-from helpers.model.rivals import fold_norms
+from helpers.model.batchnorm import fuse_batchnorm
 from helpers.model.variants import INPUT_SIZE, VARIANTS
 from helpers.published import DATA
+from helpers.timing import Timing, in_turn
 
 Mode = Literal["eager", "traced", "compiled"]
 DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
@@ -122,7 +122,7 @@ def measure(setting: Setting, *, device: str) -> Iterator[dict[str, Any]]:
 
 def one_pass(name: str, setting: Setting, images: torch.Tensor) -> Callable[[], None]:
     """A network in this mode, as a function that returns when the device is done."""
-    model: nn.Module = fold_norms(weights.fresh(name)).to(images.device, images.dtype).eval()
+    model: nn.Module = fuse_batchnorm(weights.init_model(name)).to(images.device, images.dtype).eval()
     ready: Callable[[torch.Tensor], object] = model
     with torch.inference_mode(), warnings.catch_warnings():
         if setting.mode == "traced":
