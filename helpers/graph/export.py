@@ -25,11 +25,11 @@ import torch
 from torch import nn
 from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
+from helpers.artifacts import file_hash
 from helpers.graph.fold import FOLDS, Fold, fold
 from helpers.graph.made_from import MadeFrom, code_hash
 from helpers.graph.preprocess import BoardInput, Preprocessing, for_board, mark
 from helpers.model import weights
-from helpers.model.checkpoint import file_hash
 from helpers.model.memory import release_memory
 from helpers.model.reference import mean_and_std
 from helpers.model.variants import INPUT_SIZE, variant

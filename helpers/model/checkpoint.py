@@ -1,6 +1,5 @@
 """Checkpoint files read as data: no code from the file runs, and a file that cannot be right says why."""
 
-import hashlib
 import re
 import zipfile
 from collections.abc import Mapping
@@ -39,12 +38,6 @@ _HARMLESS = (
 # The official loader takes "model" (classification/model/build.py). Its EMA, never evaluated, comes last.
 _STATE_KEYS = ("model", "state_dict", "model_ema", "state_dict_ema")
 _DISTRIBUTED = "module."  # what torch's DistributedDataParallel puts before every key
-
-
-def file_hash(path: Path) -> str:
-    """The file's SHA-256 in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def require_file(path: Path) -> None:

@@ -12,8 +12,9 @@ import torch
 from huggingface_hub import constants, try_to_load_from_cache
 from torch import nn
 
+from helpers.artifacts import file_hash
 from helpers.model import layout
-from helpers.model.checkpoint import CheckpointError, file_hash, listed, read, require_file
+from helpers.model.checkpoint import CheckpointError, listed, read, require_file
 from helpers.model.memory import release_memory
 from helpers.model.randomize import randomize
 from helpers.model.reference import pocket_model, seeded, timm

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import onnx
 from tqdm.auto import tqdm
 
+from helpers.artifacts import file_hash
 from helpers.files import replacing
 from helpers.graph.export import session_of
 from helpers.graph.made_from import code_hash
-from helpers.model.checkpoint import file_hash
 from helpers.model.memory import release_memory
 from helpers.pulsar2.pulsar2_quant import LayerConfig
 from helpers.quant.quantize import MOVING, WEIGHTED, Observed, calibrate, quantize

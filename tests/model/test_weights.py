@@ -17,8 +17,9 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from helpers.artifacts import file_hash
 from helpers.model import layout, weights
-from helpers.model.checkpoint import CheckpointError, file_hash
+from helpers.model.checkpoint import CheckpointError
 from helpers.model.reference import timm
 from helpers.model.source import ENVIRONMENT_VARIABLE, POCKET_WEIGHTS
 from helpers.model.variants import UnknownModel
