@@ -10,16 +10,16 @@ import pwd
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from waiting import wait_until
+
 from helpers.board.ssh import Board
 
 LOGS = Path(__file__).parents[1] / "logs" / "logs"
-PATIENCE = 60.0  # seconds; an upper bound that only a hang passes
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 USER = pwd.getpwuid(os.getuid()).pw_name
 PROGRAMS = {"sample_npu_classification": "sample_classification.log", "ax_run_model": "ax_run_model.log"}
@@ -132,7 +132,7 @@ def started(root: Path, *, path: str = os.environ["PATH"]) -> Iterator[FarSide]:
 
 
 def answers(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=60):
         return True
     return False
 
@@ -144,10 +144,3 @@ def is_clean(folder: Path) -> bool:
             if str(place.readlink()).startswith(f"{folder}/"):
                 return False
     return not list(folder.iterdir())
-
-
-def wait_until(true: Any) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)

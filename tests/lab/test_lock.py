@@ -16,7 +16,7 @@ from pathlib import Path
 from helpers.lab.lock import alone
 with alone(Path(sys.argv[1])):
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(1000)
 """
 
 

@@ -2,10 +2,11 @@
 
 import json
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from full_disk import WAYS, on_a_full_disk
 from small_books import CHECKS, book
 
 from helpers.__main__ import main
@@ -14,7 +15,7 @@ from helpers.lab.lock import alone
 EXPORT = """
 import os, signal
 from pathlib import Path
-from helpers.deploy import export
+from helpers.graph import export
 if width == 2:
     export.check = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)  # both graphs are written by then
 print(export.board_ready("efficientvit_m0", Path({out!r})).nodes_simplified)
@@ -50,50 +51,28 @@ def test_a_chapter_that_fails_takes_its_old_page_along(house: Path, capsys: pyte
     assert [file.name for file in built.iterdir()] == ["01_once.ipynb"]
 
 
-FULL = """
-import contextlib, io
-from pathlib import Path
-import nbformat
-from helpers.__main__ import main
-from helpers.lab import notebooks, paths
-
-notebooks.NOTEBOOKS, notebooks.BUILD = folder / "notebooks", folder / "build"
-paths.BUILD = notebooks.BUILD
-(folder / "notebooks").mkdir()
-
-def write(cell):
-    parameters = nbformat.v4.new_code_cell("width = 1", metadata={"tags": ["parameters"]})
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    cells = [parameters, nbformat.v4.new_code_cell(cell)]
-    book = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
-    nbformat.write(book, folder / "notebooks" / "01_small.ipynb")
-
-write("print('small')")
-said["first"] = main(["tutorial"])
-write("print('x' * 2_000_000)")
-before = files()
-fill(1_000_000)
-errors = io.StringIO()
-with contextlib.redirect_stderr(errors):
-    said["status"] = main(["tutorial"])
-said["error"] = errors.getvalue()
-after = files()
-said["changed"] = [name for name in before | after if before.get(name) != after.get(name)]
-"""
-
-
-@pytest.mark.parametrize("way", WAYS)
 def test_a_full_disk_keeps_the_last_run_whole(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, way: str
+    house: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    full_disk: Callable[[int], AbstractContextManager[None]],
 ):
-    monkeypatch.setenv(
-        "IPYTHONDIR", str(tmp_path_factory.mktemp("ipython"))
-    )  # else the limit meets its history
-    said = on_a_full_disk(FULL, tmp_path, way)
-    assert (said["first"], said["status"]) == (0, 2)
-    assert said["error"].startswith("tutorial: ") and said["error"].count("\n") == 1
-    assert ("full: free some space" if way == "tmpfs" else "File too large") in said["error"]
-    assert said["changed"] == []
+    def made() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in (house / "build").rglob("*") if path.is_file()}
+
+    history = tmp_path_factory.mktemp("ipython")  # the user's own may be larger than the limit
+    monkeypatch.setenv("IPYTHONDIR", str(history))
+    path = book(house / "notebooks" / "01_small.ipynb", "width = 2", CHECKS)
+    assert main(["tutorial"]) == 0
+    before = made()
+    book(path, "width = 2", "print('x' * 2_000_000)")
+    with full_disk(1_000_000):
+        assert main(["tutorial"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("tutorial: ") and told.count("\n") == 1
+    assert "File too large" in told
+    assert made() == before
 
 
 def test_a_second_tutorial_is_refused_while_one_runs(house: Path, capsys: pytest.CaptureFixture[str]):

@@ -4,21 +4,18 @@ import functools
 import json
 import os
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
+from waiting import PATIENCE
 
 from helpers.lab import site
 from helpers.lab.notebooks import chapters
 from helpers.lab.site_check import inspect
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: apt install chromium")
 
 
 @pytest.fixture(scope="module")
@@ -146,22 +143,14 @@ def served(book: Path) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
 def phone(browser: Browser, scheme: str, asked: list[str]) -> Page:
     context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)
     page = context.new_page()
+    page.set_default_timeout(1000 * PATIENCE)
     page.on("request", lambda request: asked.append(request.url))
     return page
 
 
-@in_browser
 def test_on_a_phone_nothing_sticks_out_and_no_other_host_is_asked(book: Path, served: str, browser: Browser):
     asked: list[str] = []
     page = phone(browser, "light", asked)
@@ -176,7 +165,6 @@ def test_on_a_phone_nothing_sticks_out_and_no_other_host_is_asked(book: Path, se
     assert [url for url in asked if not url.startswith((served, "data:"))] == []
 
 
-@in_browser
 def test_it_is_dark_where_the_reader_wants_it_and_can_be_searched(served: str, browser: Browser):
     paper = {}
     for scheme in ("light", "dark"):

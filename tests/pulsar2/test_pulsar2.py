@@ -2,11 +2,10 @@
 
 import json
 import shutil
-import time
 from pathlib import Path
 
 import pytest
-from pulsar2_stand_ins import BUILD_CONFIG, IMAGES, PATIENCE, StandIns, failure, install, read, run
+from pulsar2_stand_ins import BUILD_CONFIG, IMAGES, StandIns, failure, install, read, run
 
 from helpers.pulsar2 import container, pulsar2
 
@@ -51,11 +50,10 @@ def test_a_missing_tool_is_one_clear_sentence(
     docker_pulsar2: StandIns, monkeypatch: pytest.MonkeyPatch, daemon: str, image: str | None, said: str
 ) -> None:
     docker_pulsar2.set("daemon", daemon)
-    monkeypatch.setattr(container, "PROBE_SECONDS", 0.5)
-    started = time.monotonic()
+    if daemon == "hangs":
+        monkeypatch.setattr(container, "PROBE_SECONDS", 0.5)
     with pytest.raises(pulsar2.Pulsar2Missing) as caught:
         pulsar2.find(image)
-    assert time.monotonic() - started < PATIENCE
     message = str(caught.value)
     assert said in message and "docker load -i" in message and (image or "pulsar2:*") in message
     assert "\n" not in message
