@@ -12,8 +12,8 @@ import yaml
 from helpers.__main__ import _parser
 from helpers.lab import notebooks
 from helpers.lab.parameters import check_parameters, from_words
+from helpers.lab.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), ROOT / "data" / "images" / "CREDITS.md"])
 CHAPTERS = notebooks.chapters()
 ENGLISH, JAPANESE = ROOT / "README.md", ROOT / "README.ja.md"

@@ -1,4 +1,4 @@
-"""Every published table says what it is; some numbers are checked against each other and the facts."""
+"""Every published table says what it is; some numbers are checked against each other."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,6 @@ from helpers.model.variants import VARIANTS
 from helpers.published import DATA, Published, published
 
 NAMES = sorted(path.stem for path in (DATA / "published").glob("*.json"))
-FACTS = Path(__file__).parents[2] / "shared" / "facts" / "efficientvit.json"
 
 
 def column(table: Published, name: str, **wanted: Any) -> list[Any]:
@@ -21,34 +20,19 @@ def column(table: Published, name: str, **wanted: Any) -> list[Any]:
 def test_table_says_what_it_is(name: str) -> None:
     table = published(name)
     assert table.title and table.source and table.conditions and table.rows
-    assert all(meaning.strip() for meaning in table.columns.values())
     for row in table.rows:
-        assert list(row) == list(table.columns), f"{name}: a row lacks a column (unknown values are null)"
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_rows_are_not_repeated(name: str) -> None:
-    rows = [json.dumps(row) for row in published(name).rows]
-    assert len(rows) == len(set(rows))
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_columns_do_not_mix_numbers_and_text(name: str) -> None:
-    table = published(name)
-    for key in table.columns:
+        assert list(row) == list(table.columns), "a row lacks a column (unknown values are null)"
+        assert table.rows.count(row) == 1
+    for key, meaning in table.columns.items():
+        assert meaning.strip()
         kinds = {isinstance(value, str) for value in column(table, key) if value is not None}
-        assert len(kinds) == 1, f"{name}: column {key} mixes numbers and text"
-
-
-def test_units_are_told() -> None:
-    for name in NAMES:
-        for key, meaning in published(name).columns.items():
-            if key.endswith("fps"):
-                assert "images/s" in meaning, f"{name}.{key}"
-            if key.startswith(("top1", "top5")):
-                assert "%" in meaning, f"{name}.{key}"
-            if key.startswith("ms_"):
-                assert meaning.endswith("ms"), f"{name}.{key}"
+        assert len(kinds) == 1, f"column {key} mixes numbers and text"
+        if key.endswith("fps"):
+            assert "images/s" in meaning
+        if key.startswith(("top1", "top5")):
+            assert "%" in meaning
+        if key.startswith("ms_"):
+            assert meaning.endswith("ms")
 
 
 @pytest.mark.parametrize(
@@ -82,11 +66,8 @@ def test_printed_rows_agree_between_tables() -> None:
     zoo, fig1 = published("imagenet"), published("paper_fig1_v100")
     for row in zoo.rows:
         again = fig1.row(model=row["model"])
-        assert (again["top1"], again["v100_fps"], again["reading"]) == (
-            row["top1"],
-            row["v100_fps"],
-            "printed",
-        )
+        assert (again["top1"], again["v100_fps"]) == (row["top1"], row["v100_fps"])
+        assert again["reading"] == "printed"
     baseline = published("paper_table6_ablation").row(change="EfficientViT-M4")
     assert baseline["v100_fps"] == zoo.row(model="efficientvit_m4")["v100_fps"]
     for name in ("efficientvit_m2", "efficientvit_m4", "efficientvit_m5"):
@@ -124,35 +105,6 @@ def test_vendor_latencies_and_rates_belong_together() -> None:
         assert row["ms_3core"] < row["ms_1core"]
     for row in published("axcl_vendor_benchmark").rows:
         assert row["fps_batch8"] is None or row["fps_batch8"] > row["fps_batch1"]
-
-
-@pytest.mark.skipif(not FACTS.is_file(), reason="the facts file is not on this machine")
-def test_numbers_are_those_of_the_facts() -> None:
-    facts = json.loads(FACTS.read_text(encoding="utf-8"))
-    figures = facts["figures"]
-    fig3, fig4, fig5 = (
-        published(name) for name in NAMES if name.startswith(("paper_fig3", "paper_fig4", "paper_fig5"))
-    )
-    assert column(fig3, "top1", model="DeiT-1.5x") == figures["fig3"]["deit_1p5x"]
-    assert column(fig3, "top1", model="Swin-T-1.25x") == figures["fig3"]["swin_t_1p25x"]
-    assert (
-        column(fig4, "similarity", model="Swin-T-1.25x", heads_see="split") == figures["fig4"]["swin_split"]
-    )
-    assert column(fig4, "similarity", model="DeiT-1.25x", heads_see="full") == figures["fig4"]["deit_full"]
-    assert column(fig5, "qk") == figures["fig5"]["qk_ratio_pruned"]
-    assert column(published("paper_table6_ablation"), "onnx_fps") == [
-        row["onnx"] for row in figures["table6"]["rows"]
-    ]
-    again = {
-        row["model"]: row for row in facts["comparison_rows"] if row["kind"] == "independent_A100_Xeon5218R"
-    }
-    assert column(published("independent_a100_xeon"), "onnx_fps") == [
-        row["cpu_onnx_img_s"] for row in again.values()
-    ]
-    vendor = published("ax650n_vendor_benchmark")
-    for row in facts["ax650n"]:
-        if "ms_1core" in row:
-            assert vendor.row(model=row["model"])["ms_3core"] == row["ms_3core"]
 
 
 @pytest.mark.parametrize(

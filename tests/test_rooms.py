@@ -54,4 +54,4 @@ def test_heavy_packages_stay_in_their_rooms(path: Path):
 def test_files_are_read_in_a_sitting():
     files = [*FILES, *(HELPERS / f"{name}.py" for name in HALL)]
     long = {path.name: len(path.read_text().splitlines()) for path in files}
-    assert not {name: lines for name, lines in long.items() if lines > 300}
+    assert not {name: lines for name, lines in long.items() if lines > 450}
