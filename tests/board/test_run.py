@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from far_side import FarSide, is_clean, recorded, started, wait_until
+from far_side import FarSide, is_clean, recorded, started
+from waiting import wait_until
 
 from helpers.board import run as on_board
 from helpers.board.run import check, run
