@@ -5,6 +5,17 @@ import os
 import platform
 from pathlib import Path
 
+from IPython import get_ipython  # type: ignore[attr-defined]
+
+from helpers.model.memory import release_memory
+
+
+def setup(*packages: str) -> None:
+    """Begins a notebook: prints the versions, and from now on hands freed memory back after each cell."""
+    print(versions(*packages))
+    if shell := get_ipython():
+        shell.events.register("post_run_cell", lambda _: release_memory())
+
 
 def versions(*packages: str) -> str:
     """One line: Python and the installed version of each package."""

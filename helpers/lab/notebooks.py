@@ -264,11 +264,11 @@ def _for_commit(executed: nbformat.NotebookNode) -> str:
 
 
 def _pictures(executed: nbformat.NotebookNode) -> Iterator[tuple[str, str]]:
-    """The named figures in a notebook's outputs, as SVG files."""
+    """The figures in a notebook's outputs that the README shows, as SVG files."""
     for cell in executed.cells:
         for output in cell.get("outputs", []):
-            if name := output.get("metadata", {}).get("picture"):
-                yield name, output.data["image/svg+xml"].rstrip() + "\n"
+            if output.get("metadata", {}).get("picture"):
+                yield output.metadata["figure"], output.data["image/svg+xml"].rstrip() + "\n"
 
 
 def _write(path: Path, text: str) -> None:

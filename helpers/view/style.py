@@ -71,13 +71,14 @@ def suptitle(drawn: Figure, title: str) -> None:
     drawn.suptitle(title, x=0.01, ha="left", fontsize=12)
 
 
-def show(drawn: Figure, *, alt: str, picture: str | None = None) -> None:
+def show(drawn: Figure, *, name: str, alt: str, picture: bool = False) -> None:
     """Displays a figure as SVG, with `alt` saying in a sentence what a person would see in it.
 
-    A `picture` name marks a figure that the README shows too: `make notebooks` saves it under that name.
+    By its `name`, words joined by hyphens, text and tests speak of it. A `picture` is shown by the README, too:
+    `make notebooks` saves it under that name.
     """
-    data = {"image/svg+xml": svg(drawn, alt=alt), "text/plain": f"[figure] {alt}"}
-    display(data, raw=True, metadata={"picture": picture} if picture else None)
+    data = {"image/svg+xml": svg(drawn, alt=alt), "text/plain": f"[figure {name}] {alt}"}
+    display(data, raw=True, metadata={"figure": name, "picture": picture})
 
 
 def svg(drawn: Figure, *, alt: str) -> str:

@@ -23,8 +23,8 @@ def test_a_figure_is_shown_with_words_for_those_who_cannot_see_it():
     InteractiveShell.instance()
     drawn, _ = figure()
     with capture_output() as captured:
-        show(drawn, alt="empty", picture="nothing")
+        show(drawn, name="nothing", alt="empty", picture=True)
     InteractiveShell.clear_instance()
     (output,) = captured.outputs
-    assert output.data["text/plain"] == "[figure] empty"
-    assert output.metadata["picture"] == "nothing"
+    assert output.data["text/plain"] == "[figure nothing] empty"
+    assert output.metadata == {"figure": "nothing", "picture": True}
