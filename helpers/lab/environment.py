@@ -5,7 +5,7 @@ import os
 import platform
 from pathlib import Path
 
-from IPython import get_ipython  # type: ignore[attr-defined]
+from IPython import get_ipython
 
 from helpers.model.memory import release_memory
 

@@ -74,7 +74,7 @@ def suptitle(drawn: Figure, title: str) -> None:
 def show(drawn: Figure, *, name: str, alt: str, picture: bool = False) -> None:
     """Displays a figure as SVG, with `alt` saying in a sentence what a person would see in it.
 
-    By its `name`, words joined by hyphens, text and tests speak of it. A `picture` is shown by the README, too:
+    Text and tests speak of it by its `name`, words joined by hyphens. The README shows a `picture`, too:
     `make notebooks` saves it under that name.
     """
     data = {"image/svg+xml": svg(drawn, alt=alt), "text/plain": f"[figure {name}] {alt}"}
