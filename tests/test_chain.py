@@ -1,0 +1,171 @@
+"""The whole way as one command, with stand-ins for the compiler and the board."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import far_side
+import pulsar2_stand_ins
+import pytest
+
+from helpers.__main__ import main
+from helpers.chain import STEPS
+
+MADE = {
+    "export": ("model.onnx", "model-sim.onnx", "export.json"),
+    "calibrate": ("calibration.tar", "calibration.json"),
+    "rehearse": ("model-int8.onnx", "rehearsal.json"),
+    "configure": ("pulsar2.json", "configuration.json"),
+}
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a first call leaves."""
+    folder = tmp_path_factory.mktemp("chain") / "out"
+    assert deploy(folder, "--until", "preflight") == 0
+    return folder
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Puts onto an otherwise empty PATH what the test names."""
+
+    def only(*, native: bool = False) -> Path:
+        found = pulsar2_stand_ins.install(tmp_path / "tools", native=native).path
+        monkeypatch.setenv("PATH", str(found))
+        return found
+
+    return only
+
+
+def deploy(out: Path, *more: str) -> int:
+    return main(["deploy", "--model", "efficientvit_m0", "--checkpoint", "random", "--out", str(out), *more])
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for files in MADE.values() for name in files}
+
+
+def test_a_second_call_remakes_nothing_and_needs_no_torch(out: Path):
+    before = bytes_of(out)
+    script = (
+        "import sys; from helpers.__main__ import main; status = main(sys.argv[1:]); "
+        "sys.exit(status or 10 * len({'torch', 'onnxruntime', 'timm', 'onnxsim'} & sys.modules.keys()))"
+    )
+    arguments = ["deploy", "--model", "efficientvit_m0", "--checkpoint", "random", "--out", str(out)]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments, "--until", "preflight"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    *lines, last = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(STEPS[:5])
+    assert {line.split()[1] for line in lines} == {"kept"}
+    assert Path(last) == out / "pulsar2.json"
+    assert bytes_of(out) == before
+    assert all(str(out) not in text.decode(errors="ignore") for text in before.values())
+
+
+def test_another_setting_remakes_its_step_and_no_other(
+    out: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    copy = shutil.copytree(out, tmp_path / "out")
+    assert deploy(copy, "--npu-mode", "NPU3", "--until", "configure") == 0
+    made = [line.split()[0] for line in capsys.readouterr().out.splitlines() if " made " in line]
+    assert made == ["configure"]
+    assert json.loads((copy / "pulsar2.json").read_text())["npu_mode"] == "NPU3"
+
+
+def test_without_tools_it_goes_as_far_as_it_can(
+    out: Path, tools: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+):
+    tools()
+    assert deploy(out) == 0
+    told = capsys.readouterr()
+    assert Path(told.out.splitlines()[-1]) == out / "pulsar2.json"
+    assert "pulsar2 build --target_hardware AX650" in told.err
+    assert deploy(out, "--until", "build") == 1
+    assert deploy(out, "--host", "my-board") == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["--until", "lunch"], ["--batch", "0"], ["--checkpoint", "nowhere.pth"], ["--host", "-oProxyCommand=x"]],
+)
+def test_wrong_arguments_are_refused_before_anything_is_made(wrong: list[str], tmp_path: Path):
+    assert deploy(tmp_path / "out", *wrong) == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_it_ends_in_a_row_of_the_board(
+    out: Path, tools: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    if far_side.SSHD is None:
+        pytest.skip("there is no sshd here: install openssh-server to test runs on a board")
+    copy = shutil.copytree(out, tmp_path / "out")
+    ssh = shutil.which("ssh")
+    with far_side.started(tmp_path) as far:
+        far.fresh()
+        path = tools(native=True)
+        wrapped = f'#!/bin/sh\nexec {ssh} -F {far.root}/ssh_config -p {far.port} "$@"\n'
+        (path / "ssh").write_text(wrapped)
+        (path / "ssh").chmod(0o755)
+        host = f"{far_side.USER}@127.0.0.1"
+        assert deploy(copy, "--host", host) == 0
+        *lines, last = capsys.readouterr().out.splitlines()
+        assert [line.split()[0] for line in lines] == list(STEPS)
+        assert "1.25 ms" in lines[-1] or "ms an image" in lines[-1]
+        calls = len(far.calls())
+        assert deploy(copy, "--host", host) == 0
+        assert len(far.calls()) == calls, "nothing is run again"
+    assert main(["parse-log", last]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()[-2:]]
+    assert {row["program"] for row in rows} == set(far_side.PROGRAMS)
+    assert (copy / "compiled.axmodel").is_file() and (copy / "build" / "build.log").is_file()
+
+
+def test_a_failed_build_is_told_and_keeps_its_log(
+    out: Path, tools: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    copy = shutil.copytree(out, tmp_path / "out")
+    tools(native=True)
+    (tmp_path / "tools" / "state" / "behaviour").write_text("unsupported operator")
+    assert deploy(copy) == 1
+    assert "build.log" in capsys.readouterr().err
+    assert (copy / "build" / "build.log").is_file() and not (copy / "compiled.axmodel").exists()
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "deploy",
+        "export",
+        "calibrate",
+        "rehearse",
+        "configure",
+        "preflight",
+        "build",
+        "run-board",
+        "parse-log",
+    ],
+)
+def test_each_step_shows_an_example(step: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="0"):
+        main([step, "--help"])
+    assert f"example: python -m helpers {step} " in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_commands_of_the_steps_leave_what_deploy_leaves(out: Path, tmp_path: Path):
+    """Each by itself, one after the other."""
+    graph, archive = str(tmp_path / "model-sim.onnx"), str(tmp_path / "calibration.tar")
+    shutil.copytree(out, tmp_path, dirs_exist_ok=True)
+    for name in ("calibration", "rehearsal", "configuration"):
+        (tmp_path / f"{name}.json").unlink()
+    to = ["--out", str(tmp_path)]
+    assert main(["calibrate", "--onnx", graph, *to]) == 0
+    assert main(["rehearse", "--onnx", graph, "--calibration", archive, *to]) == 0
+    assert main(["configure", "--onnx", graph, "--calibration", archive, *to]) == 0
+    assert bytes_of(tmp_path) == bytes_of(out)
