@@ -26,17 +26,20 @@ STEPS = ("export", "calibrate", "rehearse", "configure", "preflight", "build", "
 PHOTO = DATA / "images" / "chelsea.jpg"  # what the board looks at
 
 
+WORDS = {True: "made", False: "kept", None: "read"}
+
+
 @dataclass(frozen=True)
 class Done:
-    """One step that was done: what it left, whether it had to work for it, and what to know of it."""
+    """One step that was done: what it left, whether it had to work for it (None: it made nothing)."""
 
     step: str
     artifact: Path
-    remade: bool
+    remade: bool | None
     summary: str
 
     def __str__(self) -> str:
-        return f"{self.step:<9}  {'made' if self.remade else 'kept'}  {self.artifact}  ({self.summary})"
+        return f"{self.step:<9}  {WORDS[self.remade]}  {self.artifact}  ({self.summary})"
 
 
 class CannotGoOn(RuntimeError):
@@ -89,7 +92,7 @@ def deploy(
     if wrong := [str(finding) for finding in findings if finding.level == "fail"]:
         raise GateFailed("\n".join(wrong))
     warnings = sum(finding.level == "warn" for finding in findings)
-    yield Done("preflight", config, False, f"{len(findings)} checks, {warnings} warnings")
+    yield Done("preflight", config, None, f"{len(findings)} checks, {warnings} warnings")
 
     try:
         tool = find_tool()
@@ -116,7 +119,7 @@ def deploy(
     log = ran.path("board.log")
     yield Done("run-board", log, ran.remade, host)
     times = [record.latency_ms.avg for record in parse(log) if record.kind == "board_run"]
-    yield Done("parse-log", log, False, f"{times[0]} ms an image, engine NPU, device {host}")
+    yield Done("parse-log", log, None, f"{times[0]} ms an image, engine NPU, device {host}")
 
 
 def elsewhere(out: Path) -> str:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from helpers import artifacts
 from helpers.artifacts import Facts
 from helpers.graph.preprocess import Preprocessing
-from helpers.quant.statistics import Method
+from helpers.quant.params import Method
 
 PICTURES = 40  # of the archive: a fifth measures, which leaves 32 to calibrate
 LayerLoss = Mapping[str, Any]

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 DType = Literal["U8", "S8", "U16", "S16", "S32"]
+Method = Literal["MinMax", "Percentile", "MSE", "KL"]  # Pulsar2's names of the ways to choose a range
 Range = tuple[float, float]
 Values = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.integer]

@@ -28,8 +28,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from helpers.graph.graph import Graph
-from helpers.quant.params import NUMPY, DType, QuantParams, Values
-from helpers.quant.statistics import Method, TensorStats, clip_range, collect_stats
+from helpers.quant.params import NUMPY, DType, Method, QuantParams, Values
+from helpers.quant.statistics import TensorStats, clip_range, collect_stats
 
 MOVING = frozenset({"Flatten", "Pad", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"})
 WEIGHTED = frozenset({"Conv", "Gemm"})

@@ -16,9 +16,9 @@ from helpers.graph.graph import Graph
 from helpers.graph.metrics import cosine, nsr
 from helpers.graph.session import session_of
 from helpers.model.memory import release_memory
-from helpers.quant.params import Values
+from helpers.quant.params import Method, Values
 from helpers.quant.quantize import MOVING, WEIGHTED, Calibration, calibrate, quantize
-from helpers.quant.statistics import Method, TensorReader
+from helpers.quant.statistics import TensorReader
 
 WORTHWHILE = 0.85  # an entry of layer_configs must bring the noise to this share of what it was
 FEW = 3  # entries of layer_configs at most

@@ -8,7 +8,6 @@ compiler does inside each is not documented, MinMax apart
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +15,7 @@ import onnx
 from tqdm.auto import tqdm
 
 from helpers.graph.session import session_of
-from helpers.quant.params import QuantParams, Range, Values
-
-Method = Literal["MinMax", "Percentile", "MSE", "KL"]
+from helpers.quant.params import Method, QuantParams, Range, Values
 
 BINS = 2048  # of a tensor's histogram
 LEVELS = 256  # values that an 8-bit tensor can take

@@ -6,7 +6,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from helpers.quant import statistics
-from helpers.quant.statistics import METHODS, Method, TensorStats, clip_range
+from helpers.quant.params import Method
+from helpers.quant.statistics import METHODS, TensorStats, clip_range
 
 
 def seen(values: np.ndarray) -> TensorStats:
