@@ -1,7 +1,4 @@
-"""EfficientViT at the edge: the work behind the notebooks, in five rooms.
+"""EfficientViT at the edge: the work behind the notebooks, in rooms by artifact (CONTRIBUTING has the list).
 
-`model` (what the network is), `deploy` (from PyTorch to board-ready), `board` (what the board says, without
-torch), `view` (pictures) and `lab` (reproducing it). `deploy` may import `model`, `lab` all, the others none.
-
-The files beside them are the hall, open to every room.
+The files beside the rooms are the hall, open to all of them; `chain` is the steps in a row.
 """
