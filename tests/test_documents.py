@@ -9,7 +9,7 @@ import nbformat
 import pytest
 import yaml
 
-from helpers.__main__ import _parser
+from helpers.__main__ import parser
 from helpers.lab import notebooks
 from helpers.lab.parameters import check_parameters, from_words
 from helpers.lab.paths import ROOT
@@ -72,11 +72,11 @@ def test_the_commands_exist(path: Path, capsys: pytest.CaptureFixture[str]):
         words = shlex.split(command.split(" #")[0])
         if start == "`" and words[0] != "run":  # a mention: it may leave out what goes without saying
             with pytest.raises(SystemExit, match="0"):
-                _parser().parse_args([words[0], "--help"])
+                parser().parse_args([words[0], "--help"])
             says = capsys.readouterr().out
             assert [word for word in words if word.startswith("-") and word not in says] == [], command
         else:
-            options = _parser().parse_args(words)  # it ends the test if it does not know them
+            options = parser().parse_args(words)  # it ends the test if it does not know them
             if options.name == "run" and options.chapter.isdecimal():
                 notebook = notebooks.find(options.chapter)
                 check_parameters(notebook, from_words(notebook, dict(options.parameters)))
