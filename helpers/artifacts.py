@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 HELPERS = Path(__file__).parent
+LOCK = ".lock"  # in every folder that a step works in
 Facts = dict[str, Any]  # plain data, as JSON holds it
 
 
@@ -76,23 +77,36 @@ def step(
         "packages": {package: importlib.metadata.version(package) for package in packages},
         "code": code_hash(code),
     }
+    new = not out.exists()
     with alone(out, wait=True):
         if (kept := _kept(report, files, made_from)) is not None:
             return Made(out, tuple(files), kept, made_from, remade=False)
         for left in out.glob(f".{name}-*"):  # of a process that was killed: nobody else holds the lock
             shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=out, prefix=f".{name}-") as folder:
-            scratch = Path(folder)
-            facts = json.loads(json.dumps(work(scratch)))
-            vouched = {
-                "made_from": made_from,
-                "facts": facts,
-                "sha256": {file: file_hash(scratch / file) for file in files},
-            }
-            (scratch / report.name).write_text(json.dumps(vouched, indent=1) + "\n", encoding="utf-8")
-            for file in (*files, report.name):  # the report last: it vouches for the others
-                (scratch / file).replace(out / file)
+        try:
+            facts = _make(report, work, files, made_from)
+        except BaseException:
+            if new and [path.name for path in out.iterdir()] == [LOCK]:
+                shutil.rmtree(out)  # nothing came of it: no trace is left
+            raise
     return Made(out, tuple(files), facts, made_from, remade=True)
+
+
+def _make(report: Path, work: Callable[[Path], Facts], files: Sequence[str], made_from: Facts) -> Facts:
+    """Runs `work` in a scratch folder and moves what it made into place."""
+    out = report.parent
+    with tempfile.TemporaryDirectory(dir=out, prefix=f".{report.stem}-") as folder:
+        scratch = Path(folder)
+        facts: Facts = json.loads(json.dumps(work(scratch)))
+        vouched = {
+            "made_from": made_from,
+            "facts": facts,
+            "sha256": {file: file_hash(scratch / file) for file in files},
+        }
+        (scratch / report.name).write_text(json.dumps(vouched, indent=1) + "\n", encoding="utf-8")
+        for file in (*files, report.name):  # the report last: it vouches for the others
+            (scratch / file).replace(out / file)
+    return facts
 
 
 def _kept(report: Path, files: Sequence[str], made_from: Facts) -> Facts | None:
@@ -173,7 +187,7 @@ def alone(folder: Path, *, wait: bool = False) -> Iterator[None]:
     The system lets go of the lock when the process ends, however it ends: no lock is ever left behind.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+", encoding="ascii") as file:
+    with (folder / LOCK).open("a+", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -123,6 +123,15 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path, code: Path, failure: Ba
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
+def test_a_first_try_that_fails_leaves_no_folder(tmp_path: Path, code: Path):
+    def work(scratch: Path) -> Facts:
+        raise GateFailed("no")
+
+    with pytest.raises(GateFailed):
+        step("make", tmp_path / "out", work, files=["thing.txt"], arguments={}, code="helpers.maker")
+    assert not (tmp_path / "out").exists()
+
+
 def test_scratch_of_a_killed_process_is_cleared(tmp_path: Path, code: Path):
     left = tmp_path / "out" / ".make-killed"
     left.mkdir(parents=True)

@@ -244,21 +244,22 @@ def test_the_hub_cached_on_this_machine(offline_hub: Path) -> None:
     save_file(randomized(M0).state_dict(), file)
     assert torch.equal(logits(load(M0, "timm")), logits(randomized(M0)))
     file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(Unreachable, match="the timm hub gave no weights for efficientvit_m0"):
+    with pytest.raises(CheckpointError, match="damaged"):
         load(M0, "timm")
 
 
-def test_what_the_hub_sends_is_loaded_by_timm(offline_hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def create(name: str, **options: object) -> nn.Module:
-        asked.append((name, options))
-        return randomized(M0)
+def test_what_the_hub_sends_is_loaded(offline_hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(hub: str, name: str) -> str:
+        assert (hub, name) == (HUB_ID.format(name=M0), "model.safetensors")
+        save_file(randomized(M0).state_dict(), offline_hub / name)
+        return str(offline_hub / name)
 
     monkeypatch.setattr(weights, "reachable", lambda _: True)
-    monkeypatch.setattr(timm, "create_model", create)
-    assert load(M0, "timm") is randomized(M0)
-    assert asked == [(M0, {"pretrained": True, "pretrained_cfg_overlay": {}})]
+    monkeypatch.setattr(weights, "hf_hub_download", download)
+    assert torch.equal(logits(load(M0, "timm")), logits(randomized(M0)))
+    monkeypatch.setattr(weights, "hf_hub_download", lambda *_: 1 / 0)
+    with pytest.raises(Unreachable, match="gave no weights for efficientvit_m0"):
+        load(M0, "timm")
 
 
 class Page(urllib.error.HTTPError):
@@ -281,6 +282,11 @@ def test_an_error_page_is_an_answer(
 
 def test_a_name_that_is_looked_up_for_ever_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = threading.Event()
-    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: ended.wait())
+
+    def urlopen(*_: object, **__: object) -> None:
+        ended.wait()
+        raise OSError("at last")
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
     assert not weights.reachable("http://host", seconds=0.01)
     ended.set()
