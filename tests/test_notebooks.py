@@ -8,12 +8,16 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from helpers.__main__ import main
+from helpers.artifacts import LOCK
 from helpers.lab import notebooks
 from helpers.lab.evidence import harvest
+from helpers.lab.paths import artifacts
 
 CHAPTERS = notebooks.chapters()
 MEMORY_KB = 1e9 / 1024
-DEPLOYS = ("05", "06", "07", "08")  # these make or judge the model's own files; the others look numbers up
+ANOTHER = {"model": "efficientvit_m0"}
+DEPLOYS = ("05", "06", "08")  # these, and 07, make or judge the model's own files
 
 
 def name(path: Path) -> str:
@@ -50,8 +54,18 @@ def test_it_runs_and_so_do_its_solutions(chapter: Path, tmp_path: Path):
 
 @pytest.mark.parametrize("chapter", [path for path in CHAPTERS if path.name[:2] in DEPLOYS], ids=name)
 def test_it_runs_for_another_model(chapter: Path, tmp_path: Path):
-    another = {"model": "efficientvit_m0"}
-    assert notebooks.run(chapter, output=tmp_path / chapter.name, parameters=another).checks
+    assert notebooks.run(chapter, output=tmp_path / chapter.name, parameters=ANOTHER).checks
+
+
+def test_chapter_07_leaves_for_another_model_what_deploy_leaves(tmp_path: Path):
+    chapter = next(path for path in CHAPTERS if path.name.startswith("07"))
+    assert notebooks.run(chapter, output=tmp_path / chapter.name, parameters=ANOTHER).checks
+    out = tmp_path / "out"
+    assert main(["deploy", "--model", ANOTHER["model"], "--out", str(out), "--until", "configure"]) == 0
+    left = {path.name for path in out.iterdir() if path.is_file()} - {LOCK}
+    assert {"model-sim.onnx", "calibration.tar", "model-int8.onnx", "pulsar2.json", "rehearsal.json"} <= left
+    chapters = artifacts(ANOTHER["model"]) / "bgr"
+    assert [name for name in left if (chapters / name).read_bytes() != (out / name).read_bytes()] == []
 
 
 def claims(source: str) -> list[str]:
