@@ -131,7 +131,9 @@ def shut_down(page: Page) -> None:
     page.wait_for_function(
         """() => {
           const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel;
-          return !kernel || (kernel.status === 'idle' && !kernel._futures?.size);
+          const asked = [...(kernel?._futures?.values() ?? [])].map(future => future.msg.header.msg_type);
+          // a cell keeps what it asked; that it was answered is run_all's to say
+          return !kernel || (kernel.status === 'idle' && asked.every(type => type === 'execute_request'));
         }"""
     )
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
