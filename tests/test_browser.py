@@ -31,6 +31,8 @@ PREFIX = "/user/x/"
 # JupyterLab's own word for a question to the kernel that a page's end cuts off; of a cell it is a fault
 CUT_OFF = re.compile(r"Canceled future for (?!execute_request)\w+ message before replies were done")
 
+pytestmark = pytest.mark.timeout(1800)  # a chapter takes minutes on a busy machine
+
 
 @dataclass
 class Lab:

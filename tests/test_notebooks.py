@@ -15,6 +15,8 @@ CHAPTERS = notebooks.chapters()
 MEMORY_KB = 1e9 / 1024
 DEPLOYS = ("05", "06", "07", "08")  # these make or judge the model's own files; the others look numbers up
 
+pytestmark = pytest.mark.timeout(1800)  # a chapter takes minutes on a busy machine
+
 
 def name(path: Path) -> str:
     return path.stem
