@@ -29,6 +29,8 @@ CHAPTERS = [path.name for path in chapters()]
 # JupyterLab's own word for a question to the kernel that a page's end cuts off; of a cell it is a fault
 CUT_OFF = re.compile(r"Canceled future for (?!execute_request)\w+ message before replies were done")
 
+pytestmark = pytest.mark.timeout(1800)  # a chapter takes minutes on a busy machine
+
 
 @dataclass
 class Lab:
@@ -122,7 +124,9 @@ def shut_down(page: Page) -> None:
     page.wait_for_function(
         """() => {
           const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel;
-          return !kernel || (kernel.status === 'idle' && !kernel._futures?.size);
+          const asked = [...(kernel?._futures?.values() ?? [])].map(future => future.msg.header.msg_type);
+          // a cell keeps what it asked; that it was answered is run_all's to say
+          return !kernel || (kernel.status === 'idle' && asked.every(type => type === 'execute_request'));
         }"""
     )
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")

@@ -19,6 +19,8 @@ MEMORY_KB = 1e9 / 1024
 ANOTHER = {"model": "efficientvit_m0"}
 DEPLOYS = ("05", "06", "08")  # these, and 07, make or judge the model's own files
 
+pytestmark = pytest.mark.timeout(1800)  # a chapter takes minutes on a busy machine
+
 
 def name(path: Path) -> str:
     return path.stem
