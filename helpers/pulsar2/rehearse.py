@@ -15,7 +15,6 @@ from helpers.graph.metrics import sqnr_db
 from helpers.graph.preprocess import Preprocessing, read_metadata
 from helpers.pulsar2 import archive as archives
 from helpers.pulsar2 import config as configs
-from helpers.quant.simulate import simulate_int8
 
 PICTURES = 40  # of the archive: a fifth measures, which leaves 32 to calibrate
 
@@ -63,6 +62,8 @@ def rehearse(graph: Path, archive: Path, out: Path, *, config: Path | None = Non
 
 
 def _rehearse(graph: onnx.ModelProto, archive: Path, out: Path, config: Path | None) -> Facts:
+    from helpers.quant.simulate import simulate_int8  # what is kept must not wait for ONNX Runtime
+
     index = Graph(graph)
     batch = index.static_shape(index.inputs[0].name)[0]
     cuts = archives.pictures(archive, preprocessing_of(graph, config), PICTURES)
