@@ -87,6 +87,10 @@ def config(
     return {**plain, **fields}
 
 
+def layers(**entry: Any) -> dict[str, Any]:
+    return {"quant": {"layer_configs": [entry]}}
+
+
 def judged(check: str, data: dict[str, Any], model: onnx.ModelProto | None = None) -> Finding:
     return only(check_config(validate(data), Graph(model or relu())), check)
 
@@ -289,34 +293,32 @@ def test_another_archive_than_the_configured_is_told(small: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "level", "named"),
+    ("check", "fields", "level", "named"),
     [
-        ({"quant": {"input_configs": []}}, "fail", "input"),
-        ({"entry": {"tensor_name": "image"}}, "fail", "image"),
-        ({"processor": {"tensor_name": "image"}}, "fail", "image"),
-        ({"entry": {"tensor_name": "DEFAULT"}}, "ok", "DEFAULT"),
-        ({"output_processors": [{"tensor_name": "scores"}]}, "fail", "scores"),
-        ({"output_processors": [{"tensor_name": "logits"}]}, "ok", "input"),
-        ({"output_processors": [{"tensor_name": "DEFAULT"}]}, "ok", "input"),
+        ("input name", {"quant": {"input_configs": []}}, "fail", "input"),
+        ("input name", {"entry": {"tensor_name": "image"}}, "fail", "image"),
+        ("input name", {"processor": {"tensor_name": "image"}}, "fail", "image"),
+        ("input name", {"entry": {"tensor_name": "DEFAULT"}}, "ok", "DEFAULT"),
+        ("input name", {"output_processors": [{"tensor_name": "scores"}]}, "fail", "scores"),
+        ("input name", {"output_processors": [{"tensor_name": "logits"}]}, "ok", "input"),
+        ("input name", {"output_processors": [{"tensor_name": "DEFAULT"}]}, "ok", "input"),
+        ("board feed", {"input_processors": []}, "warn", "input_processors"),
+        ("board feed", {"processor": {"src_dtype": "FP32"}}, "warn", "FP32"),
+        ("board feed", {"processor": {"src_layout": "NCHW"}}, "warn", "NCHW"),
+        ("board feed", {"output_processors": [{"tensor_name": "a", "output_dtype": "U8"}]}, "warn", "U8"),
+        ("board feed", {"output_processors": [{"tensor_name": "logits"}]}, "ok", "uint8"),
+        ("precision", layers(op_type="Relu", data_type="FP32"), "ok", "1"),
+        ("precision", layers(op_types=["Relu", "Tanh"], data_type="U16"), "warn", "Tanh"),
+        ("precision", layers(op_type="Erf", data_type="U16"), "ok", "1"),
+        ("precision", layers(op_type="Erf", data_type="FP32"), "warn", "Erf"),  # nobody verified it
+        ("precision", {"quant": {"highest_mix_precision": True}}, "warn", "FP32"),
     ],
 )
-def test_names_must_be_the_graphs(fields: dict[str, Any], level: str, named: str) -> None:
-    finding = judged("input name", config(**fields))
-    assert finding.level == level and named in finding.message
-
-
-@pytest.mark.parametrize(
-    ("fields", "level", "named"),
-    [
-        ({"input_processors": []}, "warn", "input_processors"),
-        ({"processor": {"src_dtype": "FP32"}}, "warn", "FP32"),
-        ({"processor": {"src_layout": "NCHW"}}, "warn", "NCHW"),
-        ({"output_processors": [{"tensor_name": "logits", "output_dtype": "U8"}]}, "warn", "U8"),
-        ({"output_processors": [{"tensor_name": "logits"}]}, "ok", "uint8"),
-    ],
-)
-def test_what_the_sample_cannot_feed_or_read_is_named(fields: dict[str, Any], level: str, named: str) -> None:
-    finding = judged("board feed", config(**fields))
+def test_the_configuration_must_fit_graph_and_board(
+    check: str, fields: dict[str, Any], level: str, named: str
+) -> None:
+    model = graph(helper.make_node("Erf", ["input"], ["between"]), node("Relu", ["between"]))
+    finding = judged(check, config(**fields), model)
     assert finding.level == level and named in finding.message
 
 
@@ -391,22 +393,6 @@ def test_what_is_given_for_arrays_is_not_applied(given: dict[str, Any]) -> None:
     unset = {"calibration_mean": [], "calibration_std": []}
     finding = judged("mean/std", config(entry={**unset, **given, "calibration_format": "Numpy"}))
     assert finding.level == "warn" and "input" in finding.message
-
-
-@pytest.mark.parametrize(
-    ("quant", "level", "named"),
-    [
-        ({"layer_configs": [{"op_type": "Relu", "data_type": "FP32"}]}, "ok", "1"),
-        ({"layer_configs": [{"op_types": ["Relu", "Tanh"], "data_type": "U16"}]}, "warn", "Tanh"),
-        ({"layer_configs": [{"op_type": "Erf", "data_type": "U16"}]}, "ok", "1"),
-        ({"layer_configs": [{"op_type": "Erf", "data_type": "FP32"}]}, "warn", "Erf"),  # nobody verified it
-        ({"highest_mix_precision": True}, "warn", "FP32"),
-    ],
-)
-def test_entries_that_work_and_those_that_do_not(quant: dict[str, Any], level: str, named: str) -> None:
-    model = graph(helper.make_node("Erf", ["input"], ["between"]), node("Relu", ["between"]))
-    finding = judged("precision", config(quant=quant), model)
-    assert finding.level == level and named in finding.message
 
 
 def reshape(shape: list[int], opset: int = 11, **attributes: int) -> onnx.ModelProto:
