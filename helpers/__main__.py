@@ -256,7 +256,7 @@ def _calibrate(options: Namespace) -> int:
     from helpers.pulsar2.archive import calibrate
     from helpers.pulsar2.rehearse import preprocessing_of
 
-    made = calibrate(options.out, preprocessing_of(load(options.onnx), None), images=options.images)
+    made = calibrate(options.out, preprocessing_of(load(options.onnx)), images=options.images)
     print(made)
     return OK
 
@@ -280,7 +280,7 @@ def _configure(options: Namespace) -> int:
     chosen = json.loads(rehearsal.read_text())["facts"]["layer_configs"] if rehearsal.is_file() else []
     made = configure(
         options.out,
-        preprocessing_of(graph, None),
+        preprocessing_of(graph),
         calibration=options.calibration,
         tensor_name=graph.graph.input[0].name,
         npu_mode=options.npu_mode,

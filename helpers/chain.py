@@ -4,7 +4,6 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from helpers import artifacts
 from helpers.artifacts import GateFailed
@@ -16,7 +15,7 @@ from helpers.logs.parse_log import parse
 from helpers.published import DATA
 from helpers.pulsar2.archive import calibrate
 from helpers.pulsar2.build import build_command, compile_model
-from helpers.pulsar2.config import configure
+from helpers.pulsar2.config import configure, validate
 from helpers.pulsar2.preflight import preflight
 from helpers.pulsar2.rehearse import rehearse
 from helpers.pulsar2.schema import NpuMode
@@ -62,8 +61,7 @@ def deploy(
     Raises CannotGoOn where Pulsar2 or a board is missing, GateFailed where preflight fails or the board's run
     did, and what the steps raise; what was made before stays.
     """
-    if npu_mode not in get_args(NpuMode):
-        raise ValueError(f"NPU mode {npu_mode!r}: choose one of {', '.join(get_args(NpuMode))}")
+    validate({"npu_mode": npu_mode})  # refuses another one before any work
     board = Board(host=host.rpartition("@")[2], user=host.rpartition("@")[0]) if host else None
     exported = export(model, out, checkpoint=checkpoint, batch=batch, board_input=board_input)
     graph = exported.simplified

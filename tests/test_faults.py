@@ -21,6 +21,7 @@ from helpers.graph.preprocess import Preprocessing
 from helpers.lab.paths import ROOT
 from helpers.pulsar2 import archive as archives
 from helpers.pulsar2 import config as configs
+from helpers.pulsar2.schema import NpuMode
 from helpers.quant import accuracy
 
 RGB = Preprocessing.of(mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2), board_input="rgb")
@@ -65,8 +66,8 @@ def test_a_hostile_archive(
 def test_a_picture_too_large_to_decode(tmp_path: Path):
     huge = tmp_path / "huge.png"
     Image.new("1", (14_000, 14_000)).save(huge)  # 24 KB on the disk, 590 MB decoded
-    with pytest.raises(archives.ArchiveError):
-        archives.crops_of_one_photo(huge, 1, size=224)
+    with pytest.raises(archives.ArchiveError, match="huge"):
+        archives.calibrate(tmp_path / "out", RGB, images=[huge])
     with pytest.raises(accuracy.ImagesError):
         list(accuracy.samples([(huge, 0)], RGB))
 
@@ -81,10 +82,10 @@ def test_a_full_disk_costs_nothing_that_was_there(
 
     def archive(count: int) -> None:
         pictures = sorted((tmp_path / "photos").iterdir())[:count]
-        archives.archive_for(pictures, tmp_path / "a.tar", RGB)
+        archives.calibrate(tmp_path / "calibration", RGB, images=pictures)
 
-    def config(mode: str) -> None:
-        configs.write(configs.validate({"npu_mode": mode}), tmp_path / "build.json")
+    def config(mode: NpuMode) -> None:
+        configs.configure(tmp_path / "config", RGB, calibration=Path("a.tar"), npu_mode=mode)
 
     noise = np.random.default_rng(0)
     (tmp_path / "photos").mkdir()

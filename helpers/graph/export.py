@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from helpers import artifacts
 from helpers.artifacts import Facts, GateFailed
 from helpers.graph import OPSET, OPSETS
-from helpers.graph.preprocess import BoardInput, Preprocessing
+from helpers.graph.preprocess import BoardInput, Preprocessing, channels
 from helpers.model.source import HUB, Source, find
 from helpers.model.variants import variant
 
@@ -50,10 +50,11 @@ def export(
     """Writes `model.onnx`, `model-sim.onnx` and `export.json` into `out`, or returns those already there.
 
     `board_input` is the order of colours that the graph takes; the simplified file says so in its metadata.
-    Raises ValueError for an opset or a batch that is not supported, UnknownModel, GateFailed, and what
-    `weights.load` raises; nothing in `out` changes then.
+    Raises ValueError for an opset, a batch or an order that is not supported, UnknownModel, GateFailed, and
+    what `weights.load` raises; nothing in `out` changes then.
     """
     variant(model)
+    channels(board_input)  # refuses another order
     if opset not in OPSETS:
         raise ValueError(f"opset {opset} is not supported: choose one from {OPSETS[0]} to {OPSETS[-1]}")
     if batch < 1:

@@ -46,7 +46,7 @@ class Preprocessing:
 
         Raises ValueError for another order, for values already in 0–255 units, and for a std of 0 or less.
         """
-        order = _channels(board_input)
+        order = channels(board_input)
         if len(mean) != 3 or len(std) != 3:
             raise ValueError(f"mean {tuple(mean)} and std {tuple(std)}: give three values each, in RGB order")
         if not (all(0 <= value <= 1 for value in mean) and all(0 < value <= 1 for value in std)):
@@ -73,7 +73,7 @@ def board_crop(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
 
 def in_board_order(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
     """RGB pixels, uint8 [h, w, 3], with their channels as the board feeds them."""
-    return np.ascontiguousarray(pixels[..., list(_channels(preprocessing.board_input))])
+    return np.ascontiguousarray(pixels[..., list(channels(preprocessing.board_input))])
 
 
 def centre_crop(image: Image.Image, size: int) -> Pixels:
@@ -138,7 +138,7 @@ def for_board(model: "nn.Module", board_input: BoardInput) -> "nn.Module":
 
     from helpers.model.reference import fresh_copy
 
-    order = _channels(board_input)
+    order = channels(board_input)
     if taken := getattr(model, "board_input", None):
         raise ValueError(f"the model already takes {taken}: start again from the loaded model")
     permuted = fresh_copy(model)
@@ -169,8 +169,8 @@ def read_metadata(graph: "onnx.ModelProto") -> Preprocessing | None:
     return None
 
 
-def _channels(board_input: str) -> tuple[int, int, int]:
-    """Which RGB channel stands at each place."""
+def channels(board_input: str) -> tuple[int, int, int]:
+    """Which RGB channel stands at each place; ValueError for another order than bgr and rgb."""
     if board_input not in get_args(BoardInput):
         raise ValueError(f"board_input {board_input!r}: choose 'bgr' (C++ programs) or 'rgb' (pyaxengine)")
     return (2, 1, 0) if board_input == "bgr" else (0, 1, 2)

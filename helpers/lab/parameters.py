@@ -9,7 +9,7 @@ from papermill.inspection import inspect_notebook
 from pydantic import TypeAdapter, ValidationError
 
 TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list[int]": list[int]}  # of parameters cells
-FILES = ("axmodel", "checkpoint", "graph", "image", "log")  # parameters that may name a file
+FILES = ("axmodel", "checkpoint", "graph", "log", "photo")  # parameters that may name a file
 WORDS = {"checkpoint": ("random", "timm", "pocket")}  # what they may say instead, of helpers.model.weights
 
 

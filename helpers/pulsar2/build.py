@@ -14,25 +14,22 @@ A build has a folder, the tool's current directory and all that a container sees
 
 import io
 import os
-import re
 import secrets
 import shlex
 import shutil
 import subprocess
 import time
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
 from helpers import artifacts, process
-from helpers.files import in_words
 from helpers.logs.build import STAGES, BuildLog, BuildReader, ToolVersion, is_progress
 from helpers.logs.text import iter_lines
 from helpers.pulsar2 import config as configs
 from helpers.pulsar2.schema import BuildConfig
-from helpers.pulsar2.tool import Tool, find_tool
+from helpers.pulsar2.tool import Tool
 
 BUILD_SECONDS = 3600.0
 _STOP_SECONDS = 20.0
@@ -42,26 +39,11 @@ _ENVIRONMENT = {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
 # Root's files go to the owner of the work folder. Rootless docker shows the container that owner as root, so
 # there nothing is given away.
 _HAND_BACK = ("chown", "-hR", "--reference=.")
-_COUNT = re.compile(r"[|━╸╺ ]\s*(\d+/\d+) (?:\[|\d+:\d\d:\d\d|-:--:--)")
 _LONGEST = 300  # characters of what was printed that a message repeats
 
 
 class BuildFailed(RuntimeError):
-    """A build that gave no model. `log` is what was printed, or None when the tool was not started."""
-
-    def __init__(self, message: str, *, log: Path | None = None) -> None:
-        super().__init__(message)
-        self.log = log
-
-
-@dataclass(frozen=True)
-class Build:
-    """A finished build: the model, the log and what it says, and wall-clock seconds."""
-
-    axmodel: Path
-    log: Path
-    record: BuildLog
-    seconds: float
+    """A build that gave no model; the message names the stage, the error and the log."""
 
 
 def build_command(
@@ -97,49 +79,62 @@ def build_command(
     ]
 
 
-def build(
-    onnx: Path,
-    config: Path,
-    calibration: Path,
-    folder: Path,
-    *,
-    tool: Tool | None = None,
-    timeout: float = BUILD_SECONDS,
-    progress: bool = True,
-) -> Build:
-    """Compiles an ONNX file in `folder`, laid out as above, and returns the model with what the log says.
+def compile_model(
+    onnx: Path, config: Path, calibration: Path, out: Path, *, tool: Tool, timeout: float = BUILD_SECONDS
+) -> artifacts.Made:
+    """Writes `compiled.axmodel`, `build.log` and `build.json` into `out`, or returns those already there.
 
     `config` is any file that `configs.read` takes; the copy that the tool gets names the copy of
     `calibration`. A model counts only when the tool exits with 0, prints its success line and leaves the
-    file. Whatever happens, Ctrl-C included, the container is stopped, its files belong to the caller, and the
-    log stays. Raises Pulsar2Missing, BuildFailed, and ValueError for a path that cannot be given to the tool.
+    file. Whatever happens, Ctrl-C included, the container is stopped, its files belong to the caller, and
+    the log stays in `out`/build. The facts are what the log says. Raises BuildFailed, ConfigError, OSError,
+    and ValueError for a path that cannot be given to the tool.
     """
-    tool = tool or find_tool()
-    folder = folder.resolve()
-    model, archive = folder / "inputs" / onnx.name, folder / "inputs" / calibration.name
+
+    def work(scratch: Path) -> artifacts.Facts:
+        record, axmodel, log = _build(onnx, config, calibration, out.resolve() / "build", tool, timeout)
+        shutil.move(axmodel, scratch / "compiled.axmodel")
+        shutil.copyfile(log, scratch / "build.log")
+        return record.to_json() | {"source": "build.log"}
+
+    return artifacts.step(
+        "build",
+        out,
+        work,
+        files=["compiled.axmodel", "build.log"],
+        arguments={"version": tool.version, "image": tool.image},
+        inputs={"onnx": onnx, "config": config, "calibration": calibration},
+        code="helpers.pulsar2.build",
+    )
+
+
+def _build(
+    onnx: Path, config: Path, calibration: Path, folder: Path, tool: Tool, timeout: float
+) -> tuple[BuildLog, Path, Path]:
+    """A build in `folder`, laid out as above: what its log says, the model, and the log."""
     settings = _settings(config, calibration=f"inputs/{calibration.name}")
-    axmodel, log = folder / "output" / settings.output_name, folder / "build.log"
-    try:
-        for source, copy in ((onnx, model), (calibration, archive)):
-            _copy(source, copy)
-        written = configs.write(settings, folder / "inputs" / f"{config.stem}.json")
-        axmodel.parent.mkdir(exist_ok=True)
-        axmodel.unlink(missing_ok=True)  # an older model must not pass for the new one
-    except OSError as error:
-        raise BuildFailed(in_words(error, folder)) from error
+    inputs, output, log = folder / "inputs", folder / "output", folder / "build.log"
+    for made in (inputs, output):
+        made.mkdir(parents=True, exist_ok=True)
+    model = shutil.copyfile(onnx, inputs / onnx.name)
+    shutil.copyfile(calibration, inputs / calibration.name)
+    written = inputs / f"{config.stem}.json"
+    written.write_text(configs.to_json(settings), encoding="utf-8")
+    axmodel = output / settings.output_name
+    axmodel.unlink(missing_ok=True)  # an older model must not pass for the new one
     name = f"pulsar2-build-{os.getpid()}-{secrets.token_hex(4)}"
     command = build_command(
         tool,
         onnx=model,
         config=written,
-        output_dir=axmodel.parent,
+        output_dir=output,
         work=folder,
         hardware=settings.target_hardware,
         name=name,
     )
 
-    follower = _Follower(BuildReader(source=str(log), tool=ToolVersion(tool.version)), progress=progress)
-    status, started = None, time.monotonic()
+    follower = _Follower(BuildReader(source=str(log), tool=ToolVersion(tool.version)))
+    status = None
     try:
         status = process.stream(
             command,
@@ -151,8 +146,6 @@ def build(
         )
     except subprocess.TimeoutExpired:
         pass
-    except OSError as error:
-        raise BuildFailed(in_words(error, log), log=log) from error
     finally:
         with process.unhurried():
             if tool.image is not None and status != 0:
@@ -167,50 +160,32 @@ def build(
     elif not record.ok:
         reason = "ended without its closing line `fuse N subgraph(s)`"
     elif not (axmodel.is_file() and axmodel.stat().st_size):
-        reason = f"reported success but left no {axmodel.name} in {axmodel.parent}"
+        reason = f"reported success but left no {axmodel.name} in {output}"
     else:
-        return Build(axmodel, log, record, time.monotonic() - started)
+        return record, axmodel, log
     raise BuildFailed(
         f"Pulsar2 {reason}; at the stage {follower.reader.stage!r}: {follower.last_words(record)} "
-        f"(whole log: {log})",
-        log=log,
-    )
-
-
-def compile_model(onnx: Path, config: Path, calibration: Path, out: Path, *, tool: Tool) -> artifacts.Made:
-    """`build` as a step: `compiled.axmodel` and `build.json` in `out`, or those there of the same inputs.
-
-    The facts are the record of the build's log, which stays in `out`/build, whatever happens.
-    """
-
-    def work(scratch: Path) -> artifacts.Facts:
-        built = build(onnx, config, calibration, out / "build", tool=tool)
-        shutil.move(built.axmodel, scratch / "compiled.axmodel")
-        return built.record.to_json() | {"source": "build/build.log"}
-
-    return artifacts.step(
-        "build",
-        out,
-        work,
-        files=["compiled.axmodel"],
-        arguments={"version": tool.version, "image": tool.image},
-        inputs={"onnx": onnx, "config": config, "calibration": calibration},
-        code="helpers.pulsar2.build",
+        f"(whole log: {log})"
     )
 
 
 class _Follower:
     """Reads what a build prints while it prints it, and draws the bar of its stages."""
 
-    def __init__(self, reader: BuildReader, *, progress: bool) -> None:
+    def __init__(self, reader: BuildReader) -> None:
         self.reader = reader
         self._last = "it printed nothing"
-        self._bar = tqdm(total=len(STAGES), desc=STAGES[0], unit="stage", disable=not progress)
+        self._bar = tqdm(total=len(STAGES), desc=STAGES[0], unit="stage")
 
     def read(self, line: bytes) -> None:
         """Takes the next line; none only lets the bar show the time that passed."""
         for text in iter_lines(io.BytesIO(line)):
-            self._take(text)
+            if not text:
+                self.reader.pause()
+            elif not is_progress(text):
+                self._last = text.strip() or self._last
+                self.reader.feed(text)
+                self._show(self.reader.stage, STAGES.index(self.reader.stage))
         self._bar.refresh()
 
     def close(self) -> BuildLog:
@@ -229,44 +204,20 @@ class _Follower:
         said = said if len(said) <= _LONGEST else f"{said[: _LONGEST - 1]}…"
         return f"{said}. {error.advice}" if error and error.advice else said
 
-    def _take(self, line: str) -> None:
-        if not line:
-            self.reader.pause()
-        elif is_progress(line):
-            count = _COUNT.search(line)
-            what = re.split(r"\.\.\.|[(:|━]|  ", line.strip())[0]
-            self._bar.set_postfix_str(f"{what} {count[1] if count else ''}", refresh=False)
-        else:
-            self._last = line.strip() or self._last
-            self.reader.feed(line)
-            self._show(self.reader.stage, STAGES.index(self.reader.stage))
-
     def _show(self, stage: str, number: int) -> None:
         self._bar.set_description_str(stage, refresh=False)
         self._bar.update(max(number - self._bar.n, 0))  # a stage that comes again moves nothing back
 
 
 def _settings(config: Path, *, calibration: str) -> BuildConfig:
-    """The configuration with this archive for every input; BuildFailed where no build can come of it."""
-    try:
-        settings = configs.read(config)
-    except (configs.ConfigError, OSError) as error:
-        raise BuildFailed(str(error)) from error
+    """The configuration with this archive for every input; ConfigError where no build can come of it."""
+    settings = configs.read(config)
     entries = settings.quant.input_configs
     if (count := len({entry.calibration_dataset for entry in entries})) != 1:
-        raise BuildFailed(f"{config}: quant.input_configs must name one archive, not {count}")
-    if Path(settings.output_name).name != settings.output_name:
-        raise BuildFailed(f"{config}: output_name {settings.output_name!r} is a path: give a name alone")
+        raise configs.ConfigError(f"{config.name}: quant.input_configs must name one archive, not {count}")
     renamed = tuple(entry.model_copy(update={"calibration_dataset": calibration}) for entry in entries)
     quant = settings.quant.model_copy(update={"input_configs": renamed})
     return settings.model_copy(update={"quant": quant})
-
-
-def _copy(source: Path, copy: Path) -> None:
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    if not (copy.exists() and copy.samefile(source)):
-        copy.unlink(missing_ok=True)  # an older copy may be a link to a file of somebody else
-        shutil.copyfile(source, copy)
 
 
 def _inside(work: Path, path: Path) -> str:

@@ -10,7 +10,6 @@ import re
 import reprlib
 import tomllib
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,20 +18,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from helpers import artifacts
-from helpers.files import replacing
 from helpers.finding import Finding
 from helpers.graph.preprocess import Preprocessing
-from helpers.pulsar2.schema import (
-    BuildConfig,
-    CompilerConfig,
-    Hardware,
-    InputProcessor,
-    InputQuantConfig,
-    LayerConfig,
-    Message,
-    NpuMode,
-    QuantConfig,
-)
+from helpers.pulsar2.schema import BuildConfig, Hardware, Message, NpuMode
 
 
 class ConfigError(ValueError):
@@ -51,9 +39,8 @@ def read(path: Path | str) -> BuildConfig:
     path = Path(path)
     parse = _PARSERS.get(path.suffix.lower())
     if parse is None:
-        raise ConfigError(
-            f"{path.name}: a build configuration ends in {', '.join(_PARSERS)}; rename or convert it"
-        )
+        endings = ", ".join(_PARSERS)
+        raise ConfigError(f"{path.name}: a build configuration ends in {endings}; rename or convert it")
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; chapter 07 writes one: python -m helpers run 07")
     try:
@@ -61,30 +48,22 @@ def read(path: Path | str) -> BuildConfig:
     except (ValueError, yaml.YAMLError, RecursionError) as error:  # JSON, TOML and UTF-8: ValueErrors
         raise ConfigError(f"{path.name}: cannot be parsed: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
-        raise ConfigError(
-            f"{path.name}: expected an object of fields at the top, found {type(data).__name__}"
-        )
+        raise ConfigError(f"{path.name}: expected an object of fields, found {type(data).__name__}")
     return validate(data)
 
 
 def validate(data: Mapping[str, Any]) -> BuildConfig:
     """The configuration in plain data; raises ConfigError with one line per refused value."""
-    with _refusals_told():
+    try:
         return BuildConfig.model_validate(dict(data))
+    except ValidationError as error:
+        raise ConfigError(*map(_problem, error.errors())) from error
 
 
-def write(config: BuildConfig, path: Path | str) -> Path:
-    """Writes `config` as plain JSON without the fields that were never set; `read` gives back an equal one.
-
-    The file appears under its name only when it is whole. Raises ConfigError unless the name ends in .json.
-    """
-    path = Path(path)
-    if path.suffix.lower() != ".json":
-        raise ConfigError(f"{path.name}: configurations are written as JSON; give a name ending in .json")
+def to_json(config: BuildConfig) -> str:
+    """The text of a plain JSON file, without the fields that were never set: `read` gives an equal one."""
     data = config.model_dump(mode="json", exclude_unset=True)
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return path
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 
 def configure(
@@ -93,25 +72,60 @@ def configure(
     *,
     calibration: Path,
     tensor_name: str = "input",
+    hardware: Hardware = "AX650",
     npu_mode: NpuMode = "NPU1",
+    static_batch_sizes: Sequence[int] = (),
+    max_dynamic_batch_size: int = 0,
     layer_configs: Sequence[Mapping[str, Any]] = (),
 ) -> artifacts.Made:
     """Writes `pulsar2.json` and `configuration.json` into `out`, or returns those already there.
 
-    The arguments are those of `build_config_for`; `calibration` is the archive, in the work folder of the
-    build. Raises ConfigError for what Pulsar2 would refuse.
+    The board feeds uint8 [size, size, 3] in the order of the model. `calibration` is the archive, which lies
+    in the work folder of the build; `tensor_name` the graph's input, or DEFAULT for all; `layer_configs`
+    are the rehearsal's. Raises ConfigError for what Pulsar2 would refuse, both kinds of batch included.
     """
-    config = build_config_for(
-        preprocessing,
-        calibration_dataset=calibration.name,
-        tensor_name=tensor_name,
-        npu_mode=npu_mode,
-        layer_configs=layer_configs,
-        precision_analysis=True,
+
+    def given(**fields: object) -> dict[str, object]:  # what is not given does not stand in the file
+        return {name: value for name, value in fields.items() if value}
+
+    inputs = {
+        "tensor_name": tensor_name,
+        "calibration_dataset": calibration.name,
+        "calibration_format": "Image",
+        "calibration_size": 32,
+        "calibration_mean": preprocessing.mean,  # the default of the processor's own mean and std
+        "calibration_std": preprocessing.std,
+    }
+    processor = {
+        "tensor_name": tensor_name,
+        "tensor_format": preprocessing.format,
+        "tensor_layout": "NCHW",
+        "src_format": preprocessing.format,
+        "src_layout": "NHWC",
+        "src_dtype": "U8",
+        "csc_mode": "NoCSC",
+    }
+    config = validate(
+        {
+            "model_type": "ONNX",
+            "target_hardware": hardware,
+            "npu_mode": npu_mode,
+            "quant": {
+                "input_configs": [inputs],
+                **given(layer_configs=layer_configs),
+                "calibration_method": "MinMax",
+                "precision_analysis": True,
+            },
+            "input_processors": [processor],
+            "compiler": {
+                "check": 0,
+                **given(static_batch_sizes=static_batch_sizes, max_dynamic_batch_size=max_dynamic_batch_size),
+            },
+        }
     )
 
     def work(scratch: Path) -> artifacts.Facts:
-        write(config, scratch / "pulsar2.json")
+        (scratch / "pulsar2.json").write_text(to_json(config), encoding="utf-8")
         return {}
 
     return artifacts.step(
@@ -124,79 +138,13 @@ def configure(
     )
 
 
-def build_config_for(
-    preprocessing: Preprocessing,
-    *,
-    calibration_dataset: str,
-    tensor_name: str = "DEFAULT",
-    hardware: Hardware = "AX650",
-    npu_mode: NpuMode = "NPU1",
-    static_batch_sizes: Sequence[int] = (),
-    max_dynamic_batch_size: int = 0,
-    layer_configs: Sequence[Mapping[str, Any]] = (),
-    precision_analysis: bool = False,
-) -> BuildConfig:
-    """The configuration that feeds the model uint8 [size, size, 3] pictures in its own channel order.
-
-    `calibration_dataset` is a path in the work folder of the build; `tensor_name` is the graph's input, or
-    DEFAULT for all; `layer_configs` are the rehearsal's. Raises ConfigError for what Pulsar2 would refuse,
-    both kinds of batch at once included.
-    """
-    # What is not given is left out, so that it does not stand in the file.
-    batches: dict[str, Any] = {"static_batch_sizes": tuple(static_batch_sizes)} if static_batch_sizes else {}
-    batches |= {"max_dynamic_batch_size": max_dynamic_batch_size} if max_dynamic_batch_size else {}
-    with _refusals_told():
-        layers = tuple(LayerConfig.model_validate(dict(entry)) for entry in layer_configs)
-        mixed: dict[str, Any] = {"layer_configs": layers} if layers else {}
-        calibration = InputQuantConfig(
-            tensor_name=tensor_name,
-            calibration_dataset=calibration_dataset,
-            calibration_format="Image",
-            calibration_size=32,
-            calibration_mean=preprocessing.mean,  # the default of the processor's own mean and std
-            calibration_std=preprocessing.std,
-        )
-        processor = InputProcessor(
-            tensor_name=tensor_name,
-            tensor_format=preprocessing.format,
-            tensor_layout="NCHW",
-            src_format=preprocessing.format,
-            src_layout="NHWC",
-            src_dtype="U8",
-            csc_mode="NoCSC",
-        )
-        return BuildConfig(
-            model_type="ONNX",
-            target_hardware=hardware,
-            npu_mode=npu_mode,
-            quant=QuantConfig(
-                input_configs=(calibration,),
-                calibration_method="MinMax",
-                precision_analysis=precision_analysis,
-                **mixed,
-            ),
-            input_processors=(processor,),
-            compiler=CompilerConfig(check=0, **batches),
-        )
-
-
-@contextmanager
-def _refusals_told() -> Iterator[None]:
-    """What a message refuses, as ConfigError."""
-    try:
-        yield
-    except ValidationError as error:
-        raise ConfigError(*map(_problem, error.errors())) from error
-
-
 def _problem(details: ErrorDetails) -> str:
     """One refused value: where it is, what it is, and what is allowed there."""
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in details["loc"])
     value: object = details["input"]
     kind = details["type"]
     if kind == "extra_forbidden":
-        *parents, name = details["loc"]
-        hint = f"no such field; {_nearest(_message_at(parents), str(name))}"
+        hint = f"no such field; {_meant(path)}"
     elif kind == "rule":
         context = details["ctx"]
         path += f".{context['field']}" if context["field"] else ""
@@ -205,68 +153,47 @@ def _problem(details: ErrorDetails) -> str:
         said = details["msg"].removeprefix("Input should be ").replace("valid tuple", "list in [ ]")
         hint = f"allowed: {said}"
     path = path.lstrip(".") or "the configuration"
-    return f"{path}: required" if kind == "missing" else f"{path} = {_SHORT.repr(value)}: {hint}"
+    return f"{path}: required" if kind == "missing" else f"{path} = {reprlib.repr(value)}: {hint}"
 
 
-_SHORT = reprlib.Repr()
-_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict, _SHORT.maxstring = 2, 12, 4, 60
-
-
-def _nearest(message: type[BaseModel], name: str) -> str:
+def _meant(path: str) -> str:
     """Which field was meant: one of the same name elsewhere, the nearest here, or else all names here."""
+    place, _, name = re.sub(r"\[\d+\]", "[]", path).rpartition(".")
+    fields = list(_fields(BuildConfig, ""))
+    here = [field for where, field in fields if where == place]
     hints = []
-    if places := _places(BuildConfig, name):
+    if places := [where.lstrip(".") or "the top level" for where, field in fields if field == name]:
         hints.append(f"it belongs in {' or '.join(places)}")
-    if close := difflib.get_close_matches(name, message.model_fields, n=1):
+    if close := difflib.get_close_matches(name, here, n=1):
         hints.append(f"did you mean {close[0]}?")
-    return ", ".join(hints) or f"the fields here are {', '.join(message.model_fields)}"
+    return ", ".join(hints) or f"the fields here are {', '.join(here)}"
 
 
-def _places(message: type[BaseModel], name: str, path: str = "") -> list[str]:
-    """Paths of all messages that have a field `name`."""
-    found = [path or "the top level"] if name in message.model_fields else []
-    for field, info in message.model_fields.items():
-        inner = _message_in(info.annotation)
-        if inner and inner is not message:  # sub_configs holds its own kind
-            suffix = "" if inner is info.annotation else "[]"
-            found += _places(inner, name, f"{path}.{field}{suffix}".lstrip("."))
-    return found
-
-
-def _message_at(location: list[int | str]) -> type[BaseModel]:
-    message: type[BaseModel] = BuildConfig
-    for part in location:
-        if isinstance(part, str) and part in message.model_fields:
-            message = _message_in(message.model_fields[part].annotation) or message
-    return message
-
-
-def _message_in(annotation: Any) -> type[BaseModel] | None:
-    """The message type inside an annotation such as `tuple[InputProcessor, ...]`."""
-    candidates = (annotation, *get_args(annotation))
-    return next((kind for kind in candidates if isinstance(kind, type) and issubclass(kind, Message)), None)
+def _fields(message: type[BaseModel], place: str) -> Iterator[tuple[str, str]]:
+    """Place and name of every field below a message; a list's own stand at `.quant.layer_configs[]`."""
+    for name, info in message.model_fields.items():
+        yield place, name
+        for kind in (info.annotation, *get_args(info.annotation)):
+            inner = f"{place}.{name}" + ("" if kind is info.annotation else "[]")
+            if isinstance(kind, type) and issubclass(kind, Message) and inner.count(name) == 1:
+                yield from _fields(kind, inner)  # sub_configs holds its own kind, so once is enough
 
 
 # A string is matched first, so that comment marks and commas inside it survive.
 # An unclosed string or comment runs to its end and is left to the parser: no text takes more than one look.
-_RELAXED = re.compile(r'"(?:[^"\\\n]|\\.)*"?|//[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z)|,(?=\s*[]}])', re.DOTALL)
+_RELAXED = re.compile(r'("(?:[^"\\\n]|\\.)*"?)|//[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z)|,(?=\s*[]}])', re.DOTALL)
 
 
 def _parse_json(text: str) -> Any:
-    def keep(match: re.Match[str]) -> str:
-        found = match.group()
-        return found if found.startswith('"') else re.sub(r"[^\n]", " ", found)  # line numbers stay right
-
-    plain = _RELAXED.sub(keep, text)
-    return json.loads(_RELAXED.sub(keep, plain), object_pairs_hook=_unique)
+    without_comments = _RELAXED.sub(r"\1", text)  # then a comma may be the last before a bracket
+    return json.loads(_RELAXED.sub(r"\1", without_comments), object_pairs_hook=_unique)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    data = dict(pairs)
-    if len(data) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"field {next(n for n in names if names.count(n) > 1)!r} occurs twice")
-    return data
+    names = [name for name, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"field {twice[0]!r} occurs twice")
+    return dict(pairs)
 
 
 class _YamlLoader(yaml.SafeLoader):  # type: ignore[misc]
@@ -281,15 +208,9 @@ class _YamlLoader(yaml.SafeLoader):  # type: ignore[misc]
 _YamlLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )
-
-
-def _parse_yaml(text: str) -> Any:
-    return yaml.load(text, _YamlLoader)
-
-
 _PARSERS: dict[str, Callable[[str], Any]] = {
     ".json": _parse_json,
-    ".yaml": _parse_yaml,
-    ".yml": _parse_yaml,
+    ".yaml": lambda text: yaml.load(text, _YamlLoader),
+    ".yml": lambda text: yaml.load(text, _YamlLoader),
     ".toml": tomllib.loads,
 }

@@ -48,19 +48,20 @@ def _unlisted(graph: Graph) -> Iterable[Problem]:
     for node in graph.nodes:
         operator = node.op_type if node.domain in STANDARD else f"{node.domain}::{node.op_type}"
         if seen := table()["unlisted_but_seen"].get(operator):
-            yield "warn", operator, f"not on the AX650 list, but {seen}", _name(node)
+            yield "warn", operator, f"not on the AX650 list, but {seen}", name_of(node)
         elif operator.lower() not in known:
-            yield "fail", operator, "not on the AX650 list: replace it", _name(node)
+            yield "fail", operator, "not on the AX650 list: replace it", name_of(node)
         elif refused := table()["listed_but_refused"].get(operator):
-            yield "warn", operator, f"on the AX650 list, but {refused}", _name(node)
+            yield "warn", operator, f"on the AX650 list, but {refused}", name_of(node)
 
 
 def _restricted(graph: Graph) -> Iterable[Problem]:
     for node in (node for node in graph.nodes if node.domain in STANDARD):
-        for text in (*_by_table(node, graph), *_by_rule(node, graph)):
-            yield "fail", node.op_type, text, _name(node)
+        in_words = RULES[node.op_type](node, graph) if node.op_type in RULES else None
+        for text in (*_by_table(node, graph), *([in_words] if in_words else [])):
+            yield "fail", node.op_type, text, name_of(node)
         for text in _by_experience(node, graph):
-            yield "warn", node.op_type, text, _name(node)
+            yield "warn", node.op_type, text, name_of(node)
 
 
 def _summary(check: str, problems: Iterable[Problem], fine: str) -> Finding:
@@ -89,13 +90,6 @@ def _by_table(node: onnx.NodeProto, graph: Graph) -> Iterable[str]:
             values = value if isinstance(value, list) else [] if value is None else [value]
             if any(single not in rule for single in values):
                 yield f"{name} is {value}, only {', '.join(map(str, rule))} can be compiled"
-
-
-def _by_rule(node: onnx.NodeProto, graph: Graph) -> Iterable[str]:
-    """The restrictions that the data file states in words."""
-    rule = RULES.get(node.op_type)
-    problem = rule(node, graph) if rule else None
-    return [problem] if problem else []
 
 
 def _average_pool(node: onnx.NodeProto, graph: Graph) -> str | None:
@@ -154,6 +148,7 @@ def _roi_align(node: onnx.NodeProto, graph: Graph) -> str | None:
     return "sampling_ratio must not be 0" if graph.attribute(node, "sampling_ratio") == 0 else None
 
 
+# The restrictions that the data file states in words.
 RULES: dict[str, Callable[[onnx.NodeProto, Graph], str | None]] = {
     "AveragePool": _average_pool,
     "ConvTranspose": _conv_transpose,
@@ -186,5 +181,6 @@ def _by_experience(node: onnx.NodeProto, graph: Graph) -> Iterable[str]:
             yield f"{node.op_type} by 1 at the graph's output crashed a build: remove it"
 
 
-def _name(node: onnx.NodeProto) -> str:
+def name_of(node: onnx.NodeProto) -> str:
+    """A node's name in a message."""
     return node.name or f"{node.op_type} of {node.output[0] if node.output else 'nothing'}"

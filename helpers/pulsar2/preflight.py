@@ -16,29 +16,25 @@ from helpers.graph.graph import STANDARD, Graph, GraphError, axes, load, tensors
 from helpers.graph.preprocess import Preprocessing, read_metadata
 from helpers.pulsar2 import config as configs
 from helpers.pulsar2.archive import check_archive
-from helpers.pulsar2.operators import check_operators
+from helpers.pulsar2.operators import check_operators, name_of
 from helpers.pulsar2.schema import EVERY, BuildConfig, InputProcessor
 
 # AX650 starts at 11 (pulsar2-docs-en, op_support_list_ax650). 18 was built (onnxsim/onnxsim,
 # scripts/axera/README.md); 23 was refused, says one user; nobody reports on the versions between.
 OPSET_FIRST, OPSET_BUILT, OPSET_REFUSED = 11, 18, 23
 INT64_LIMIT = 64 * 1024  # bytes; shapes and axes need a few hundred
-FLOAT32 = onnx.TensorProto.FLOAT
-Verdict = tuple[Level, str]  # of one check, with what to do
 IMAGENET_RGB = (123.675, 116.28, 103.53)  # means in 0–255 units; also the older 123.68, 116.779, 103.939
-COLOURS = ("BGR", "RGB")
 # Verified in FP32 by Pulsar2's documentation (advanced_build_guides); others were ignored without a word.
 FP32_OPERATORS = {"LeakyRelu", "Sigmoid", "Relu", "Add", "Mul", "Div", "Sub", "Concat", "Softmax"}
 NEAR = 2.0  # grey levels between the mean and std of one data set as different authors print them
 FEEDS = {"BGR": "as the C++ board programs feed", "RGB": "as pyaxengine's example feeds"}
+Verdict = tuple[Level, str]  # of one check, with what to do
 
 
 def preflight(
-    onnx_file: Path | str,
-    config: BuildConfig | Path | str | None = None,
-    calibration: Path | str | None = None,
+    onnx_file: Path | str, config: Path | str | None = None, calibration: Path | str | None = None
 ) -> list[Finding]:
-    """All findings for a graph, a configuration (as an object or a file) and a calibration archive.
+    """All findings for a graph, a configuration and a calibration archive.
 
     Without `calibration` the archives that the configuration names are looked up, in the current folder as
     the tool does, then beside the configuration. What is wrong with a file is a finding, not an exception.
@@ -52,20 +48,16 @@ def preflight(
     except GraphError as error:
         findings = [Finding("file", "fail", str(error))]
     read: BuildConfig | None = None
-    folder = Path()
-    if isinstance(config, BuildConfig):
-        read = config
-    elif config is not None:
-        folder = Path(config).parent
+    if config is not None:
         try:
             read = configs.read(config)
         except configs.ConfigError as error:
             findings += error.findings
-    if read is not None:
-        findings.append(Finding("config", "ok", f"{read.target_hardware}, {read.npu_mode}"))
-        findings += check_config(read, graph) if graph else []
+        else:
+            findings.append(Finding("config", "ok", f"{read.target_hardware}, {read.npu_mode}"))
+            findings += check_config(read, graph) if graph else []
     if read is not None or calibration is not None:
-        findings += _calibrations(read, calibration, folder, graph)
+        findings += _calibrations(read, calibration, Path(config or "").parent, graph)
     return findings
 
 
@@ -79,7 +71,8 @@ def _calibrations(
             Finding("calibration", "fail", "quant.input_configs is empty: name the input and its archive")
         ]
     if calibration is None:
-        return [check_archive(_find(entry.calibration_dataset, folder), entry, graph) for entry in entries]
+        here = [(Path(entry.calibration_dataset), entry) for entry in entries]
+        return [check_archive(path if path.is_file() else folder / path, e, graph) for path, e in here]
     given = Path(calibration)
     named = [entry for entry in entries if Path(entry.calibration_dataset).name == given.name]
     found = [check_archive(given, next(iter((*named, *entries)), None), graph)]
@@ -90,10 +83,6 @@ def _calibrations(
     return found
 
 
-def _find(dataset: str, folder: Path) -> Path:
-    return Path(dataset) if Path(dataset).is_file() else folder / dataset
-
-
 def check_graph(graph: Graph) -> list[Finding]:
     """One finding per check of the graph alone.
 
@@ -102,14 +91,9 @@ def check_graph(graph: Graph) -> list[Finding]:
     first = [Finding("file", *_valid(graph.model)), Finding("opset", *_opset(graph))]
     if first[0].level == "fail":
         return first
-    return [
-        *first,
-        *check_operators(graph),
-        Finding("shapes", *_static(graph)),
-        Finding("dtype", *_dtype(graph)),
-        Finding("int64", *_int64(graph.model)),
-        Finding("names", *_names(graph)),
-    ]
+    further = {"shapes": _static, "dtype": _dtype, "int64": _int64, "names": _names}
+    checked = [Finding(name, *check(graph)) for name, check in further.items()]
+    return [*first, *check_operators(graph), *checked]
 
 
 def _valid(model: onnx.ModelProto) -> Verdict:
@@ -118,8 +102,7 @@ def _valid(model: onnx.ModelProto) -> Verdict:
         for tensor in tensors(model):
             numpy_helper.to_array(tensor)  # the checker takes more bytes than there are values
     except Exception as error:  # ValidationError, InferenceError, and ValueError for too large a model
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = (lines or [type(error).__name__])[0][:200]
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         return "fail", f"onnx's checker refuses it: {reason}; export it again"
     written = f"{model.producer_name} {model.producer_version}".strip() or "an unnamed producer"
     return "ok", f"valid ONNX, IR {model.ir_version}, written by {written}"
@@ -128,16 +111,15 @@ def _valid(model: onnx.ModelProto) -> Verdict:
 def _opset(graph: Graph) -> Verdict:
     functions = [function.name for function in graph.model.functions]
     foreign = sorted({*(n.domain for n in graph.nodes if n.domain not in STANDARD), *functions})
-    version = graph.opset
+    version, instead = graph.opset, "export with opset 11 to 18"
     if foreign:
         return "fail", f"operators of other sets ({', '.join(foreign)}): export with standard ONNX only"
     if version < OPSET_FIRST:
-        return "fail", f"{version}, the AX650 needs {OPSET_FIRST}: export with opset_version=11"
+        return "fail", f"{version}, the AX650 needs {OPSET_FIRST}: {instead}"
     if version >= OPSET_REFUSED:
-        return "fail", f"{version}, and 23 is reported as refused: export with opset_version=11"
+        return "fail", f"{version}, and {OPSET_REFUSED} is reported as refused: {instead}"
     if version > OPSET_BUILT:
-        text = f"{version}: no build above {OPSET_BUILT} is reported; if it is refused, export with opset 11"
-        return "warn", text
+        return "warn", f"{version}: no build above {OPSET_BUILT} is reported; if it is refused, {instead}"
     return "ok", f"{version}"
 
 
@@ -146,40 +128,32 @@ def _static(graph: Graph) -> Verdict:
     shapes = ", ".join(f"{value.name} {list(axes(value))}" for value in values)
     dynamic = [v.name for v in values if not axes(v) or not all(isinstance(n, int) for n in axes(v))]
     if dynamic:
-        text = f"{shapes}: the shape of {', '.join(dynamic)} is not fixed; export without dynamic_axes"
-        return "fail", text
+        return "fail", f"{shapes}: not all of {', '.join(dynamic)} is fixed; export without dynamic_axes"
     return "ok", shapes
 
 
 def _dtype(graph: Graph) -> Verdict:
     name = onnx.TensorProto.DataType.Name
-    odd = [v for v in (*graph.inputs, *graph.outputs) if v.type.tensor_type.elem_type != FLOAT32]
-    weights = {tensor.data_type for tensor in graph.model.graph.initializer}
-    wide = weights & {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}
-    if odd:
-        shown = ", ".join(f"{v.name} is {name(v.type.tensor_type.elem_type)}" for v in odd)
-        return "warn", f"{shown}: Pulsar2 quantises from FLOAT; export the model in float32"
-    if wide:
-        shown = ", ".join(sorted(map(name, wide)))
-        return "warn", f"weights in {shown}: export the model in float32"
+    kinds = {v.name: name(v.type.tensor_type.elem_type) for v in (*graph.inputs, *graph.outputs)}
+    odd = [f"{value} is {kind}" for value, kind in kinds.items() if kind != "FLOAT"]
+    weights = {name(tensor.data_type) for tensor in graph.model.graph.initializer}
+    if odd or (odd := sorted(weights & {"FLOAT16", "BFLOAT16", "DOUBLE"})):
+        return "warn", f"{', '.join(odd)}: Pulsar2 quantises from FLOAT; export the model in float32"
     return "ok", "float32 in and out"
 
 
-def _int64(model: onnx.ModelProto) -> Verdict:
-    wide = [tensor for tensor in tensors(model) if tensor.data_type == onnx.TensorProto.INT64]
-    total = sum(8 * int(np.prod(tensor.dims)) for tensor in wide)
-    text = f"{len(wide)} int64 tensors, {total:,} bytes"
-    largest = max(wide, key=lambda tensor: int(np.prod(tensor.dims)), default=None)
+def _int64(graph: Graph) -> Verdict:
+    wide = [tensor for tensor in tensors(graph.model) if tensor.data_type == onnx.TensorProto.INT64]
+    tables = {tensor.name: numpy_helper.to_array(tensor) for tensor in wide}
     limits = np.iinfo(np.int32)
-    for tensor in wide:
-        values = numpy_helper.to_array(tensor)
-        if values.size <= 64:  # shapes, axes and their end marks
-            continue
-        if values.min() < limits.min or values.max() > limits.max:
-            return "fail", f"{tensor.name} has values that the board's int32 cannot hold"
+    for name, values in tables.items():  # up to 64: shapes, axes and their end marks
+        if values.size > 64 and (values.min() < limits.min or values.max() > limits.max):
+            return "fail", f"{name} has values that the board's int32 cannot hold"
+    total = sum(values.nbytes for values in tables.values())
+    text = f"{len(wide)} int64 tensors, {total:,} bytes"
     if total > INT64_LIMIT:
-        named = f", the largest is {largest.name} {list(largest.dims)}" if largest is not None else ""
-        return "warn", f"{text}{named}: index tables cost memory; simplify the graph (onnxsim)"
+        largest = max(tables, key=lambda name: tables[name].size)
+        return "warn", f"{text}, the largest is {largest}: these cost memory; simplify the graph (onnxsim)"
     return "ok", text
 
 
@@ -192,11 +166,12 @@ def _names(graph: Graph) -> Verdict:
 
 def check_config(config: BuildConfig, graph: Graph) -> list[Finding]:
     """One finding per check of a configuration against the graph that it is to compile."""
+    exported = read_metadata(graph.model)
     return [
         Finding("input name", *_input_name(config, graph)),
         Finding("board feed", *_feed(config)),
-        Finding("channel order", *_channel_order(config, read_metadata(graph.model))),
-        Finding("mean/std", *_mean_std(config, read_metadata(graph.model))),
+        Finding("channel order", *_channel_order(config, exported)),
+        Finding("mean/std", *_mean_std(config, exported)),
         Finding("precision", *_precision(config, graph)),
         Finding("batch", *_batch(config, graph)),
     ]
@@ -204,62 +179,48 @@ def check_config(config: BuildConfig, graph: Graph) -> list[Finding]:
 
 def _input_name(config: BuildConfig, graph: Graph) -> Verdict:
     names, outputs = {v.name for v in graph.inputs}, {v.name for v in graph.outputs}
-    quantised = [entry.tensor_name for entry in config.quant.input_configs]
-    used = quantised + [entry.tensor_name for entry in config.input_processors]
-    if unknown := [name for name in used if name not in names | {EVERY}]:
-        text = f"configuration: {', '.join(unknown)}, graph: {', '.join(sorted(names))}; use that, or DEFAULT"
-        return "fail", text
-    strange = [e.tensor_name for e in config.output_processors if e.tensor_name not in outputs | {EVERY}]
-    if strange:
-        text = f"outputs in the configuration: {', '.join(strange)}, graph: {', '.join(sorted(outputs))}"
-        return "fail", text
-    uncalibrated = sorted(names - set(quantised)) if EVERY not in quantised else []
-    if uncalibrated:
-        text = f"{', '.join(uncalibrated)} has no entry in quant.input_configs: add one, or use DEFAULT"
-        return "fail", text
-    return "ok", f"{', '.join(dict.fromkeys(used))} in the configuration fits the graph"
+    quantised = {entry.tensor_name for entry in config.quant.input_configs}
+    used = quantised | {entry.tensor_name for entry in config.input_processors}
+    written = {entry.tensor_name for entry in config.output_processors}
+    for there, here in ((used, names), (written, outputs)):
+        if unknown := there - here - {EVERY}:
+            return "fail", f"configuration: {_listed(unknown)}, graph: {_listed(here)}; use that, or DEFAULT"
+    if EVERY not in quantised and (missing := names - quantised):
+        return "fail", f"{_listed(missing)} has no entry in quant.input_configs: add one, or use DEFAULT"
+    return "ok", f"{_listed(used)} in the configuration fits the graph"
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def _feed(config: BuildConfig) -> Verdict:
     """uint8 in HWC order and float32 out, which is all that sample_npu_classification can feed and read."""
-    problems = []
-    if not config.input_processors:
-        problems.append("no input_processors, so the board must feed float32 NCHW")
-    for processor in config.input_processors:
-        if (processor.src_dtype, processor.src_layout) != ("U8", "NHWC"):
-            problems.append(f"src_dtype {processor.src_dtype}, src_layout {processor.src_layout}")
-    problems += [
-        f"output_dtype {o.output_dtype}" for o in config.output_processors if o.output_dtype != "FP32"
-    ]
-    if problems:
-        text = f"{'; '.join(problems)}: sample_npu_classification takes U8, NHWC and an FP32 output only"
-        return "warn", text
+    fed = {f"{entry.src_dtype} {entry.src_layout}" for entry in config.input_processors} or {"FP32 NCHW"}
+    given = {f"output {entry.output_dtype}" for entry in config.output_processors}
+    if odd := (fed | given) - {"U8 NHWC", "output FP32"}:
+        named = "input_processors" if config.input_processors else "no input_processors, so"
+        return "warn", f"{named} {_listed(odd)}: sample_npu_classification takes U8 NHWC, output FP32 only"
     return "ok", "uint8 HWC pictures in, float32 scores out"
 
 
 def _channel_order(config: BuildConfig, exported: Preprocessing | None) -> Verdict:
-    def fail(text: str) -> Verdict:
-        return "fail", f"{text}; build the configuration with the board_input of the export"
-
     for processor in config.input_processors:
-        tensor, source = processor.tensor_format, processor.src_format
-        if tensor in COLOURS and source in COLOURS and tensor != source:
-            return fail(f"tensor_format is {tensor} and src_format {source}, but Pulsar2 swaps no channels")
-        if exported and tensor in COLOURS and tensor != exported.format:
-            return fail(f"tensor_format is {tensor}, but the graph was exported for {exported.format}")
-        mean = _mean_of(config, processor)
-        if tensor in COLOURS and (order := _order_of(mean)) not in (None, tensor):
-            return fail(
-                f"tensor_format is {tensor}, but the mean {list(mean)} is ImageNet's in {order} order"
-            )
-    orders = {p.tensor_format for p in config.input_processors}
+        tensor, mean = processor.tensor_format, _mean_of(config, processor)
+        for other, order in (
+            ("src_format, and Pulsar2 swaps no channels", processor.src_format),
+            ("what the graph was exported for", exported.format if exported else None),
+            (f"the order of ImageNet's mean in {list(mean)}", _order_of(mean)),
+        ):
+            if tensor in FEEDS and order in FEEDS and order != tensor:
+                text = f"tensor_format is {tensor}, but {order} is {other}"
+                return "fail", f"{text}; build the configuration with the board_input of the export"
+    orders = {processor.tensor_format for processor in config.input_processors}
     named = orders.pop() if len(orders) == 1 else None
-    if named not in COLOURS:
-        text = "tensor_format does not say BGR or RGB: calibration images and board may differ; name it"
-        return "warn", text
+    if named not in FEEDS:
+        return "warn", "tensor_format does not say BGR or RGB: images and board may differ; name it"
     if exported is None:
-        text = f"{named}, {FEEDS[named]}; the graph does not say which order it takes: check its export"
-        return "warn", text
+        return "warn", f"{named}, {FEEDS[named]}; the graph does not say which order it takes: check it"
     return "ok", f"{named} in graph and configuration, {FEEDS[named]}"
 
 
@@ -280,37 +241,30 @@ def _order_of(mean: Sequence[float]) -> str | None:
 
 def _mean_std(config: BuildConfig, exported: Preprocessing | None) -> Verdict:
     entries = config.quant.input_configs
-    given = [
-        (f"quant.input_configs[{index}].calibration_", entry.calibration_mean, entry.calibration_std)
-        for index, entry in enumerate(entries)
-    ]
-    given += [(f"input_processors[{i}].", p.mean, p.std) for i, p in enumerate(config.input_processors)]
-    given = [(path, mean, std) for path, mean, std in given if mean or std]
+    held = {f"input_processors[{i}].": (p.mean, p.std) for i, p in enumerate(config.input_processors)}
+    for index, entry in enumerate(entries):
+        held[f"quant.input_configs[{index}].calibration_"] = entry.calibration_mean, entry.calibration_std
+    given = {path: pair for path, pair in held.items() if any(pair)}
     if not given:
         return "warn", "none given, so the model gets 0–255: give the model's own unless it was trained so"
-    for path, mean, std in given:
+    for path, (mean, std) in given.items():
         if problem := _implausible(mean, std) or _unlike(exported, mean, std, tolerance=NEAR):
             return "fail", f"{path}{problem}"
-    for path, mean, std in given:
+    for path, (mean, std) in given.items():
         if problem := _unlike(exported, mean, std, tolerance=0.01):
             return "warn", f"{path}{problem}; near, but take those"
-    arrays = [entry for entry in entries if entry.calibration_format != "Image"]
-    if idle := [e.tensor_name for e in arrays if e.calibration_mean or e.calibration_std]:
-        names = ", ".join(idle)
+    arrays = (entry for entry in entries if entry.calibration_format != "Image")
+    if idle := {entry.tensor_name for entry in arrays if entry.calibration_mean or entry.calibration_std}:
         return (
             "warn",
-            f"calibration_mean and _std of {names} are not applied to arrays: store them normalised",
+            f"calibration_mean and _std of {_listed(idle)} are not applied to arrays",
         )
-    _, mean, std = given[0]
     return "ok", f"mean {list(mean)}, std {list(std)} in 0–255 units"
 
 
 def _implausible(mean: Sequence[float], std: Sequence[float]) -> str | None:
     if std and min(std) < 1:
-        return (
-            f"std = {list(std)}: units are 0–255, so a std below 1 blows pixels up; multiply by 255 "
-            "(a model that divides by 255 has mean 0 and std 255)"
-        )
+        return f"std = {list(std)}: units are 0–255, and a model that divides by 255 has 255: multiply"
     if any(0 < value < 1 for value in mean):
         return f"mean = {list(mean)}: units are 0–255; multiply by 255"
     if any(not 0 <= value <= 255 for value in mean) or any(value > 510 for value in std):
@@ -332,13 +286,12 @@ def _unlike(
 
 def _precision(config: BuildConfig, graph: Graph) -> Verdict:
     """Entries of layer_configs that Pulsar2 ignores without a word, or refuses late."""
-    present = graph.operators
     problems = []
     for index, entry in enumerate(config.quant.layer_configs):
-        if missing := [name for name in entry.operators if name not in present]:
-            problems.append(f"layer_configs[{index}]: no {', '.join(missing)} in the graph, so no effect")
-        elif entry.data_type == "FP32" and (bold := [n for n in entry.operators if n not in FP32_OPERATORS]):
-            problems.append(f"layer_configs[{index}]: FP32 is not verified for {', '.join(bold)}")
+        if missing := set(entry.operators) - graph.operators.keys():
+            problems.append(f"layer_configs[{index}]: no {_listed(missing)} in the graph, so no effect")
+        elif entry.data_type == "FP32" and (bold := set(entry.operators) - FP32_OPERATORS):
+            problems.append(f"layer_configs[{index}]: FP32 is not verified for {_listed(bold)}")
     if config.quant.highest_mix_precision:
         problems.append("highest_mix_precision makes everything FP32, which failed on real graphs")
     if problems:
@@ -352,42 +305,23 @@ def _batch(config: BuildConfig, graph: Graph) -> Verdict:
     wanted = list(compiler.static_batch_sizes) or [compiler.max_dynamic_batch_size or 1]
     batches = {shape[0] for v in graph.inputs if (shape := axes(v))}
     held = ", ".join(map(str, sorted(batches, key=str)))
-    if batches - {1} and max(wanted) == 1:
-        text = f"{held} in the graph, the board program feeds one picture: export with batch 1"
-        return "warn", text
-    if max(wanted) == 1:
+    if max(wanted) == 1 and not batches - {1}:
         return "ok", "1, as in the graph"
+    if max(wanted) == 1:
+        return "warn", f"{held} in the graph, the board program feeds one picture: export with batch 1"
     if batches != {1}:
-        text = f"{max(wanted)} is asked for, but the graph has batch {held}: export with batch 1"
-        return "fail", text
+        return "fail", f"{max(wanted)} is asked for, but the graph has {held}: export with batch 1"
     shown = ", ".join(map(str, wanted)) if compiler.static_batch_sizes else f"1 to {max(wanted)}"
     asked = f"{shown} with opset {graph.opset}"
-    fixed, literal = _fixed_reshapes(graph)
-    if literal:  # allowzero came with opset 14
-        text = f"{asked}: in Reshape {literal[0]} a 0 is not the batch (allowzero); export with opset 11"
-        return "fail", text
-    if fixed and compiler.disable_ir_fix:
-        text = f"{asked}: {len(fixed)} Reshapes hold batch 1 and disable_ir_fix keeps them; set it to false"
-        return "fail", text
-    if fixed:
-        text = (
-            f"{asked}: {len(fixed)} Reshapes hold batch 1, which the compiler has to rewrite; check the log "
-            "line 'batchs', and set those shapes to -1 by const_processors if a size is missing there"
-        )
-        return "warn", text
-    return "ok", f"{asked}: no Reshape holds the batch"
-
-
-def _fixed_reshapes(graph: Graph) -> tuple[list[str], list[str]]:
-    """The Reshapes whose constant shape starts with 1, and those whose 0 does not mean "as before"."""
-    fixed, literal = [], []
-    for node in graph.nodes:
-        standard = node.op_type == "Reshape" and node.domain in STANDARD
-        shape = graph.constant(node.input[1]) if standard else None
-        if shape is None:
-            continue
-        if shape.size and shape.ravel()[0] == 1:
-            fixed.append(node.name or node.output[0])
-        if 0 in shape and graph.attribute(node, "allowzero"):
-            literal.append(node.name or node.output[0])
-    return fixed, literal
+    reshapes = [node for node in graph.nodes if node.op_type == "Reshape" and node.domain in STANDARD]
+    constants = [(node, graph.constant(node.input[1])) for node in reshapes]
+    shapes = [(node, shape.ravel().tolist()) for node, shape in constants if shape is not None]
+    if literal := [node for node, shape in shapes if 0 in shape and graph.attribute(node, "allowzero")]:
+        return "fail", f"{asked}: in Reshape {name_of(literal[0])} 0 is no batch; export without allowzero"
+    fixed = sum(shape[:1] == [1] for _, shape in shapes)
+    if not fixed:
+        return "ok", f"{asked}: no Reshape holds the batch"
+    if compiler.disable_ir_fix:
+        return "fail", f"{asked}: {fixed} Reshapes hold batch 1, disable_ir_fix keeps them; set it to false"
+    advice = "set those shapes to -1 by const_processors if the log's line 'batchs' lacks a size"
+    return "warn", f"{asked}: {fixed} Reshapes hold batch 1, which the compiler has to rewrite; {advice}"

@@ -1,19 +1,22 @@
 """INT8 before the compiler: the graph simulated with the calibration pictures that Pulsar2 will get."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 from pydantic import TypeAdapter
 
 from helpers import artifacts
 from helpers.artifacts import Facts
-from helpers.graph.preprocess import Preprocessing
-from helpers.quant.params import Method
+from helpers.graph.graph import Graph, load
+from helpers.graph.metrics import sqnr_db
+from helpers.graph.preprocess import Preprocessing, read_metadata
+from helpers.pulsar2 import archive as archives
+from helpers.pulsar2 import config as configs
 
 PICTURES = 40  # of the archive: a fifth measures, which leaves 32 to calibrate
-LayerLoss = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -37,28 +40,20 @@ class Rehearsed:
     remade: bool
 
 
-def rehearse(
-    graph: Path,
-    archive: Path,
-    out: Path,
-    *,
-    config: Path | None = None,
-    pictures: int = PICTURES,
-    method: Method = "MinMax",
-) -> Rehearsed:
+def rehearse(graph: Path, archive: Path, out: Path, *, config: Path | None = None) -> Rehearsed:
     """Writes `model-int8.onnx` and `rehearsal.json` into `out`, or returns what is there of the same inputs.
 
     Takes any graph with one input of pictures. Mean, std and order come from the configuration, else from
-    the graph's own metadata. The last fifth of the first `pictures` of the archive measures, the others
-    calibrate. Raises ValueError where neither says how pixels come, or for fewer than two pictures;
-    ArchiveError, GraphError, ConfigError.
+    the graph's own metadata. The last fifth of the archive's first PICTURES measures, the others calibrate.
+    Raises ValueError where neither says how pixels come, or for fewer than two pictures; ArchiveError,
+    GraphError, ConfigError.
     """
     made = artifacts.step(
         "rehearsal",
         out,
-        lambda scratch: _rehearse(graph, archive, scratch, config=config, count=pictures, method=method),
+        lambda scratch: _rehearse(load(graph), archive, scratch, config),
         files=["model-int8.onnx"],
-        arguments={"pictures": pictures, "method": method},
+        arguments={},
         inputs={"graph": graph, "archive": archive} | ({"config": config} if config else {}),
         code="helpers.pulsar2.rehearse",
         packages=["onnx", "onnxruntime", "numpy"],
@@ -66,26 +61,14 @@ def rehearse(
     return Rehearsed(quantized=made.path("model-int8.onnx"), remade=made.remade, **made.facts)
 
 
-def _rehearse(
-    path: Path, archive: Path, out: Path, *, config: Path | None, count: int, method: Method
-) -> Facts:
-    from dataclasses import asdict
+def _rehearse(graph: onnx.ModelProto, archive: Path, out: Path, config: Path | None) -> Facts:
+    from helpers.quant.simulate import simulate_int8  # what is kept must not wait for ONNX Runtime
 
-    import numpy as np
-    import onnx
-
-    from helpers.graph.graph import Graph, load
-    from helpers.graph.metrics import sqnr_db
-    from helpers.pulsar2.archive import pictures
-    from helpers.quant.simulate import simulate_int8
-
-    graph = load(path)
     index = Graph(graph)
-    shape = index.static_shape(index.inputs[0].name)
-    cuts = pictures(archive, preprocessing_of(graph, config), count)
-    batch = shape[0]
+    batch = index.static_shape(index.inputs[0].name)[0]
+    cuts = archives.pictures(archive, preprocessing_of(graph, config), PICTURES)
     fed = [np.concatenate(cuts[place : place + batch]) for place in range(0, len(cuts) - batch + 1, batch)]
-    found = simulate_int8(graph, fed, method=method)
+    found = simulate_int8(graph, fed)
     onnx.save(found.quantized, out / "model-int8.onnx")
     kinds = [step.op_type for step in found.int16_steps]
     scores = len(index.static_shape(index.outputs[0].name)) == 2 and len(index.outputs) == 1
@@ -103,11 +86,8 @@ def _rehearse(
     }
 
 
-def preprocessing_of(graph: Any, config: Path | None) -> Preprocessing:
+def preprocessing_of(graph: onnx.ModelProto, config: Path | None = None) -> Preprocessing:
     """What happens to the pixels, by configuration or metadata; ValueError if neither says."""
-    from helpers.graph.preprocess import read_metadata
-    from helpers.pulsar2 import config as configs
-
     if config is None:
         if (said := read_metadata(graph)) is None:
             raise ValueError(
@@ -115,13 +95,13 @@ def preprocessing_of(graph: Any, config: Path | None) -> Preprocessing:
             )
         return said
     settings = configs.read(config)
+    if not (settings.quant.input_configs and settings.input_processors):
+        raise ValueError(f"{config.name}: it has no quant.input_configs, or no input_processors: add them")
     entry, processor = settings.quant.input_configs[0], settings.input_processors[0]
-    size = graph.graph.input[0].type.tensor_type.shape.dim[-1].dim_value
-    return TypeAdapter(Preprocessing).validate_python(
-        {
-            "board_input": "rgb" if processor.tensor_format == "RGB" else "bgr",
-            "mean": entry.calibration_mean,
-            "std": entry.calibration_std,
-            "size": size,
-        }
-    )
+    said_there = {
+        "board_input": "rgb" if processor.tensor_format == "RGB" else "bgr",
+        "mean": entry.calibration_mean,
+        "std": entry.calibration_std,
+        "size": graph.graph.input[0].type.tensor_type.shape.dim[-1].dim_value,
+    }
+    return TypeAdapter(Preprocessing).validate_python(said_there)

@@ -5,6 +5,7 @@ image knows, such as KL calibration and chips that the printed list lacks (read 
 there and in advanced_build_guides.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StrictBool, model_validator
@@ -50,8 +51,8 @@ YUV_FORMATS = ("YUYV422", "UYVY422", "YUV420SP", "YVU420SP")
 def _require(holds: bool, field: str, value: object, allowed: str) -> None:
     """Refuses `value` unless the rule holds; `field` is the path below its message, "" for itself."""
     if not holds:
-        context: dict[str, Any] = {"field": field, "value": value, "allowed": allowed, "shown": repr(value)}
-        raise PydanticCustomError("rule", "{shown} is not allowed: {allowed}", context)
+        context: dict[str, Any] = {"field": field, "value": value, "allowed": allowed}
+        raise PydanticCustomError("rule", "allowed: {allowed}", context)
 
 
 class Message(BaseModel):
@@ -63,11 +64,10 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _same_length(message: Message, mean: str, std: str) -> None:
+def _same_length(field: str, std: Sequence[float], mean: Sequence[float]) -> None:
     """Holds two per-channel lists to one length where both are given."""
-    means, stds = getattr(message, mean), getattr(message, std)
-    fits = not means or not stds or len(means) == len(stds)
-    _require(fits, std, list(stds), f"{len(means)} values, as many as {mean}")
+    fits = not mean or not std or len(mean) == len(std)
+    _require(fits, field, list(std), f"{len(mean)} values, as many as the mean has")
 
 
 def _archive(value: str) -> str:
@@ -97,7 +97,7 @@ class InputQuantConfig(Message):
 
     @model_validator(mode="after")
     def _rules(self) -> Self:
-        _same_length(self, "calibration_mean", "calibration_std")
+        _same_length("calibration_std", self.calibration_std, self.calibration_mean)
         return self
 
 
@@ -126,14 +126,13 @@ class LayerConfig(Message):
         _require(paired, missing, [], "a subgraph needs start_tensor_names and end_tensor_names")
         single = ("layer_name", "op_type", "layer_names", "op_types", "start_tensor_names")
         chosen = [name for name in single if getattr(self, name)]
-        allowed = "exactly one of layer_name, op_type, layer_names, op_types, start+end_tensor_names"
+        allowed = f"exactly one of {', '.join(single)}"
         _require(len(chosen) == 1, "", ", ".join(chosen) or "no selector", allowed)
         allowed = "U8, S8, U16, S16 for Conv (FP32 goes to its output_data_type)"
         _require("Conv" not in self.operators or self.data_type != "FP32", "data_type", "FP32", allowed)
-        given = "output_data_type" in self.model_fields_set and bool(self.operators)
+        fits = "output_data_type" not in self.model_fields_set or set(self.operators) <= {"Conv"}
         allowed = f"only for Conv, not {', '.join(self.operators)}"
-        convolutions = set(self.operators) == {"Conv"}
-        _require(not given or convolutions, "output_data_type", self.output_data_type, allowed)
+        _require(fits, "output_data_type", self.output_data_type, allowed)
         return self
 
 
@@ -219,7 +218,7 @@ class InputProcessor(Message):
 
     @model_validator(mode="after")
     def _rules(self) -> Self:
-        _same_length(self, "mean", "std")
+        _same_length("std", self.std, self.mean)
         yuv, source = self.src_format in YUV_FORMATS, f"with src_format {self.src_format}"
         allowed = f"Matrix, FullRange or LimitedRange {source}"
         _require(not yuv or self.csc_mode != "NoCSC", "csc_mode", "NoCSC", allowed)
@@ -351,9 +350,6 @@ class BuildConfig(Message):
         _require(self.npu_mode in modes, "npu_mode", self.npu_mode, allowed)
         shapes = [len(processor.src_extra_shapes) for processor in self.input_processors]
         for index, count in enumerate(shapes):
-            path, allowed = (
-                f"input_processors[{index}].src_extra_shapes",
-                f"{shapes[0]} shapes, as for every input",
-            )
-            _require(count == shapes[0], path, count, allowed)
+            path = f"input_processors[{index}].src_extra_shapes"
+            _require(count == shapes[0], path, count, f"{shapes[0]} shapes, as for every input")
         return self

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 from waiting import PATIENCE
 
-from helpers.pulsar2.build import Build, BuildFailed, build
+from helpers.artifacts import Made
+from helpers.pulsar2.build import BuildFailed, compile_model
+from helpers.pulsar2.tool import find_tool
 
 IMAGES = ("pulsar2:7.0", "pulsar2:6.0-lite")
 BUILD_CONFIG = """{
@@ -201,12 +203,14 @@ def _write(path: Path, shebang: str, script: str, state: Path) -> None:
     path.chmod(0o755)
 
 
-def run(inputs: list[Path], *, timeout: float = PATIENCE, progress: bool = False) -> Build:
-    return build(*inputs, inputs[0].parent / "built here", timeout=timeout, progress=progress)
+def run(inputs: list[Path], *, timeout: float = PATIENCE) -> Made:
+    return compile_model(*inputs, inputs[0].parent / "built here", tool=find_tool(), timeout=timeout)
 
 
-def failure(inputs: list[Path], *, timeout: float = PATIENCE) -> BuildFailed:
+def failure(inputs: list[Path], *, timeout: float = PATIENCE) -> str:
+    """What a build that fails says: one line, which names the log that stays."""
     with pytest.raises(BuildFailed) as caught:
         run(inputs, timeout=timeout)
-    assert "\n" not in str(caught.value)
-    return caught.value
+    log = inputs[0].parent / "built here" / "build" / "build.log"
+    assert log.is_file() and str(log) in str(caught.value) and "\n" not in str(caught.value)
+    return str(caught.value)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from helpers.graph.preprocess import BoardInput, Preprocessing
-from helpers.pulsar2.config import ConfigError, build_config_for, read, validate, write
+from helpers.pulsar2.config import ConfigError, configure, read, to_json, validate
 
 RELAXED = """
 {
@@ -68,26 +68,10 @@ def test_yaml_and_toml_say_the_same(tmp_path: Path) -> None:
 
 
 def test_what_is_written_reads_back_equal_and_without_unset_fields(tmp_path: Path) -> None:
-    config = read(written(tmp_path, "a.json", RELAXED))
-    path = write(config, tmp_path / "out" / "b.json")
-    assert read(path) == config
-    plain = json.loads(path.read_text(encoding="utf-8"))
-    assert set(plain) == {"input", "npu_mode", "quant"}
-    assert "layer_configs" not in plain["quant"]
-    assert [entry.name for entry in path.parent.iterdir()] == ["b.json"]
-
-
-def test_a_name_in_capitals_will_do_and_other_letters_stay_readable(tmp_path: Path) -> None:
-    config = validate({"input": "模型.onnx"})
-    path = write(config, tmp_path / "A.JSON")
-    assert read(path) == config
-    assert "模型.onnx" in path.read_text(encoding="utf-8")
-
-
-def test_only_json_is_written(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"a\.yaml: configurations are written as JSON"):
-        write(validate({}), tmp_path / "a.yaml")
-    assert not list(tmp_path.iterdir())
+    config = validate({"input": "模型.onnx", "quant": {"check": 0}})
+    text = to_json(config)
+    assert read(written(tmp_path, "A.JSON", text)) == config
+    assert json.loads(text) == {"input": "模型.onnx", "quant": {"check": 0}} and "模型" in text
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -156,32 +140,30 @@ def test_a_file_that_cannot_be_parsed_gives_one_sentence(
     assert len(caught.value.findings) == 1
 
 
-def imagenet(board_input: BoardInput) -> Preprocessing:
-    return Preprocessing.of(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), board_input=board_input)
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+BGR = Preprocessing.of(**IMAGENET, board_input="bgr")
+ARCHIVE = Path("somewhere/a.tar")
 
 
 @pytest.mark.parametrize("board_input", ["bgr", "rgb"])
-def test_formats_mean_and_std_agree(board_input: BoardInput) -> None:
-    config = build_config_for(imagenet(board_input), calibration_dataset="a.tar", tensor_name="input")
+def test_formats_mean_and_std_agree(board_input: BoardInput, tmp_path: Path) -> None:
+    fed = Preprocessing.of(**IMAGENET, board_input=board_input)
+    config = read(configure(tmp_path, fed, calibration=ARCHIVE).path("pulsar2.json"))
     processor, entry = config.input_processors[0], config.quant.input_configs[0]
     assert processor.tensor_format == processor.src_format == board_input.upper()
-    assert entry.calibration_mean == imagenet(board_input).mean
-    assert entry.calibration_std == imagenet(board_input).std
-    assert processor.tensor_name == entry.tensor_name == "input"
+    assert (entry.calibration_mean, entry.calibration_std) == (fed.mean, fed.std)
 
 
 def test_the_file_holds_what_the_tutorial_chose_and_nothing_else(tmp_path: Path) -> None:
-    config = build_config_for(imagenet("bgr"), calibration_dataset="a.tar")
-    path = write(config, tmp_path / "a.json")
-    assert read(path) == config
-    assert json.loads(path.read_text()) == {
+    made = configure(tmp_path, BGR, calibration=ARCHIVE)
+    assert json.loads(made.path("pulsar2.json").read_text()) == {
         "model_type": "ONNX",
         "target_hardware": "AX650",
         "npu_mode": "NPU1",
         "quant": {
             "input_configs": [
                 {
-                    "tensor_name": "DEFAULT",
+                    "tensor_name": "input",
                     "calibration_dataset": "a.tar",
                     "calibration_format": "Image",
                     "calibration_size": 32,
@@ -190,11 +172,11 @@ def test_the_file_holds_what_the_tutorial_chose_and_nothing_else(tmp_path: Path)
                 }
             ],
             "calibration_method": "MinMax",
-            "precision_analysis": False,
+            "precision_analysis": True,
         },
         "input_processors": [
             {
-                "tensor_name": "DEFAULT",
+                "tensor_name": "input",
                 "tensor_format": "BGR",
                 "tensor_layout": "NCHW",
                 "src_format": "BGR",
@@ -207,33 +189,30 @@ def test_the_file_holds_what_the_tutorial_chose_and_nothing_else(tmp_path: Path)
     }
 
 
-def test_what_is_asked_for_arrives() -> None:
+def test_what_is_asked_for_arrives(tmp_path: Path) -> None:
     layers = [{"op_types": ["Softmax"], "data_type": "U16"}, {"layer_name": "head", "data_type": "S16"}]
-    config = build_config_for(
-        imagenet("bgr"),
-        calibration_dataset="a.tar",
-        hardware="AX620E",
-        npu_mode="NPU2",
-        max_dynamic_batch_size=8,
-        layer_configs=layers,
-        precision_analysis=True,
-    )
-    plain = config.model_dump(mode="json", exclude_unset=True)
+    asked: dict[str, Any] = {"hardware": "AX620E", "npu_mode": "NPU2", "max_dynamic_batch_size": 8}
+    made = configure(tmp_path, BGR, calibration=ARCHIVE, tensor_name="DEFAULT", layer_configs=layers, **asked)
+    plain = json.loads(made.path("pulsar2.json").read_text())
     assert plain["quant"]["layer_configs"] == layers
-    assert plain["quant"]["precision_analysis"] is True
     assert plain["compiler"] == {"check": 0, "max_dynamic_batch_size": 8}
-    assert (config.target_hardware, config.npu_mode) == ("AX620E", "NPU2")
+    assert (plain["target_hardware"], plain["npu_mode"]) == ("AX620E", "NPU2")
+    assert plain["input_processors"][0]["tensor_name"] == "DEFAULT"
+    again = {"calibration": ARCHIVE, "tensor_name": "DEFAULT", "layer_configs": layers, **asked}
+    assert not configure(tmp_path, BGR, **again).remade
+    assert configure(tmp_path, BGR, **again | {"max_dynamic_batch_size": 4}).remade
 
 
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"static_batch_sizes": [1, 8], "max_dynamic_batch_size": 8}, "max_dynamic_batch_size"),
+        ({"static_batch_sizes": [1, 8], "max_dynamic_batch_size": 8}, "compiler.max_dynamic_batch_size"),
         ({"npu_mode": "NPU4"}, "npu_mode"),
-        ({"calibration_dataset": "folder"}, "calibration_dataset"),
-        ({"layer_configs": [{"op_type": "Add", "data_type": "U4"}]}, "data_type"),
+        ({"calibration": Path("folder")}, "quant.input_configs[0].calibration_dataset"),
+        ({"layer_configs": [{"op_type": "Add", "data_type": "U4"}]}, "quant.layer_configs[0].data_type"),
     ],
 )
-def test_what_pulsar2_would_refuse_is_not_made(fields: dict[str, Any], named: str) -> None:
-    with pytest.raises(ConfigError, match=named):
-        build_config_for(imagenet("bgr"), **{"calibration_dataset": "a.tar", **fields})
+def test_what_pulsar2_would_refuse_is_not_made(fields: dict[str, Any], named: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        configure(tmp_path / "out", BGR, **{"calibration": ARCHIVE, **fields})
+    assert str(caught.value).startswith(f"{named} = ") and not (tmp_path / "out").exists()
