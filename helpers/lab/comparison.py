@@ -1,4 +1,4 @@
-"""Networks side by side on this CPU, one thread each: PyTorch by the paper's protocol, and ONNX Runtime."""
+"""Networks side by side on this CPU, one thread each: what chapter 09 and the bench need to be fair."""
 
 import copy
 import ctypes
@@ -15,10 +15,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from helpers.graph.graph import Graph
-from helpers.model.batchnorm import fuse_batchnorm
 from helpers.model.memory import release_memory
 from helpers.model.variants import INPUT_SIZE
 from helpers.published import published
@@ -71,24 +70,6 @@ def memory_kept() -> Iterator[bool]:
         release_memory()
 
 
-def pytorch_pass(model: nn.Module, *, batch: int, channels_last: bool = False) -> Callable[[], Tensor]:
-    """One pass of `batch` images through `model`, whose BatchNorms are folded in place.
-
-    The paper's protocol (microsoft/Cream, classification/speed_test.py) but for its tracing.
-    `channels_last` stores maps pixel by pixel instead of channel by channel, the weights of `model` too.
-    """
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    images = torch.randn(batch, 3, INPUT_SIZE, INPUT_SIZE).to(memory_format=layout)
-    ready = fuse_batchnorm(model).to(memory_format=layout)  # type: ignore[call-overload]
-
-    @torch.inference_mode()
-    def run() -> Tensor:
-        made: Tensor = ready(images)
-        return made
-
-    return run
-
-
 def page_faults(run: Callable[[], object]) -> int:
     """How often one call waits for the system to map a page of memory, once the heap has its size.
 
@@ -113,11 +94,6 @@ def largest_map(model: nn.Module, *, batch: int) -> int:
     return 4 * max(sizes)
 
 
-def onnxruntime_pass(path: Path, *, batch: int) -> Callable[[], list[np.ndarray]]:
-    """One run of `batch` images in ONNX Runtime, all as it is by default but for the one thread."""
-    return _run(_session(path, _options(batch)), batch)
-
-
 @dataclass(frozen=True)
 class Inside:
     """What ONNX Runtime made of a graph, and the milliseconds per run that each of KINDS takes.
@@ -134,16 +110,24 @@ class Inside:
         return sum(times for operator, times in self.operators.items() if _KIND.get(operator) == LAYOUT)
 
 
+def onnxruntime_pass(path: Path, *, batch: int) -> Callable[[], list[np.ndarray]]:
+    """One run of `batch` images in ONNX Runtime, all as it is by default but for the one thread."""
+    return _pass(_session(path, batch=batch), batch)
+
+
 def inside(path: Path, *, batch: int) -> Inside:
     """Times every operator that runs, by ONNX Runtime's own profiler; the first two runs do not count."""
     with tempfile.TemporaryDirectory() as folder:
-        options = _options(batch)
-        options.enable_profiling = True
-        options.profile_file_prefix = str(Path(folder, "profile"))
-        options.optimized_model_filepath = str(Path(folder, "optimised.onnx"))
-        profiled = _session(path, options)
-        operators = Graph(onnx.load(options.optimized_model_filepath, load_external_data=False)).operators
-        run = _run(profiled, batch)
+        optimised, profile = str(Path(folder, "optimised.onnx")), str(Path(folder, "profile"))
+        profiled = _session(
+            path,
+            batch=batch,
+            enable_profiling=True,
+            profile_file_prefix=profile,
+            optimized_model_filepath=optimised,
+        )
+        operators = Graph(onnx.load(optimised, load_external_data=False)).operators
+        run = _pass(profiled, batch)
         for _ in range(2 + PROFILED_RUNS):
             run()
         events = json.loads(Path(profiled.end_profiling()).read_text(encoding="utf-8"))
@@ -183,18 +167,16 @@ def published_leads(model: str) -> dict[str, dict[str, float]]:
     return found
 
 
-def _options(batch: int) -> onnxruntime.SessionOptions:
+def _session(path: Path, *, batch: int, **more: object) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
     options.add_free_dimension_override_by_name("batch", batch)
-    return options
-
-
-def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    for name, value in more.items():
+        setattr(options, name, value)
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _run(ready: onnxruntime.InferenceSession, batch: int) -> Callable[[], list[np.ndarray]]:
+def _pass(ready: onnxruntime.InferenceSession, batch: int) -> Callable[[], list[np.ndarray]]:
     images = np.random.default_rng(0).standard_normal((batch, 3, INPUT_SIZE, INPUT_SIZE), dtype=np.float32)
     return lambda: ready.run(None, {"input": images})

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from helpers.finding import Finding
 from helpers.lab.paths import DATA, ROOT, shown
+from helpers.model.source import ENVIRONMENT_VARIABLE, WORDS
 from helpers.process import probe
 from helpers.pulsar2.tool import newest
 
@@ -56,10 +57,10 @@ def examine() -> Iterator[Finding]:
 def python(version: tuple[int, ...]) -> Finding:
     """Python, to the minor version: the pins were made for one."""
     said = ".".join(map(str, version))
-    if version[:2] == (3, 11):
-        return Finding("Python", "ok", said)
     install = "install it, then `make PYTHON=/path/to/python3.11 tutorial`"
-    return Finding("Python", "fail", f"{said}, but the pinned packages are for 3.11: {install}")
+    if version[:2] != (3, 11):
+        return Finding("Python", "fail", f"{said}, but the pinned packages are for 3.11: {install}")
+    return Finding("Python", "ok", said)
 
 
 def packages(installed: Mapping[str, str | None], pins: Mapping[str, str]) -> Finding:
@@ -78,8 +79,7 @@ def packages(installed: Mapping[str, str | None], pins: Mapping[str, str]) -> Fi
 
 def memory(usable: int) -> Finding:
     """Memory that is free for this process, bytes."""
-    said = f"{usable / GB:.1f} GB free"
-    close = "close other programs and kernels"
+    said, close = f"{usable / GB:.1f} GB free", "close other programs and kernels"
     if usable < MEMORY_OF_A_CHAPTER:
         needs = f"a chapter takes up to {MEMORY_OF_A_CHAPTER / GB:.1f} GB"
         return Finding("memory", "fail", f"{said}; {needs}: {close}, or give the container 2 GB")
@@ -115,11 +115,9 @@ def usable_bytes(groups: Path = Path("/sys/fs/cgroup")) -> int:
 def disk(free: int) -> Finding:
     """Space beside the checkout, bytes; the environment itself is already there when this runs."""
     said = f"{free / GB:.1f} GB free"
-    if free >= DISK:
-        return Finding("disk", "ok", said)
-    return Finding(
-        "disk", "warn", f"{said}; the chapters write up to {DISK / GB:.0f} GB into build/: make room"
-    )
+    if free < DISK:
+        said += f"; the chapters write up to {DISK / GB:.0f} GB into build/: make room"
+    return Finding("disk", "ok" if free >= DISK else "warn", said)
 
 
 def weights(environment: Mapping[str, str], *, shipped: Path) -> Finding:
@@ -127,13 +125,13 @@ def weights(environment: Mapping[str, str], *, shipped: Path) -> Finding:
     if not shipped.is_file():
         get = f"get it with `git checkout {shown(shipped)}`"
         return Finding("weights", "fail", f"{shipped.name} is missing: {get}")
-    named = environment.get("EFFICIENTVIT_CHECKPOINT")
+    named = environment.get(ENVIRONMENT_VARIABLE)
     if not named:
         said = "M0 to M5 are random unless a chapter gets `-p checkpoint FILE`, or `timm` with network"
         return Finding("weights", "warn", said)
-    if named in ("random", "timm", "pocket") or Path(named).expanduser().is_file():
+    if named in WORDS or Path(named).expanduser().is_file():
         return Finding("weights", "ok", named)
-    said = f"EFFICIENTVIT_CHECKPOINT names {named}, which is no file: correct or unset it"
+    said = f"{ENVIRONMENT_VARIABLE} names {named}, which is no file: correct or unset it"
     return Finding("weights", "fail", said)
 
 

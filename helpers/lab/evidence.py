@@ -48,17 +48,11 @@ def record(
 
 def harvest(notebook: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The checks and the results in an executed notebook's outputs, in order."""
-    found = [
-        output["data"][MIME]
-        for cell in notebook["cells"]
-        for output in cell.get("outputs", [])
-        if MIME in output.get("data", {})
-    ]
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    found = [output["data"][MIME] for output in outputs if MIME in output.get("data", {})]
     checks = [item for item in found if item["kind"] == "check"]
-    results = [
-        {key: item[key] for key in item if key != "kind"} for item in found if item["kind"] == "result"
-    ]
-    return checks, results
+    results = [item for item in found if item["kind"] == "result"]
+    return checks, [{key: item[key] for key in item if key != "kind"} for item in results]
 
 
 def _show(text: str, data: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -96,18 +96,17 @@ def run(notebook: Path, *, output: Path, parameters: Mapping[str, Any] | None = 
         except (PapermillExecutionError, DeadKernelError) as error:
             stopped = error
         finally:
-            progress.close()
+            progress.draw(end="\n")
         executed = nbformat.read(beside, as_version=4)
         _drop_widgets(executed)
         beside.write_text(str(nbformat.writes(executed)) + "\n", encoding="utf-8")
     if stopped:
-        said = ("", "") if isinstance(stopped, DeadKernelError) else (stopped.ename, stopped.evalue)
         raise NotebookFailed(
             notebook.stem,
             cell=progress.cell,
             cells=progress.cells,
-            ename=said[0],
-            evalue=said[1],
+            ename=getattr(stopped, "ename", ""),
+            evalue=getattr(stopped, "evalue", ""),
             path=output,
         ) from stopped
     checks, results = harvest(executed)
@@ -147,17 +146,15 @@ def tutorial(*, commit_outputs: bool = False) -> int:
         _write(output.with_suffix(".html"), _html(output))
         _write(BUILD / "results.json", _results(runs))
     if commit_outputs:
+        pictures = journey.pictures()
         for notebook in chapters():
             executed = nbformat.read(BUILD / "notebooks" / notebook.name, as_version=4)
-            for name, drawing in _pictures(executed):
-                _write(NOTEBOOKS / "pictures" / f"{name}.svg", drawing)
+            pictures |= _pictures(executed)
             _write(notebook, _for_commit(executed))
-        for name, drawing in journey.pictures().items():
+        for name, drawing in pictures.items():
             _write(NOTEBOOKS / "pictures" / f"{name}.svg", drawing)
     print(_table(runs))
-    print(
-        "\nRead them in build/notebooks (.html and .ipynb); results with their conditions: build/results.json"
-    )
+    print("\nRead them in build/notebooks (.html, .ipynb); results with their conditions: build/results.json")
     return 0
 
 
@@ -165,36 +162,26 @@ class _Progress:
     """One line per notebook: redrawn in place on a terminal, elsewhere the name first, then the rest."""
 
     def __init__(self, notebook: Path, *, injected: int) -> None:
-        self.name = notebook.stem
+        self.name = f"{notebook.stem:<40}"
         self.cells = len(nbformat.read(notebook, as_version=4).cells) + injected
         self.started = time.perf_counter()
-        self.seconds = 0.0
-        self.peak_mb = 0.0
+        self.seconds = self.peak_mb = 0.0
         self.cell = 0
         self.live = sys.stdout.isatty()
-        print(f"{self.name:<40}", end="", flush=True)
+        print(self.name, end="", flush=True)
 
     def cell_started(self, cell: Any, cell_index: int) -> None:
         self.cell = cell_index + 1
-        self._draw()
+        if self.live:
+            self.draw()
 
     def cell_done(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
         self.peak_mb = max(self.peak_mb, _peak_of_children_mb())
-        self._draw()
 
-    def close(self) -> None:
+    def draw(self, end: str = "") -> None:
         self.seconds = time.perf_counter() - self.started
-        print(self._rest(), flush=True)
-
-    def _draw(self) -> None:
-        if self.live:
-            self.seconds = time.perf_counter() - self.started
-            print(self._rest(), end="", flush=True)
-
-    def _rest(self) -> str:
-        """What follows the name; on a terminal, the name again, over the line's last state."""
-        again = f"\r{self.name:<40}" if self.live else ""
-        return f"{again} cell {self.cell:>2}/{self.cells}  {self.seconds:6.1f} s"
+        again = f"\r{self.name}" if self.live else ""
+        print(f"{again} cell {self.cell:>2}/{self.cells}  {self.seconds:6.1f} s", end=end, flush=True)
 
 
 def _peak_of_children_mb() -> float:
@@ -213,16 +200,13 @@ def _peak_of_children_mb() -> float:
 
 
 def _table(runs: Sequence[NotebookRun]) -> str:
-    width = max(len(done.name) for done in runs)
-    lines = [f"{'notebook':<{width}}  seconds  peak MB  checks passed"]
-    lines += [f"{r.name:<{width}}  {r.seconds:7.1f}  {r.peak_mb:7.0f}  {len(r.checks):13d}" for r in runs]
+    rows = [(done.name, done.seconds, done.peak_mb, len(done.checks)) for done in runs]
     if len(runs) > 1:
-        seconds, peak, checks = (
-            sum(r.seconds for r in runs),
-            max(r.peak_mb for r in runs),
-            sum(len(r.checks) for r in runs),
-        )
-        lines.append(f"{'all':<{width}}  {seconds:7.1f}  {peak:7.0f}  {checks:13d}")
+        _, seconds, peaks, checks = zip(*rows, strict=True)
+        rows.append(("all", sum(seconds), max(peaks), sum(checks)))
+    width = max(len(name) for name, *_ in rows)
+    lines = [f"{'notebook':<{width}}  seconds  peak MB  checks passed"]
+    lines += [f"{name:<{width}}  {time:7.1f}  {peak:7.0f}  {count:13d}" for name, time, peak, count in rows]
     return "\n" + "\n".join(lines)
 
 
@@ -246,13 +230,10 @@ def _html(notebook: Path) -> str:
 
 def _drop_widgets(executed: nbformat.NotebookNode) -> None:
     """Takes out what a finished progress bar leaves: a widget without its state, which nothing can show."""
+    widget = "application/vnd.jupyter.widget-view+json"
     for cell in executed.cells:
         if "outputs" in cell:
-            cell.outputs = [
-                output
-                for output in cell.outputs
-                if "application/vnd.jupyter.widget-view+json" not in output.get("data", {})
-            ]
+            cell.outputs = [output for output in cell.outputs if widget not in output.get("data", {})]
 
 
 def _for_commit(executed: nbformat.NotebookNode) -> str:
@@ -263,12 +244,14 @@ def _for_commit(executed: nbformat.NotebookNode) -> str:
     return str(nbformat.writes(executed)) + "\n"
 
 
-def _pictures(executed: nbformat.NotebookNode) -> Iterator[tuple[str, str]]:
-    """The figures in a notebook's outputs that the README shows, as SVG files."""
-    for cell in executed.cells:
-        for output in cell.get("outputs", []):
-            if output.get("metadata", {}).get("picture"):
-                yield output.metadata["figure"], output.data["image/svg+xml"].rstrip() + "\n"
+def _pictures(executed: nbformat.NotebookNode) -> dict[str, str]:
+    """The figures in a notebook's outputs that the README shows, as SVG, by name."""
+    outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
+    return {
+        output.metadata["figure"]: output.data["image/svg+xml"].rstrip() + "\n"
+        for output in outputs
+        if output.get("metadata", {}).get("picture")
+    }
 
 
 def _write(path: Path, text: str) -> None:

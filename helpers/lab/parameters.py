@@ -8,9 +8,10 @@ from typing import Any
 from papermill.inspection import inspect_notebook
 from pydantic import TypeAdapter, ValidationError
 
+from helpers.model.source import WORDS
+
 TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list[int]": list[int]}  # of parameters cells
 FILES = ("axmodel", "checkpoint", "graph", "log", "photo")  # parameters that may name a file
-WORDS = {"checkpoint": ("random", "timm", "pocket")}  # what they may say instead, of helpers.model.weights
 
 
 class UnknownParameter(ValueError):
@@ -65,7 +66,7 @@ def from_here(name: str, value: Any) -> Any:
 
     A word stays a word, also where a file has its name: `./random` names that file.
     """
-    if not isinstance(value, str) or not value or value in WORDS.get(name, ()):
+    if not isinstance(value, str) or not value or (name == "checkpoint" and value in WORDS):
         return value
     path = Path(value).expanduser()
     meant = (name in FILES and path.is_file()) or (name == "images" and path.is_dir())

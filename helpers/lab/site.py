@@ -48,15 +48,10 @@ def lay_out(source: Path) -> None:
 
 
 def executed(chapter: Path) -> Path:
-    """The notebook as `make tutorial` left it where it ran these cells to their end, else as committed.
-
-    The dates decide between two good ones alone, so a wrong clock does no harm.
-    """
+    """The notebook as `make tutorial` left it where it ran these cells to their end, else as committed."""
     run = EXECUTED / chapter.name
     finished = run.with_suffix(".html")  # there after a run without error only
-    if not finished.exists() or not run.exists() or _cells(run) != _cells(chapter):
-        return chapter
-    return run if run.stat().st_mtime_ns >= chapter.stat().st_mtime_ns else chapter
+    return run if finished.exists() and run.exists() and _cells(run) == _cells(chapter) else chapter
 
 
 def _cells(notebook: Path) -> list[str]:

@@ -13,27 +13,16 @@ from helpers.lab import comparison
 from helpers.model.reference import timm_model
 
 
-@pytest.fixture(scope="module")
-def small() -> nn.Module:
-    return timm_model("efficientvit_m0")
-
-
-def test_pytorch_runs_the_whole_batch_in_either_layout(small: nn.Module):
-    assert comparison.pytorch_pass(small, batch=2)().shape == (2, 1000)
-    assert comparison.pytorch_pass(small, batch=2, channels_last=True)().shape == (2, 1000)
-    weight = small.get_parameter("patch_embed.conv2.weight")
-    assert weight.is_contiguous(memory_format=torch.channels_last)
-
-
 def test_the_number_of_threads_comes_back():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
-    with pytest.raises(ZeroDivisionError), comparison.one_thread():
-        assert torch.get_num_threads() == 1
-        _ = 1 / 0
-    after = torch.get_num_threads()
-    torch.set_num_threads(before)
-    assert after == 2
+    try:
+        with pytest.raises(ZeroDivisionError), comparison.one_thread():
+            assert torch.get_num_threads() == 1
+            _ = 1 / 0
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
@@ -41,7 +30,7 @@ def test_large_maps_fault_only_where_memory_is_given_back():
     """In a process of its own: the heap of one that ran other tests may hold a free piece of that size."""
     script = """
 import torch
-from helpers.graph.convert import to_onnx
+from helpers.graph.convert import to_onnx  # as in the chapter: how full the heap is decides what it keeps
 from helpers.lab import comparison
 
 def touch():
@@ -66,9 +55,9 @@ def test_the_largest_map_is_the_widest_one():
 
 
 @pytest.fixture(scope="module")
-def exported(small: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("comparison") / "m0.onnx"
-    onnx.save(to_onnx(small, opset=11, any_batch=True), path)
+    onnx.save(to_onnx(timm_model("efficientvit_m0"), opset=11, any_batch=True), path)
     return path
 
 
@@ -83,10 +72,8 @@ def test_inside_every_operator_has_a_kind_and_a_time(exported: Path):
     assert set(found.milliseconds) == set(comparison.KINDS)
     assert all(spent > 0 for spent in found.milliseconds.values())
     assert found.operators["Conv"] + found.operators["FusedConv"] == 116  # the graph's convolutions
-    moving = ("Reshape", "Transpose", "Split", "ReorderInput", "ReorderOutput")
-    assert (
-        sum(found.operators[name] for name in moving) <= found.layout_changes < found.operators.total() / 1.5
-    )
+    moving = sum(found.operators[name] for name in ("Reshape", "Transpose", "Split", "ReorderInput"))
+    assert 0 < moving <= found.layout_changes < found.operators.total() / 1.5
 
 
 def test_published_leads_are_ratios_of_published_speeds():

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,12 +21,12 @@ def which(*there: str):
     return lambda name: f"/bin/{name}" if name in there else None
 
 
-def test_python_is_held_to_the_minor_version():
-    assert doctor.python((3, 11, 7)) == Finding("Python", "ok", "3.11.7")
-    for other in ((3, 10, 2), (3, 12, 0)):
-        finding = doctor.python(other)
-        assert finding.level == "fail"
-        assert "make PYTHON=" in finding.message
+@pytest.mark.parametrize(
+    ("version", "level"), [((3, 11, 7), "ok"), ((3, 10, 2), "fail"), ((3, 12, 0), "fail")]
+)
+def test_python_is_held_to_the_minor_version(version: tuple[int, ...], level: str):
+    finding = doctor.python(version)
+    assert (finding.level, "make PYTHON=" in finding.message) == (level, level == "fail")
 
 
 def test_another_python_is_told_at_once_and_nothing_else(monkeypatch: pytest.MonkeyPatch):
@@ -49,13 +50,9 @@ def test_packages_are_compared_with_the_pins(installed: dict[str, str | None], l
 
 
 @pytest.mark.parametrize(("usable", "level"), [(0.9, "fail"), (1.1, "warn"), (2.0, "ok")])
-def test_memory_is_held_against_what_chapters_take(usable: float, level: str):
+def test_memory_and_disk_are_held_against_what_chapters_take(usable: float, level: str):
     assert doctor.memory(int(usable * GB)).level == level
-
-
-def test_disk():
-    assert doctor.disk(5 * GB).level == "ok"
-    assert doctor.disk(GB // 2).level == "warn"
+    assert doctor.disk(int(usable * GB)).level == ("ok" if usable > 1 else "warn")
 
 
 @pytest.mark.parametrize(
@@ -69,6 +66,7 @@ def test_disk():
     ],
 )
 def test_pulsar2(programs: list[str], images: list[str] | None, level: str, says: str):
+    assert doctor.ssh(which(*programs)).level == "warn"
     finding = doctor.pulsar2(which(*programs), lambda docker: images)
     assert finding.level == level
     assert says in finding.message
@@ -79,15 +77,7 @@ def test_docker_that_hangs_is_told_within_seconds(tmp_path: Path, monkeypatch: p
     docker.write_text("#!/bin/sh\nexec sleep 1000\n")
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
-    assert (
-        "docker does not answer"
-        in doctor.pulsar2(which("docker"), lambda _: doctor._docker_images(docker)).message
-    )
-
-
-def test_ssh():
-    assert doctor.ssh(which("ssh")).level == "ok"
-    assert doctor.ssh(which()).level == "warn"
+    assert doctor._docker_images(str(docker)) is None
 
 
 def test_weights(tmp_path: Path):
@@ -142,7 +132,7 @@ def test_any_fail_is_the_exit_status(name: str, monkeypatch: pytest.MonkeyPatch)
 def test_it_is_well_here_and_prints_one_line_each(capsys: pytest.CaptureFixture[str]):
     assert doctor.main() == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 7
+    assert len(lines) == 7 and re.match("ok" if shutil.which("ssh") else "warn", lines[-1])
     assert all(re.match(r"(ok  |warn)  \S.*: \S", line) for line in lines)
 
 

@@ -1,6 +1,3 @@
-import json
-
-import nbformat
 import pytest
 from IPython.utils.capture import capture_output
 
@@ -33,29 +30,15 @@ def test_a_result_must_be_a_number(value: float):
 def test_harvest_finds_what_cells_left_behind(ipython):
     (checked,) = shown(check, "a", True)
     (measured,) = shown(record, "latency", 2, "ms", model="m", engine="e", device="d", weights="w", batch=8)
-    book = nbformat.v4.new_notebook(
-        cells=[
-            nbformat.v4.new_markdown_cell("prose"),
-            nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("stream", text="noise")]),
-            nbformat.v4.new_code_cell(
-                outputs=[nbformat.v4.new_output("display_data", data=data) for data in (checked, measured)]
-            ),
-        ]
-    )
-    checks, results = harvest(json.loads(nbformat.writes(book)))
-    assert [found["claim"] for found in checks] == ["a"]
-    assert results == [
-        {
-            "quantity": "latency",
-            "value": 2,
-            "unit": "ms",
-            "model": "m",
-            "engine": "e",
-            "device": "d",
-            "weights": "w",
-        }
-        | {"batch": 8}
+    cells = [
+        {"cell_type": "markdown"},
+        {"outputs": [{"output_type": "stream", "text": "noise"}]},
+        {"outputs": [{"data": checked}, {"data": measured}]},
     ]
+    checks, (result,) = harvest({"cells": cells})
+    assert [found["claim"] for found in checks] == ["a"]
+    wanted = {"quantity": "latency", "value": 2, "unit": "ms", "model": "m", "engine": "e", "device": "d"}
+    assert result == wanted | {"weights": "w", "batch": 8}
 
 
 @pytest.fixture

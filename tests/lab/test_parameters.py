@@ -47,22 +47,16 @@ def test_words_become_what_the_cell_asks_for(small: Path, name: str, word: str, 
     ("name", "word"),
     [
         ("port", "abc"),
-        ("port", "2.5"),
         ("port", "True"),
         ("port", "1_000_"),
         ("keep", "half"),
-        ("retrain", "1"),
         ("retrain", "yes"),
         ("widths", "[3, 'x']"),
-        ("widths", "3"),
     ],
 )
 def test_another_type_is_refused_with_the_type_and_an_example(small: Path, name: str, word: str):
     with pytest.raises(WrongValue, match=rf"^{name} is (int|float|bool|list\[int\]), such as .*, and not "):
         check_parameters(small, from_words(small, {name: word}))
-
-
-def test_a_number_for_a_str_is_refused_from_python(small: Path):
     with pytest.raises(WrongValue, match="model is str"):
         check_parameters(small, {"model": 5})
 
@@ -76,22 +70,13 @@ def test_an_unknown_parameter_is_refused_before_any_work(small: Path, house: Pat
     assert not (house / "out.ipynb").exists()
 
 
-def test_a_file_stays_the_callers_and_a_word_a_word(
+def test_a_file_is_the_callers_and_a_word_wins_over_a_file_of_its_name(
     small: Path, house: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(house)
-    (house / "board.log").write_text("x")
-    (house / "m5").write_text("x")
-    assert from_words(small, {"log": "board.log", "model": "m5"}) == {
-        "log": str(house / "board.log"),
-        "model": "m5",
-    }
-    assert from_words(small, {"log": "missing.log"}) == {"log": "missing.log"}
-
-
-def test_a_word_wins_over_a_file_of_its_name(house: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(house)
-    (house / "random").write_text("x")
+    for name in ("board.log", "m5", "random"):
+        (house / name).write_text("x")
+    assert from_words(small, {"log": "board.log"}) == {"log": str(house / "board.log")}
+    assert from_words(small, {"log": "missing.log", "model": "m5"}) == {"log": "missing.log", "model": "m5"}
     assert from_here("checkpoint", "random") == "random"
-    assert from_here("checkpoint", "./random") == str(house / "random")
-    assert from_here("log", "random") == str(house / "random")
+    assert from_here("checkpoint", "./random") == from_here("log", "random") == str(house / "random")

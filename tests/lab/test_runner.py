@@ -13,9 +13,9 @@ from helpers.lab.notebooks import NotebookFailed, UnknownNotebook
 from helpers.model.source import ENVIRONMENT_VARIABLE
 
 
-def test_a_run_collects_checks_results_time_and_memory(house: Path):
-    path = book(house / "notebooks" / "01_small.ipynb", "width: int = 2", f"{CHECKS}\n{RESULT}")
-    done = notebooks.run(path, output=house / "out.ipynb")
+def test_a_run_takes_parameters_and_collects_checks_results_time_and_memory(house: Path):
+    path = book(house / "notebooks" / "01_small.ipynb", "width: int = 3", f"{CHECKS}\n{RESULT}")
+    done = notebooks.run(path, output=house / "out.ipynb", parameters={"width": 2})
     assert [entry["claim"] for entry in done.checks] == ["two is two"]
     assert [entry["value"] for entry in done.results] == [2]
     assert done.peak_mb > 20
@@ -26,11 +26,6 @@ def test_a_large_array_shows_in_the_peak_even_when_it_is_gone_again(house: Path)
     grow = "block = bytearray(400_000_000)\nblock[::4096] = b'x' * len(block[::4096])\ndel block"
     path = book(house / "notebooks" / "01_large.ipynb", "width = 1", grow, "1")
     assert notebooks.run(path, output=house / "out.ipynb").peak_mb > 400
-
-
-def test_a_parameter_reaches_the_notebook(house: Path):
-    path = book(house / "notebooks" / "01_small.ipynb", "width: int = 3", CHECKS)
-    assert len(notebooks.run(path, output=house / "out.ipynb", parameters={"width": 2}).checks) == 1
 
 
 def test_a_failure_names_notebook_cell_and_error(house: Path):
@@ -83,15 +78,7 @@ def test_outputs_are_committed_only_when_all_have_passed(house: Path):
     assert "papermill" not in json.dumps(committed)
 
 
-def test_the_html_asks_no_other_host_for_anything(house: Path):
-    book(house / "notebooks" / "01_good.ipynb", "width = 2", CHECKS)
-    notebooks.tutorial()
-    page = (house / "build" / "notebooks" / "01_good.html").read_text()
-    assert not re.findall(r"""(?:src|href|import|url)\s*[=(]?\s*["']?https?://[^"'\s]*""", page)
-    assert "cdnjs" not in page
-
-
-def test_pictures_of_the_text_come_along(house: Path):
+def test_the_page_has_the_pictures_of_the_text_and_asks_no_other_host(house: Path):
     path = book(house / "notebooks" / "01_good.ipynb", "width = 2", CHECKS)
     told = nbformat.read(path, as_version=4)
     told.cells.append(nbformat.v4.new_markdown_cell("![a map](pictures/map.svg)"))
@@ -101,7 +88,10 @@ def test_pictures_of_the_text_come_along(house: Path):
     assert notebooks.tutorial() == 0
     built = house / "build" / "notebooks"
     assert (built / "pictures" / "map.svg").read_text() == "<svg/>"
-    assert '<img alt="a map" src="data:image/svg+xml;base64,' in (built / "01_good.html").read_text()
+    page = (built / "01_good.html").read_text()
+    assert '<img alt="a map" src="data:image/svg+xml;base64,' in page
+    assert not re.findall(r"""(?:src|href|import|url)\s*[=(]?\s*["']?https?://[^"'\s]*""", page)
+    assert "cdnjs" not in page
 
 
 def test_a_progress_bar_leaves_no_dead_widget(house: Path):
@@ -113,30 +103,19 @@ def test_a_progress_bar_leaves_no_dead_widget(house: Path):
     assert "widget-view" not in text
 
 
-def test_a_file_is_found_from_where_the_caller_stands(house: Path, monkeypatch: pytest.MonkeyPatch):
+def test_files_and_the_checkpoint_of_the_environment_are_the_callers(
+    house: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Notebooks run in their own folder; `-p log board.log` means the caller's."""
-    show = "print(log, '|', checkpoint, '|', images, '|', model)"
+    show = f"import os\nprint(log, '|', checkpoint, '|', images, '|', os.environ['{ENVIRONMENT_VARIABLE}'])"
     path = house / "notebooks" / "01_paths.ipynb"
-    book(path, "log = ''\ncheckpoint = ''\nimages = ''\nmodel = ''", show)
-    monkeypatch.setattr(notebooks, "chapters", lambda: [path])
+    book(path, "log = ''\ncheckpoint = ''\nimages = ''", show)
     here = house / "here"
     (here / "pictures").mkdir(parents=True)
-    (here / "timm").mkdir()
-    for name in ("board.log", "efficientvit_m5"):
+    for name in ("board.log", "timm", "my.pth"):
         (here / name).write_text("x")
     monkeypatch.chdir(here)
-    given = {"log": "board.log", "checkpoint": "timm", "images": "pictures", "model": "efficientvit_m5"}
-    notebooks.run_one("01", given)
-    (out,) = (house / "build" / "runs").glob("01_paths*.ipynb")
-    assert f"{here}/board.log | timm | {here}/pictures | efficientvit_m5" in out.read_text()
-
-
-def test_the_checkpoint_of_the_environment_is_the_callers_too(house: Path, monkeypatch: pytest.MonkeyPatch):
-    path = house / "notebooks" / "01_variable.ipynb"
-    book(path, "width: int = 1", f"import os\nprint(os.environ['{ENVIRONMENT_VARIABLE}'])")
-    monkeypatch.setattr(notebooks, "chapters", lambda: [path])
-    monkeypatch.chdir(house)
-    (house / "my.pth").write_text("x")
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, "my.pth")
-    notebooks.run_one("01", {})
-    assert f"{house}/my.pth" in (house / "build" / "runs" / "01_variable.ipynb").read_text()
+    notebooks.run_one("01", {"log": "board.log", "checkpoint": "timm", "images": "pictures"})
+    (out,) = (house / "build" / "runs").glob("01_paths*.ipynb")
+    assert f"{here}/board.log | timm | {here}/pictures | {here}/my.pth" in out.read_text()

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import re
 import threading
 from collections.abc import Iterator
@@ -92,31 +91,24 @@ def test_a_warning_stops_the_build(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("ages", "cells", "chosen"),
+    ("there", "cells", "chosen"),
     [
-        ({"committed": 3, "run": 2, "page": 1}, "1", "run"),
-        ({"committed": 3, "run": 1, "page": 2}, "1", "run"),  # the clock went back between the two
-        ({"committed": 1, "run": 3, "page": 2}, "1", "committed"),  # committed since the run
-        ({"committed": 3, "run": 2, "page": 1}, "2", "committed"),  # edited, under a wrong clock
-        ({"committed": 3, "run": 1}, "1", "committed"),  # stopped at an error
-        ({"committed": 3}, "1", "committed"),
+        (["run.ipynb", "run.html"], "1", "run.ipynb"),
+        (["run.ipynb", "run.html"], "2", "committed"),  # edited since
+        (["run.ipynb"], "1", "committed"),  # stopped at an error
+        ([], "1", "committed"),
     ],
 )
 def test_a_run_counts_when_it_ran_these_cells_to_their_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ages: dict[str, int], cells: str, chosen: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: list[str], cells: str, chosen: str
 ):
-    monkeypatch.setattr(site, "EXECUTED", tmp_path / "run")
-    (tmp_path / "run").mkdir()
-    places = {
-        "committed": tmp_path / "01.ipynb",
-        "run": tmp_path / "run" / "01.ipynb",
-        "page": tmp_path / "run" / "01.html",
-    }
-    for name, age in ages.items():
-        source = cells if name == "run" else "1"
-        places[name].write_text(json.dumps({"cells": [{"source": [source]}]}))
-        os.utime(places[name], (1000 - age, 1000 - age))
-    assert site.executed(places["committed"]) == places[chosen]
+    monkeypatch.setattr(site, "EXECUTED", tmp_path)
+    committed = tmp_path / "notebooks" / "run.ipynb"
+    committed.parent.mkdir()
+    committed.write_text(json.dumps({"cells": [{"source": ["1"]}]}))
+    for name in there:
+        (tmp_path / name).write_text(json.dumps({"cells": [{"source": [cells]}]}))
+    assert site.executed(committed) == (committed if chosen == "committed" else tmp_path / chosen)
 
 
 @pytest.fixture(scope="module")

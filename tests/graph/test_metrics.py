@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from helpers.lab.agreement import Agreement, agreement, best, rank_correlation
+from helpers.graph.metrics import Agreement, agreement, best, rank_correlation
 
 LOGITS = np.array([0.0, 5.0, 4.0, 3.0, 1.0], np.float32)
 
