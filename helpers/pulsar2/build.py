@@ -28,7 +28,8 @@ from tqdm.auto import tqdm
 
 from helpers import artifacts, process
 from helpers.files import in_words
-from helpers.logs.build import STAGES, BuildLog, BuildReader, ToolVersion, is_progress
+from helpers.logs.build import STAGES, BuildReader, is_progress
+from helpers.logs.records import BuildLog
 from helpers.logs.text import iter_lines
 from helpers.pulsar2 import config as configs
 from helpers.pulsar2.schema import BuildConfig
@@ -138,7 +139,7 @@ def build(
         name=name,
     )
 
-    follower = _Follower(BuildReader(source=str(log), tool=ToolVersion(tool.version)), progress=progress)
+    follower = _Follower(BuildReader(source=str(log)), progress=progress)
     status, started = None, time.monotonic()
     try:
         status = process.stream(
