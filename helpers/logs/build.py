@@ -175,22 +175,22 @@ class BuildReader:
     def _feed_text(self, text: str) -> None:
         """The facts of a line, whether it came with a time stamp or without."""
         for word, pattern in _NUMBERS.items():
-            numbers = self._numbers[word]
-            if word in text and (found := pattern.match(text)) and len(numbers) < _MAX_ROWS:
+            if word in text and (found := pattern.match(text)) and len(self._numbers[word]) < _MAX_ROWS:
                 digits = found[1] if word == "batchs" else found[1].replace(",", "")
-                numbers += map(int, re.findall(r"\d+", digits))
+                self._numbers[word] += map(int, re.findall(r"\d+", digits))
         if "graph" in text and (found := _SUBGRAPH.match(text)):
             if len(self._subgraphs) < _MAX_ROWS:
                 self._subgraphs[found[2] or "", found[1]] = found[3]
         elif "Warning" in text or "very big range" in text:
             if text.startswith(("[Warning]", _RANGE_HINT)) or "Warning: " in text:
                 self._warn(text.removeprefix("[Warning]"))
-        elif text.startswith("save optimized onnx") or _NUMBERS["max_cycle"].match(text):
+        elif text.startswith("save optimized onnx"):
             self._past_frontend = True
 
     def _is_over(self) -> bool:
         """Whether a line that a build prints at its start must be the next one's."""
-        return self._past_frontend or self._failure.result() is not None
+        late = self._past_frontend or self._numbers["max_cycle"]
+        return bool(late) or self._failure.result() is not None
 
     def _feed_table(self, line: str) -> bool:
         line = line.strip()
