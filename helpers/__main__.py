@@ -323,10 +323,10 @@ def _run_board(options: Namespace) -> int:
         repeats=options.repeats,
         affinity=options.affinity,
     )
-    for record in filter(None, (runs.classification, runs.run_model)):
+    for record in runs.records:
         print(json.dumps(record.to_json(), allow_nan=False))
     print(f"log: {runs.log}", file=sys.stderr)
-    return OK if all(run.ok for run in filter(None, (runs.classification, runs.run_model))) else FAILED
+    return OK if all(record.ok for record in runs.records) else FAILED
 
 
 def _parse_log(options: Namespace) -> int:

@@ -134,7 +134,6 @@ def elsewhere(out: Path) -> str:
 
 def _run(board: Board, axmodel: Path, scratch: Path) -> artifacts.Facts:
     runs = run(board, axmodel, out=scratch, image=PHOTO)
-    found = [run for run in (runs.classification, runs.run_model) if run is not None]
-    if wrong := [error for run in found for error in run.errors]:
+    if wrong := [error for run in runs.records for error in run.errors]:
         raise GateFailed(f"the run on {board.name} did not go well: {'; '.join(wrong)}")
-    return {"runs": [run.to_json() | {"source": "board.log"} for run in found]}
+    return {"runs": [run.to_json() | {"source": "board.log"} for run in runs.records]}

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from typing import Any
 
 _TICK_SECONDS = 0.5
 _LINE_LIMIT = 1 << 20  # bytes; a child that never ends its line must not fill the memory
@@ -74,7 +74,11 @@ def stream(
     start or the log cannot be written; SIGTERM becomes SystemExit, so that callers clean up after it too.
     """
     deadline = time.monotonic() + seconds
-    with log.open("wb") as file, _sigterm_as_exit(), selectors.DefaultSelector() as selector:
+    with (
+        log.open("wb") as file,
+        _handling({signal.SIGTERM: lambda *_: sys.exit(_SIGTERM_STATUS)}),
+        selectors.DefaultSelector() as selector,
+    ):
         child = subprocess.Popen(
             argv,
             cwd=cwd,
@@ -116,44 +120,29 @@ def stream(
 
 def end(child: subprocess.Popen[bytes] | subprocess.Popen[str], *, grace: float = 0) -> None:
     """Ends a child and all it started: SIGTERM, then SIGKILL after `grace` seconds."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        child.wait(timeout=grace)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        child.wait(timeout=5)
+    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5)):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=seconds)
     for pipe in (child.stdout, child.stderr):
         if pipe is not None:
             pipe.close()
 
 
-@contextlib.contextmanager
-def unhurried() -> Iterator[None]:
+def unhurried() -> contextlib.AbstractContextManager[None]:
     """Ignores SIGINT and SIGTERM while cleaning up: a second Ctrl-C must not leave a build running."""
+    return _handling({signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_IGN})
+
+
+@contextlib.contextmanager
+def _handling(handlers: Mapping[signal.Signals, Any]) -> Iterator[None]:
+    """Other handlers of signals for a while; only the main thread can set them, and others get none."""
     if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _sigterm_as_exit() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        sys.exit(_SIGTERM_STATUS)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

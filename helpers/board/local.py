@@ -1,10 +1,8 @@
 """Runs a model on the board that this Python runs on, with pyaxengine (AXERA-TECH/pyaxengine)."""
 
-import contextlib
 import importlib
 import statistics
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,8 +34,8 @@ def run_local(
     milliseconds of `session.run`, Python included, so they are longer than those of the C++ sample. The top
     five are of the first picture and the first output.
 
-    Raises BoardError when pyaxengine is not installed, finds no NPU library, or cannot load or run the model;
-    ValueError for a model with more than one input, and for no repeats.
+    Raises BoardError when pyaxengine is not installed, finds no NPU library, or cannot load or run the model,
+    such as one with two inputs; ValueError for no repeats.
     """
     if repeats < 1 or warmup < 0:
         raise ValueError("at least one run is timed: give repeats of 1 or more, and warmup of 0 or more")
@@ -48,19 +46,22 @@ def run_local(
             f"pyaxengine cannot be used here ({error}): on the board, install the axengine wheel of "
             "AXERA-TECH/pyaxengine; anywhere else, use helpers.board.run"
         ) from error
-    with _in_words(axmodel):
-        session = axengine.InferenceSession(str(axmodel))
-        inputs = session.get_inputs()
-    if len(inputs) != 1:
-        raise ValueError(f"{axmodel.name} has {len(inputs)} inputs: run_local feeds models with one")
-    feed = {inputs[0].name: pixels}
     milliseconds: list[float] = []
-    with _in_words(axmodel):
+    try:
+        session = axengine.InferenceSession(str(axmodel))
+        names = [entry.name for entry in session.get_inputs()]
+        if len(names) != 1:
+            raise ValueError(f"it has {len(names)} inputs, and run_local feeds models with one")
         for index in tqdm(range(warmup + repeats), desc=axmodel.name, unit="run", disable=not progress):
             started = time.perf_counter()
-            outputs = session.run(None, feed)
+            outputs = session.run(None, {names[0]: pixels})
             if index >= warmup:
                 milliseconds.append((time.perf_counter() - started) * 1e3)
+    except (RuntimeError, AssertionError, ValueError, OSError) as error:
+        text = f"pyaxengine could not run {axmodel.name}: {error}"
+        raise BoardError(" → ".join(filter(None, (text, advise(text, "run"))))) from error
+    scores = outputs[0][0].reshape(-1).tolist()
+    best = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[:_TOP]
     record = BoardRun(
         source="run_local",
         program="axengine",
@@ -74,20 +75,6 @@ def run_local(
             max=max(milliseconds),
             median=statistics.median(milliseconds),
         ),
-        top_k=_top(outputs[0][0].reshape(-1).tolist()),
+        top_k=[Score(class_id=index, score=scores[index]) for index in best],
     )
     return LocalRun(record, list(outputs))
-
-
-@contextlib.contextmanager
-def _in_words(axmodel: Path) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, AssertionError, ValueError, OSError) as error:
-        text = f"pyaxengine could not run {axmodel.name}: {error}"
-        raise BoardError(" → ".join(filter(None, (text, advise(text, "run"))))) from error
-
-
-def _top(scores: list[float]) -> list[Score]:
-    best = sorted(range(len(scores)), key=lambda index: -scores[index])[:_TOP]
-    return [Score(class_id=index, score=scores[index]) for index in best]

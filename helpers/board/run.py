@@ -2,8 +2,6 @@
 
 import io
 import re
-import shlex
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,37 +14,19 @@ from helpers.logs.records import BoardRun
 _CLASSIFIERS = ("sample_npu_classification", "ax_classification")
 _RUN_MODELS = ("ax_run_model",)
 _WARMUP = 5  # as many as the classifier always makes
-_PROC = "/proc/ax_proc"
-_VENDOR_MODEL = "/opt/data/npu/models/mobilenetv2.axmodel"
 
 
 @dataclass(frozen=True)
 class BoardRuns:
-    """Two runs of one model: `classification` has the scores, `run_model` the statistics.
+    """Runs of one model: that of the classification sample has the scores, `ax_run_model`'s the statistics.
 
-    None: not run, for want of an image, or of a program that `missing` names. `ok` of each says whether its
-    closing timing line came. `log` is what both printed, each after a line that shows its command.
+    `ok` of each says whether its closing timing line came. `missing` are programs that the board does not
+    have. `log` is what was printed, each run after a line that shows its command.
     """
 
-    classification: BoardRun | None
-    run_model: BoardRun | None
+    records: tuple[BoardRun, ...]
     missing: tuple[str, ...]
     log: Path
-
-
-@dataclass(frozen=True)
-class BoardInfo:
-    """What was found on a board; None: not found, or not said.
-
-    `programs` are paths there, `sdk` is the first line of the driver's version file, `free_cmm_bytes`
-    memory that the NPU can still use. `trial` is one run of the vendor's own model: whether the NPU works
-    at all, and the engine's versions.
-    """
-
-    programs: tuple[str, ...]
-    sdk: str | None
-    free_cmm_bytes: int | None
-    trial: BoardRun | None
 
 
 def run(
@@ -106,56 +86,23 @@ def run(
         except BoardError as error:
             printed = log.is_file() and log.stat().st_size
             raise BoardError(f"{error} (log so far: {log})" if printed else str(error)) from error
-    runs = _records(log, source=str(log))
+    runs = _records(log)
     missing = tuple(programs[0] for programs in wanted if not runs.keys() & set(programs))
     if not runs:
         raise BoardError(
             f"{board.name} has no {' and no '.join(missing)}: install it there (AXERA-TECH/ax-samples, or "
             "the board's SDK), or link yours into /opt/bin"
         )
-    classified = [runs[program] for program in _CLASSIFIERS if program in runs]
-    return BoardRuns(classified[0] if classified else None, runs.get(_RUN_MODELS[0]), missing, log)
+    return BoardRuns(tuple(runs.values()), missing, log)
 
 
-def check(board: Board, *, timeout: float = 60) -> BoardInfo:
-    """Which programs and versions a board has, how much NPU memory is free, and whether the NPU runs.
-
-    Documented (AXERA-TECH/ax650n_bsp_sdk): the programs' names, /opt/bin, the vendor's model. Assumed,
-    since no source was found: that /proc/ax_proc/version holds the SDK's version, and that
-    /proc/ax_proc/mem_cmm_info has `remain=…KB`. Raises BoardError when the board cannot be used, or is
-    not done after `timeout` seconds.
-    """
-    model = shlex.quote(_VENDOR_MODEL)
-    script = (
-        f'read -r sdk < {_PROC}/version && echo "sdk=$sdk"\n'
-        f"cat {_PROC}/mem_cmm_info\n"
-        f"for program in {' '.join(_CLASSIFIERS + _RUN_MODELS)}; do\n"
-        '  path=$(command -v $program) && echo "program=$path"\ndone\n'
-        f"[ -f {model} ] && command -v {_RUN_MODELS[0]} >/dev/null && run {_RUN_MODELS[0]} -m {model} -r 1"
-    )
-    with tempfile.TemporaryDirectory() as scratch:
-        log = Path(scratch) / "log"
-        session(board, script, files={}, log=log, seconds=timeout, on_line=lambda _: None)
-        text = log.read_text(errors="replace")
-        trial = _records(log, source=f"trial on {board.name}").get(_RUN_MODELS[0])
-    sdk = re.search(r"^sdk=(.*\S)", text, re.MULTILINE)
-    remain = re.search(r"\bremain=(\d{1,15})KB", text)
-    return BoardInfo(
-        programs=tuple(re.findall(r"^program=(.+)$", text, re.MULTILINE)),
-        sdk=sdk[1] if sdk else None,
-        free_cmm_bytes=int(remain[1]) * 1024 if remain else None,
-        trial=trial,
-    )
-
-
-def _records(log: Path, *, source: str) -> dict[str, BoardRun]:
+def _records(log: Path) -> dict[str, BoardRun]:
     """The runs of a session's log by program. The closing line decides; the exit status is only told."""
     runs = {}
     text = log.read_text(errors="replace")
     for found in re.finditer(r"^# (\S+) -m (?s:.*?)(?=^# exit status (\d+)$)", text, re.MULTILINE):
-        record = [
-            one for one in parse(io.BytesIO(found[0].encode()), source=source) if isinstance(one, BoardRun)
-        ][-1]
+        record = list(parse(io.BytesIO(found[0].encode()), source=str(log)))[-1]
+        assert isinstance(record, BoardRun)
         status = int(found[2])
         if status:
             ended = f"signal {status - 128}" if 128 < status < 160 else f"exit status {status}"

@@ -77,11 +77,11 @@ watch=$!
 """
 
 # Searched in order in what ssh says (OpenSSH 8 and 9). {login}: the arguments that reach the board by hand.
-_FAILURES = {
+_LINK_FAILURES = {
     r"IDENTIFICATION HAS CHANGED": (
         "the host key of {name} is not the one in known_hosts: if the board was set up anew, compare the "
-        "fingerprint with the one on its console, remove the old entry ({forget}) and log in once by hand "
-        "(ssh {login}); if it was not, something else answers at this address"
+        "fingerprint with the one on its console, remove the old entry (ssh-keygen -R {known}) and log in "
+        "once by hand (ssh {login}); if it was not, something else answers at this address"
     ),
     r"Host key verification failed|No \S+ host key is known": (
         "the host key of {name}, or of a jump host, is not known here: log in once by hand (ssh {login}), "
@@ -108,6 +108,17 @@ _FAILURES = {
     ),
     r"": (
         "the link to {name} was lost ({why}): check the network and that the board is up, then run it again"
+    ),
+}
+# Searched in order in what the board's own programs say, and in how the session ended there.
+_BOARD_FAILURES = {
+    r"No space left|[Qq]uota|Wrote only|short write": (
+        "the disk of {name} is full ({why}): remove something from {folder} there, or name a folder on "
+        "another disk with Board(folder=…)"
+    ),
+    r"": (
+        "{name} {ended} ({why}): log in by hand (ssh {login}) and see to it; sh, head, tar, mkdir and rm "
+        "must be there, and Board(folder=…) names another folder"
     ),
 }
 
@@ -248,29 +259,20 @@ def _life_line(data: bytes) -> Iterator[int]:
 
 def _failure(board: Board, status: int, said: str, output: str) -> str:
     """One sentence for a session that did not come to its end; `said`: by ssh, `output`: from the board."""
-    login = f"-p {board.port} {board.name}" if board.port else board.name
-    if status == 255 or status < 0:
-        begun = re.search("^# ", output, re.MULTILINE)  # until then the ssh to a jump host is heard there
-        text = (said if begun else f"{said}\n{output}").strip()
-        for pattern, sentence in _FAILURES.items():
-            if found := re.search(f"^.*(?:{pattern}).*$", text, re.MULTILINE):
-                known = f"'[{board.host}]:{board.port}'" if board.port not in (0, 22) else board.host
-                return sentence.format(
-                    name=board.name,
-                    login=login,
-                    forget=f"ssh-keygen -R {known}",
-                    why=found[0].strip() or "without a word",
-                )
-    lines = [line for line in output.splitlines() if line.strip() and "Exiting with failure" not in line]
-    why = (lines or ["without a word"])[-1]
-    if re.search(r"No space left|[Qq]uota|Wrote only|short write", output):
-        return (
-            f"the disk of {board.name} is full ({why}): remove something from {board.folder} there, or name "
-            "a folder on another disk with Board(folder=…)"
-        )
-    what = {3: f"makes no folder in {board.folder}", 4: "does not take the files"}
-    return (
-        f"{board.name} {what.get(status, f'ended the session with status {status}')} ({why}): log in by hand "
-        f"(ssh {login}) and see to it; sh, head, tar, mkdir and rm must be there, and Board(folder=…) names "
-        "another folder"
+    text, failures = output, _BOARD_FAILURES
+    if status == 255 or status < 0:  # until a program begins, the ssh to a jump host is heard in the output
+        begun = re.search("^# ", output, re.MULTILINE)
+        text, failures = said if begun else f"{said}\n{output}", _LINK_FAILURES
+    lines = [line.strip() for line in reversed(text.splitlines())]
+    lines = [line for line in lines if line and "Exiting with failure" not in line] or ["without a word"]
+    found = ((failures[key], line) for key in failures for line in lines if re.search(key, line))
+    sentence, why = next(found)
+    ended = {3: f"makes no folder in {board.folder}", 4: "does not take the files"}
+    return sentence.format(
+        name=board.name,
+        folder=board.folder,
+        why=why,
+        ended=ended.get(status, f"ended the session with status {status}"),
+        login=f"-p {board.port} {board.name}" if board.port else board.name,
+        known=f"'[{board.host}]:{board.port}'" if board.port not in (0, 22) else board.host,
     )

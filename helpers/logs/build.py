@@ -5,27 +5,25 @@ version, so lines are known by their text, as it stands in logs that users and t
 """
 
 import re
-from dataclasses import dataclass, field
-from datetime import date
-from functools import lru_cache
-from typing import Any, Literal
+from datetime import datetime
 
-from helpers.logs.failures import BuildError, FailureReader
-from helpers.logs.tables import FIRST_CHARACTERS, PrecisionRow, TableReader, precision_columns, precision_row
+from helpers.logs.failures import FailureReader
+from helpers.logs.records import BuildLog, Stage, Subgraphs
+from helpers.logs.tables import FIRST_CHARACTERS, OPENING, TableReader, precision_row
 
 STAGES = ("frontend", "quantize", "calibrate", "analyse precision", "compile", "assemble", "check")
 
 # The stage that a message begins, by its text; of the others, "frontend" comes first, a pass of the quantiser
 # tells the next two, and the message that the precision was analysed ends that stage.
-_BEGINNINGS = (
-    ("save optimized onnx", "quantize"),
-    ("compiler transformation", "compile"),
-    ("preprocess tensor", "compile"),
-    ("subgraph [", "compile"),
-    ("max_cycle", "assemble"),
-    ("generate gt of npu graph", "check"),
-    ("simulate npu graph", "check"),
-)
+_BEGINNINGS = {
+    "save optimized onnx": "quantize",
+    "compiler transformation": "compile",
+    "preprocess tensor": "compile",
+    "subgraph [": "compile",
+    "max_cycle": "assemble",
+    "generate gt of npu graph": "check",
+    "simulate npu graph": "check",
+}
 _CALIBRATION = "AX Runtime Calibration Pass"
 _DAY = 86_400.0
 
@@ -33,18 +31,19 @@ _MAX_ROWS = 20_000
 _MAX_MESSAGES = 200
 
 _LOGURU = re.compile(
-    r"(?P<day>\d{4}-\d\d-\d\d) (?P<time>\d\d:\d\d:\d\d\.\d{1,6}) \| (?P<level>[A-Z]{4,8}) *\| "
+    r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{1,6}) \| (?P<level>[A-Z]{4,8}) *\| "
     r"(?P<where>[^ ]{1,200}) - "
 )
 _PASS = re.compile(r"\[(\d\d:\d\d:\d\d)\] (AX .{1,80}?) Running")
-_MACS = re.compile(r"QuantAxModel macs: *([\d,]{1,24})")
-_MAX_CYCLE = re.compile(r"max_cycle *= *([\d,]{1,24})")
-_BATCHES = re.compile(r"batchs \[([\d, ]{1,200})\]")
-_ASSEMBLED = re.compile(r"assemb(?:le|el) model .{1,120}\] b(\d{1,6})")
+# Numbers for the record, by a word that stands in their lines.
+_NUMBERS = {
+    "macs": re.compile(r".*?QuantAxModel macs: *([\d,]{1,24})"),
+    "max_cycle": re.compile(r"max_cycle *= *([\d,]{1,24})"),
+    "batchs": re.compile(r".*?batchs \[([\d, ]{1,200})\]"),
+    "assemb": re.compile(r"assemb(?:le|el) model .{1,120}\] b(\d{1,6})"),
+}
 _SUBGRAPH = re.compile(r"subgraph \[(\d{1,9})\](?:, group: (\d{1,9}))?, type: GraphType\.(\w{1,20})")
 _FUSED = re.compile(r"fuse \d{1,9} subgraph\(s\)")
-_VERSION = re.compile(r"(version|commit): ([\w.+-]{1,40})$")
-_IMAGE = re.compile(r"\bpulsar2:([\w.+-]{1,40})")
 _AFTERMATH = ("Traceback (most recent", "During handling of", "The above exception was", "Killed")
 _RANGE_HINT = "These op contains very big range"
 
@@ -66,52 +65,6 @@ _SIGN_TEXTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A stage of the build and its seconds, at the resolution of the log: a second inside quantisation."""
-
-    name: str
-    seconds: float
-
-
-@dataclass(slots=True)
-class BuildLog:
-    """One build of a model, or the attempt; `to_json` has exactly the keys of `parse-log`'s contract.
-
-    `stages`, `version` and `commit` (of the tool) come on top, for chapter 07.
-    """
-
-    source: str
-    kind: Literal["build"] = "build"
-    ok: bool = False
-    macs: int | None = None
-    max_cycles: list[int] = field(default_factory=list)  # one per batch size, in the order printed
-    batches: list[int] = field(default_factory=list)
-    npu_subgraphs: int | None = None
-    cpu_subgraphs: int | None = None
-    precision: list[PrecisionRow] = field(default_factory=list)
-    error: BuildError | None = None
-    warnings: list[str] = field(default_factory=list)
-    stages: list[Stage] = field(default_factory=list)
-    version: str | None = None
-    commit: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The record as plain data."""
-        return {
-            "source": self.source,
-            "kind": self.kind,
-            "ok": self.ok,
-            "macs": self.macs,
-            "max_cycles": self.max_cycles,
-            "batches": self.batches,
-            "subgraphs": {"npu": self.npu_subgraphs, "cpu": self.cpu_subgraphs},
-            "precision": [row.to_json() for row in self.precision],
-            "error": self.error.to_json() if self.error else None,
-            "warnings": self.warnings,
-        }
-
-
 def shows_build(line: str) -> bool:
     """Whether a line by itself shows that a build was made or tried."""
     return _SIGNS.match(line) is not None or any(sign in line for sign in _SIGN_TEXTS)
@@ -122,41 +75,22 @@ def is_progress(line: str) -> bool:
     return ("%|" in line or "━" in line) and " - " not in line and line.lstrip()[:1] not in FIRST_CHARACTERS
 
 
-@dataclass(slots=True)
-class ToolVersion:
-    """What `pulsar2 version`, or the name of a docker image, has said so far in a text."""
-
-    version: str | None = None
-    commit: str | None = None
-
-    def read(self, line: str) -> None:
-        """Take in a line that belongs to no build."""
-        if found := _VERSION.match(line):
-            setattr(self, found[1], found[2])
-        elif found := _IMAGE.search(line[:4096]):
-            self.version, self.commit = found[1], None
-
-
 class BuildReader:
     """Collects the lines of one build: `feed` until it answers False, then `finish`.
 
     Lines that are nothing but a progress bar (`is_progress`) tell nothing here and are better left out.
     """
 
-    def __init__(self, *, source: str, tool: ToolVersion | None = None) -> None:
+    def __init__(self, *, source: str) -> None:
+        self._log = BuildLog(source=source)
         self._done = False
         self._write_failed = False  # after the success line
-        self._log = BuildLog(source=source)
-        if tool:
-            self._log.version, self._log.commit = tool.version, tool.commit
         self._complaints: list[str] = []  # errors that a success may follow, such as a check that failed
         self._clock = _StageClock()
         self._failure = FailureReader()
         self._table: TableReader | None = None
-        self._columns: dict[str, int] | None = None
         self._subgraphs: dict[tuple[str, str], str] = {}
-        self._macs: list[int] = []
-        self._assembled: list[int] = []
+        self._numbers: dict[str, list[int]] = {name: [] for name in _NUMBERS}
         self._past_frontend = False
 
     @property
@@ -195,23 +129,21 @@ class BuildReader:
         log = self._log
         self._end_table()
         log.ok = self._done and not self._write_failed
-        log.batches = log.batches or self._assembled
-        log.macs = self._macs[0] if self._macs else None
-        if len(set(self._macs)) > 1:
-            self._warn(f"macs are printed for several groups: {self._macs}; the first is given")
-        if self._subgraphs:
-            kinds = list(self._subgraphs.values())
-            log.npu_subgraphs, log.cpu_subgraphs = kinds.count("NPU"), kinds.count("CPU")
+        macs, log.max_cycles, batches, assembled = self._numbers.values()
+        log.batches = list(dict.fromkeys(batches or assembled))
+        log.macs = macs[0] if macs else None
+        if len(set(macs)) > 1:
+            self._warn(f"macs are printed for several groups: {macs}; the first is given")
+        if kinds := list(self._subgraphs.values()):
+            log.subgraphs = Subgraphs(npu=kinds.count("NPU"), cpu=kinds.count("CPU"))
         log.stages = self._clock.stages()
         if log.ok:
             for text in self._complaints:
                 self._warn(text)
+        elif not (error := self._failure.result()):
+            self._warn("no success line ('fuse N subgraph(s)') and no failure: the log is cut or an excerpt")
         else:
-            log.error = self._failure.result()
-            if log.error is None:
-                self._warn(
-                    "no success line ('fuse N subgraph(s)') and no failure: the log is cut or an excerpt"
-                )
+            log.error = error
         return log
 
     def _feed_after_success(self, line: str) -> bool:
@@ -224,7 +156,7 @@ class BuildReader:
 
     def _feed_message(self, found: re.Match[str], text: str) -> bool:
         where = found["where"]
-        stamp = _timestamp(found["day"], found["time"])
+        stamp = _timestamp(found["time"])
         if not -60 <= self._clock.jump(stamp) <= 86_400 or ("fill_default" in where and self._is_over()):
             return False
         self._failure.pause()
@@ -242,19 +174,13 @@ class BuildReader:
 
     def _feed_text(self, text: str) -> None:
         """The facts of a line, whether it came with a time stamp or without."""
-        if "macs" in text and (found := _MACS.search(text)):
-            _append(self._macs, found[1])
-        elif "max_cycle" in text and (found := _MAX_CYCLE.match(text)):
-            self._past_frontend = True
-            _append(self._log.max_cycles, found[1])
-        elif "graph" in text and (found := _SUBGRAPH.match(text)):
+        for word, pattern in _NUMBERS.items():
+            if word in text and (found := pattern.match(text)) and len(self._numbers[word]) < _MAX_ROWS:
+                digits = found[1] if word == "batchs" else found[1].replace(",", "")
+                self._numbers[word] += map(int, re.findall(r"\d+", digits))
+        if "graph" in text and (found := _SUBGRAPH.match(text)):
             if len(self._subgraphs) < _MAX_ROWS:
                 self._subgraphs[found[2] or "", found[1]] = found[3]
-        elif "batchs" in text and (found := _BATCHES.search(text)):
-            for size in found[1].split(","):
-                _append(self._log.batches, size, once=True)
-        elif "assemb" in text and (found := _ASSEMBLED.match(text)):
-            _append(self._assembled, found[1], once=True)
         elif "Warning" in text or "very big range" in text:
             if text.startswith(("[Warning]", _RANGE_HINT)) or "Warning: " in text:
                 self._warn(text.removeprefix("[Warning]"))
@@ -263,33 +189,29 @@ class BuildReader:
 
     def _is_over(self) -> bool:
         """Whether a line that a build prints at its start must be the next one's."""
-        return self._past_frontend or self._failure.result() is not None
+        late = self._past_frontend or self._numbers["max_cycle"]
+        return bool(late) or self._failure.result() is not None
 
     def _feed_table(self, line: str) -> bool:
         line = line.strip()
         if line.startswith("|") and "Model Name" in line[:40] and self._is_over():
             return False
-        if self._table is None or line[0] in "┏┌╔":
+        if self._table is None or line[0] in OPENING:
             self._end_table()
             self._table = TableReader()
-        for cells in self._table.feed(line):
-            self._add_row(cells)
+        self._add_rows(self._table, self._table.feed(line))
         if self._table.closed:
             self._end_table()
         return True
 
     def _end_table(self) -> None:
         if self._table:
-            for cells in self._table.finish():
-                self._add_row(cells)
-        self._table = self._columns = None
+            self._add_rows(self._table, self._table.finish())
+        self._table = None
 
-    def _add_row(self, cells: list[str]) -> None:
-        if self._columns is None:
-            header = self._table.header if self._table else None
-            self._columns = precision_columns(header or [])
-        if "cosine" in self._columns and len(self._log.precision) < _MAX_ROWS:
-            row, complaint = precision_row(cells, self._columns)
+    def _add_rows(self, table: TableReader, rows: list[list[str]]) -> None:
+        for cells in rows if table.columns and len(self._log.precision) < _MAX_ROWS else ():
+            row, complaint = precision_row(cells, table.columns)
             self._log.precision.append(row)
             if complaint:
                 self._warn(complaint)
@@ -298,12 +220,6 @@ class BuildReader:
         warnings, text = self._log.warnings, text[:500].rstrip()
         if text not in warnings and len(warnings) < _MAX_MESSAGES:
             warnings.append(text)
-
-
-def _append(numbers: list[int], digits: str, *, once: bool = False) -> None:
-    digits = digits.replace(",", "").strip()
-    if digits and len(numbers) < _MAX_ROWS and not (once and int(digits) in numbers):
-        numbers.append(int(digits))
 
 
 class _StageClock:
@@ -321,24 +237,21 @@ class _StageClock:
 
     def message(self, stamp: float, text: str) -> None:
         """A log line with date and milliseconds."""
-        if not self._dated:
-            self._dated = True
-            if self._now is not None:
-                self._now += stamp // _DAY * _DAY
+        if not self._dated and self._now is not None:
+            self._now += stamp // _DAY * _DAY
+        self._dated = True
         self._tick(stamp, "analyse precision" if "precision analysis" in text else self.stage)
-        for beginning, stage in _BEGINNINGS:
+        for beginning, stage in _BEGINNINGS.items():
             if beginning in text:
                 self.stage = stage
                 self._seconds.setdefault(stage, 0.0)
 
     def pass_line(self, time: str, name: str) -> None:
         """A line `[HH:MM:SS] AX … Pass Running`, without date and with whole seconds."""
-        stamp = _seconds(time)
-        if self._now is not None:
-            stamp += self._now // _DAY * _DAY
-            if stamp < self._now - _DAY / 2:  # past midnight
-                stamp += _DAY
-        self._tick(stamp, self.stage)
+        hours, minutes, seconds = map(int, time.split(":"))
+        now = self._now or 0.0
+        stamp = now // _DAY * _DAY + 3600 * hours + 60 * minutes + seconds
+        self._tick(stamp + _DAY * (stamp < now - _DAY / 2), self.stage)  # perhaps past midnight
         self.stage = "calibrate" if name.startswith(_CALIBRATION) else "quantize"
 
     def stages(self) -> list[Stage]:
@@ -346,23 +259,14 @@ class _StageClock:
         return [Stage(name=name, seconds=round(seconds, 3)) for name, seconds in self._seconds.items()]
 
     def _tick(self, stamp: float, stage: str) -> None:
-        elapsed = 0.0 if self._now is None else max(0.0, stamp - self._now)
-        self._now = stamp if self._now is None else max(stamp, self._now)
-        self._seconds[stage] = self._seconds.get(stage, 0.0) + elapsed
+        before = stamp if self._now is None else self._now
+        self._now = max(stamp, before)
+        self._seconds[stage] = self._seconds.get(stage, 0.0) + self._now - before
 
 
-def _timestamp(day: str, time: str) -> float:
-    """Seconds since the year 1 of a date and a time of day; an impossible date counts as no date."""
-    return _days(day) * _DAY + _seconds(time)
-
-
-@lru_cache(maxsize=16)
-def _days(day: str) -> int:
+def _timestamp(time: str) -> float:
+    """Seconds since the year 1; 0 for an impossible date."""
     try:
-        return date.fromisoformat(day).toordinal()
+        return (datetime.fromisoformat(time) - datetime.min).total_seconds()
     except ValueError:
-        return 0
-
-
-def _seconds(time: str) -> float:
-    return int(time[:2]) * 3600 + int(time[3:5]) * 60 + float(time[6:])
+        return 0.0

@@ -4,6 +4,8 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
 
 _MAX_COMMAND = 4_096
 
@@ -37,22 +39,14 @@ class Command:
 
     program: str | None
     arguments: tuple[str, ...] = ()
-    text: str = ""
 
     @property
-    def is_build(self) -> bool:
-        """Whether Pulsar2 was asked to compile."""
-        return self.program == "pulsar2" and self._verb().endswith("build")
-
-    @property
-    def is_simulation(self) -> bool:
-        """Whether Pulsar2 was asked to compute a model on the host (`pulsar2 run`)."""
-        return self.program == "pulsar2" and self._verb() == "run"
-
-    @property
-    def is_board_run(self) -> bool:
-        """Whether the program is one that runs a model on the board, by its name alone."""
-        return self.program is not None and _BOARD_PROGRAM.fullmatch(self.program) is not None
+    def starts(self) -> Literal["build", "simulation", "board_run"] | None:
+        """What the command runs: `pulsar2 build`, `pulsar2 run`, or by its name a program on the board."""
+        if self.program == "pulsar2":  # its sub-command is no option and no name of an image or a volume
+            verb = next((word for word in self.arguments if word[:1] != "-" and ":" not in word), "")
+            return "build" if verb.endswith("build") else "simulation" if verb == "run" else None
+        return "board_run" if _BOARD_PROGRAM.fullmatch(self.program or "") else None
 
     def option(self, *names: str) -> str | None:
         """The value of the first of these options that is given: `-r 10`, `-r10` or `--repeat=10`."""
@@ -60,15 +54,12 @@ class Command:
             for name in names:
                 if word == name:
                     return next(iter(self.arguments[index + 1 :]), None)
+                value = word.removeprefix(name)
                 if word.startswith(name + "="):
-                    return word[len(name) + 1 :]
-                if len(name) == 2 and word.startswith(name) and word[2:].isascii() and word[2:].isdigit():
-                    return word[2:]
+                    return value[1:]
+                if len(name) == 2 and word.startswith(name) and value.isascii() and value.isdigit():
+                    return value
         return None
-
-    def _verb(self) -> str:
-        """The sub-command: the first word that is no option and no image or volume name."""
-        return next((word for word in self.arguments if word[:1] != "-" and ":" not in word), "")
 
 
 def read_command(line: str) -> Command | None:
@@ -82,7 +73,7 @@ def read_command(line: str) -> Command | None:
     line = line[:_MAX_COMMAND]
     prompted = "#" in line or "$" in line or "%" in line or ">" in line or "❯" in line or "➜" in line
     if prompted and (found := _SURE_PROMPT.match(line)):
-        return _parse(found["command"]) or Command(None, text=found["command"])
+        return _parse(found["command"]) or Command(None)
     found = (_LIKELY_PROMPT.match(line) if prompted or line[:1] == "+" else None) or _NO_PROMPT.match(line)
     if found and _KNOWN.search(found["command"]):
         command = _parse(found["command"])
@@ -103,26 +94,18 @@ def joined(lines: Iterator[str]) -> Iterator[str]:
 def _parse(text: str) -> Command | None:
     """The known program that a command line runs, else the last one that it calls by a path."""
     other = None
-    words: list[str] = []
-    for word in (*_words(text), ";"):
-        if word.strip(";&|"):
-            words.append(word)
-        elif found := _parse_one(words):
-            command = Command(found.program, found.arguments, text)
-            if _KNOWN.fullmatch(command.program or ""):
-                return command
-            other, words = command, []
-        else:
-            words = []
+    for is_separator, words in groupby(_words(text), lambda word: not word.strip(";&|")):
+        if not is_separator and (found := _parse_one(list(words))):
+            other = found
+            if _KNOWN.fullmatch(found.program or ""):
+                break
     return other
 
 
 def _parse_one(words: list[str]) -> Command | None:
     while words and (_base(words[0]) in _PREFIXES or _ASSIGNMENT.match(words[0])):
-        words = words[1:]
-    if not words:
-        return None
-    first = _base(words[0])
+        del words[0]
+    first = _base(words[0]) if words else ""
     if first in _CARRIERS or first.startswith("-"):  # -: of a prefix, as in sudo -E
         for index, word in enumerate(words[1:], start=1):
             if _KNOWN.fullmatch(_base(word)):
@@ -132,12 +115,10 @@ def _parse_one(words: list[str]) -> Command | None:
         return None
     if first.startswith("python"):
         scripts = (index for index, word in enumerate(words) if word.endswith(".py"))
-        if (start := next(scripts, None)) is None:
-            return None
-        words = words[start:]
-    elif not _KNOWN.fullmatch(first) and ("/" not in words[0] or first.endswith(".sh")):
+        words = words[next(scripts, len(words)) :]
+    elif not _KNOWN.fullmatch(first) and (first.endswith(".sh") or not words or "/" not in words[0]):
         return None
-    return Command(_base(words[0]) or None, tuple(words[1:]))
+    return Command(_base(words[0]) or None, tuple(words[1:])) if words else None
 
 
 def _words(text: str) -> list[str]:

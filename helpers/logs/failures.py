@@ -2,10 +2,12 @@
 
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from helpers.logs.records import BuildError
 
 Where = Literal["build", "run"]
 
@@ -35,62 +37,35 @@ _HINTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class KnownFailure:
-    """A failure known by its text: its meaning, the way out, where that is documented, and a line of it."""
-
-    pattern: re.Pattern[str]
-    meaning: str
-    action: str
-    source: str
-    example: str
-
-
 @cache
-def known_failures(where: Where) -> tuple[KnownFailure, ...]:
+def known_failures(where: Where) -> list[dict[str, str]]:
     """The failures of `data/known_failures.json`, in the order in which they are looked for.
 
-    A special case stands before the general one that would also match it. After those of a run come those of
-    a build: a full disk is a full disk in both.
+    Each has its pattern, its meaning, the way out, where that is documented, and a line of it. A special case
+    stands before the general one that would also match it. After those of a run come those of a build: a full
+    disk is a full disk in both.
     """
     rows = json.loads(_KNOWN.read_text(encoding="utf-8"))
-    chosen = rows["build"] if where == "build" else [*rows["run"], *rows["build"]]
-    return tuple(
-        KnownFailure(**{**row, "pattern": re.compile(row["pattern"], re.MULTILINE)}) for row in chosen
-    )
+    return [*(rows["run"] if where == "run" else ()), *rows["build"]]
 
 
-def find(text: str, where: Where) -> KnownFailure | None:
+def find(text: str, where: Where) -> dict[str, str] | None:
     """The first known failure of a build or a run that the text shows, None if it shows none."""
     text = text[:_MAX_TEXT]
-    return next((known for known in known_failures(where) if known.pattern.search(text)), None)
+    known = known_failures(where)
+    return next((one for one in known if re.search(one["pattern"], text, re.MULTILINE)), None)
 
 
 def advise(text: str, where: Where) -> str | None:
     """What the first known failure in the text means and what to do, as one line; None if there is none."""
     known = find(text, where)
-    return f"{known.meaning} {known.action} [{known.source}]" if known else None
-
-
-@dataclass(frozen=True, slots=True)
-class BuildError:
-    """Pulsar2's error code and its number, the innermost exception with its message, and what to do."""
-
-    code: str | None
-    number: int | None
-    exception: str | None
-    message: str | None
-    advice: str | None
-
-    def to_json(self) -> dict[str, Any]:
-        """The record as plain data, as under `error` in `parse-log`'s output."""
-        return asdict(self)
+    return f"{known['meaning']} {known['action']} [{known['source']}]" if known else None
 
 
 @dataclass(slots=True)
 class _Raised:
     name: str
-    lines: list[str] = field(default_factory=list)
+    lines: list[str]
 
     @property
     def message(self) -> str:
@@ -98,18 +73,21 @@ class _Raised:
 
 
 class FailureReader:
-    """Collects what a build prints about its failure. `complete` once Pulsar2's own error code has come."""
+    """Collects what a build prints about its failure."""
 
     def __init__(self) -> None:
-        self.complete = False
         self.in_traceback = False
-        self._code: str | None = None
-        self._number: int | None = None
+        self._code: re.Match[str] | None = None
         self._inner: _Raised | None = None  # the exception that the error code wraps
         self._chain: list[_Raised] = []
         self._open: _Raised | None = None  # whose message may go on in the next line
         self._linked = False
         self._plain: list[str] = []
+
+    @property
+    def complete(self) -> bool:
+        """Whether Pulsar2's own error code has come, which is the last that a build prints."""
+        return self._code is not None
 
     def feed(self, line: str) -> bool:
         """Take in a line; False if it says nothing about a failure."""
@@ -132,7 +110,7 @@ class FailureReader:
                 self._chain.append(self._open)
         elif _PLAIN.search(line[:1000]):
             self.add_plain(line.strip())
-        elif self._open is not None:
+        elif self._open:
             if len(self._open.lines) < _MAX_LINES:
                 self._open.lines.append(line.strip()[:_MAX_MESSAGE])
         else:
@@ -151,30 +129,28 @@ class FailureReader:
 
     def result(self) -> BuildError | None:
         """The failure as one record; None if none was printed."""
-        wrapped = self._inner
-        named = next((raised for raised in self._chain if wrapped and raised.name == wrapped.name), None)
-        shown = wrapped or (self._chain[0] if self._chain else None)
-        message = shown.message if shown else ""
-        if not message and named:
-            message = named.message
-        if not shown and self._plain:
-            message = self._plain[0]
+        shown = self._inner or next(iter(self._chain), None)
+        message = shown.message if shown else next(iter(self._plain), "")
+        if self._inner and not message:
+            message = next((one.message for one in self._chain if one.name == self._inner.name), "")
         if not (shown or message or self._code):
             return None
         name = shown.name if shown else ""
         printed = [f"{name}: {message}", *(f"{one.name}: {one.message}" for one in self._chain), *self._plain]
-        advice = advise("\n".join(printed), "build")
-        return BuildError(self._code, self._number, name or None, message or None, advice)
+        return BuildError(
+            code=self._code[1] if self._code else None,
+            number=int(self._code[2]) if self._code and self._code[2] else None,
+            exception=name or None,
+            message=message or None,
+            advice=advise("\n".join(printed), "build"),
+        )
 
     def _read_code(self, line: str, found: re.Match[str]) -> None:
-        self.complete = True
-        self._code = found[1]
-        self._number = int(found[2]) if found[2] else None
         self.pause()
-        self._inner = None
+        self._code, self._inner = found, None
         if inner := _INNER.match(line, found.end()):
             literal = _LITERAL.match(inner[2] or "")
-            text = _unescaped(literal[1][1:-1]) if literal else (inner[2] or "").rstrip(")")
+            text = _unquoted(literal[1]) if literal else (inner[2] or "").rstrip(")")
             self._open = self._inner = _Raised(_short(inner[1]), [text])
 
 
@@ -183,10 +159,7 @@ def _short(name: str) -> str:
 
 
 def _unquoted(text: str) -> str:
-    """The text of a KeyError is the repr of its key."""
-    return _unescaped(text[1:-1]) if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
-
-
-def _unescaped(text: str) -> str:
-    """The inside of a Python string literal as text; of its escapes, those that messages have."""
-    return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), text)
+    """The inside of a Python string literal, such as the key of a KeyError; other texts as they are."""
+    if len(text) < 2 or text[0] != text[-1] or text[0] not in "'\"":
+        return text
+    return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), text[1:-1])

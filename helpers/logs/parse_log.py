@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from helpers.logs.build import BuildLog, BuildReader, ToolVersion, is_progress, shows_build
+from helpers.logs.build import BuildReader, is_progress, shows_build
 from helpers.logs.command import Command, joined, read_command
 from helpers.logs.failures import FailureReader
 from helpers.logs.prefix import Bare
-from helpers.logs.records import BoardRun, Unknown
+from helpers.logs.records import BoardRun, BuildLog, Unknown
 from helpers.logs.report import print_csv, print_table
 from helpers.logs.run import RunReader, head_family, shows_run
 from helpers.logs.text import iter_lines
@@ -32,9 +32,9 @@ def parse(log: str | Path | BinaryIO, *, source: str | None = None) -> Iterator[
     Raises OSError if the file cannot be opened or read.
     """
     if isinstance(log, (str, Path)):
-        name = os.fsencode(log).decode("utf-8", "replace") if source is None else source
+        source = os.fsencode(log).decode("utf-8", "replace") if source is None else source
         with Path(log).open("rb") as stream:
-            yield from _Splitter(name).records(stream)
+            yield from parse(stream, source=source)
     else:
         name = str(getattr(log, "name", "<stream>")) if source is None else source
         yield from _Splitter(name).records(log)
@@ -45,15 +45,14 @@ def first_run(path: Path) -> BoardRun:
 
     Raises OSError if the file cannot be opened or read.
     """
-    found = list(parse(path, source=path.name))
-    runs = [record for record in found if isinstance(record, BoardRun)]
-    if not runs:
-        raise ValueError(f"{path.name} holds no board run: give what sample_npu_classification printed")
-    if not (worked := [run for run in runs if run.ok]):
+    runs = [record for record in parse(path, source=path.name) if isinstance(record, BoardRun)]
+    worked = [run for run in runs if run.ok]
+    if classified := [run for run in worked if run.top_k]:
+        return classified[0]
+    if runs and not worked:
         raise ValueError(f"{path.name} holds no run that worked: {'; '.join(runs[0].errors)}")
-    if not (classified := [run for run in worked if run.top_k]):
-        raise ValueError(f"{path.name} holds no scores: give what sample_npu_classification printed")
-    return classified[0]
+    what = "scores" if worked else "board run"
+    raise ValueError(f"{path.name} holds no {what}: give what sample_npu_classification printed")
 
 
 class _Splitter:
@@ -63,7 +62,6 @@ class _Splitter:
         self._source = source
         self._command: Command | None = None  # the last one typed
         self._reader: RunReader | BuildReader | None = None
-        self._tool = ToolVersion()
         self._stray = FailureReader()  # failures printed while no run and no build is open
         self._recent: list[str] = []  # the lines before a build's first sure sign, if they tell of a failure
 
@@ -110,24 +108,21 @@ class _Splitter:
     def _begin(self, command: Command) -> None:
         self._command, self._reader = command, None
         self._recent.clear()
-        self._tool.read(command.text)
-        if command.is_build:
-            self._reader = BuildReader(source=self._source, tool=self._tool)
-        elif command.is_board_run:
+        if command.starts == "build":
+            self._reader = BuildReader(source=self._source)
+        elif command.starts == "board_run":
             self._open_run()
 
     def _feed_idle(self, line: str) -> None:
         if shows_run(line):
             self._open_run().feed(line)
-        elif not (self._command and self._command.is_simulation) and shows_build(line):
-            self._reader = build = BuildReader(source=self._source, tool=self._tool)
+        elif not self._simulates() and shows_build(line):
+            self._reader = build = BuildReader(source=self._source)
             for one in (*self._recent, line):
                 build.feed(one)
             self._recent.clear()
-        else:
-            self._tool.read(line)
-            if self._stray.feed(line) or self._recent:  # perhaps a build's, perhaps all that is said
-                self._recent = [*self._recent[1 - _MAX_RECENT :], line]
+        elif self._stray.feed(line) or self._recent:  # perhaps a build's, perhaps all that is said
+            self._recent = [*self._recent[1 - _MAX_RECENT :], line]
 
     def _open_run(self) -> RunReader:
         self._reader = RunReader(source=self._source, command=self._command)
@@ -136,16 +131,19 @@ class _Splitter:
         self._recent.clear()
         return self._reader
 
+    def _simulates(self) -> bool:
+        return self._command is not None and self._command.starts == "simulation"
+
     def _explain(self, count: int) -> list[str]:
         if not count:
             return ["the file is empty"]
         errors = [f"no board run and no pulsar2 build was found in {count} lines"]
-        if self._command and self._command.is_simulation:
+        if self._simulates():
             errors = [
                 "'pulsar2 run' computes the model on the host: no board run and no build is in this text"
             ]
         if failure := self._stray.result():
-            errors.append(": ".join(part for part in (failure.exception, failure.message) if part))
+            errors.append(": ".join(filter(None, (failure.exception, failure.message))))
         return errors
 
 
@@ -158,10 +156,7 @@ def main(paths: Sequence[str | Path], *, table: bool = False, csv: bool = False)
     status = 0
     records: list[dict[str, Any]] = []
     try:
-        for done, path in enumerate(paths, start=1):
-            if len(paths) > 1 and sys.stderr.isatty():
-                end = "" if done < len(paths) else "\n"
-                print(f"\r{done}/{len(paths)} files", end=end, file=sys.stderr, flush=True)
+        for path in paths:
             try:
                 for record in parse(path):
                     status = max(status, 0 if record.ok else 1)

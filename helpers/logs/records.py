@@ -1,12 +1,22 @@
-"""The records of one run of a model on the board, and of a text without any."""
+"""The records that `parse-log` prints: a run on the board, a build, and a text with neither.
+
+Keys and meaning are those of the JSON. What a log does not say is None.
+"""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 
 @dataclass(slots=True)
+class _Record:
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain data with exactly the keys of the `parse-log` contract."""
+        return {name: value for name, value in asdict(self).items() if name != "stages"}
+
+
+@dataclass(slots=True)
 class Latency:
-    """Milliseconds per run of the model as printed; what the log does not print is None."""
+    """Milliseconds per run of the model as printed."""
 
     avg: float | None = None
     min: float | None = None
@@ -49,8 +59,8 @@ class Detection:
 
 
 @dataclass(slots=True)
-class BoardRun:
-    """One run of a model on the board, or the attempt; keys and meaning are those of `parse-log`'s output."""
+class BoardRun(_Record):
+    """One run of a model on the board, or the attempt."""
 
     source: str
     kind: Literal["board_run"] = "board_run"
@@ -71,20 +81,72 @@ class BoardRun:
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
-    def to_json(self) -> dict[str, Any]:
-        """The record as plain data with exactly the keys of the `parse-log` contract."""
-        return asdict(self)
+
+@dataclass(frozen=True, slots=True)
+class PrecisionRow:
+    """One layer of the precision table: how near the quantised output is to the float one.
+
+    `dtype` is the column DType (Data Type up to 1.9). A number that the table's width cuts short is None.
+    """
+
+    operator: str
+    type: str | None
+    output: str | None
+    shape: list[int] | None
+    dtype: str | None
+    cosine: float | None
+    mse: float | None
 
 
 @dataclass(slots=True)
-class Unknown:
+class Subgraphs:
+    """How many parts of the graph run on the NPU, and how many on the CPU."""
+
+    npu: int | None = None
+    cpu: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildError:
+    """Pulsar2's error code and its number, the innermost exception with its message, and what to do."""
+
+    code: str | None
+    number: int | None
+    exception: str | None
+    message: str | None
+    advice: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage of the build and its seconds, at the resolution of the log: a second inside quantisation."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(slots=True)
+class BuildLog(_Record):
+    """One build of a model, or the attempt."""
+
+    source: str
+    kind: Literal["build"] = "build"
+    ok: bool = False
+    macs: int | None = None
+    max_cycles: list[int] = field(default_factory=list)  # one per batch size, in the order printed
+    batches: list[int] = field(default_factory=list)
+    subgraphs: Subgraphs = field(default_factory=Subgraphs)
+    precision: list[PrecisionRow] = field(default_factory=list)
+    error: BuildError | None = None
+    warnings: list[str] = field(default_factory=list)
+    stages: list[Stage] = field(default_factory=list)  # for chapter 07, not in the JSON
+
+
+@dataclass(slots=True)
+class Unknown(_Record):
     """A text in which no board run and no build was found, and what it shows instead."""
 
     source: str
     kind: Literal["unknown"] = "unknown"
     ok: bool = False
     errors: list[str] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """The record as plain data."""
-        return asdict(self)

@@ -19,32 +19,25 @@ _MAX_MESSAGES = 100
 
 # Names before a colon, and where the value belongs in the record.
 _FIELDS = {
-    # the samples
     "model file": "model",
     "image file": "image",
-    # ax_run_model and axcl_run_model
-    "model": "model",
+    "model": "model",  # from here on ax_run_model and axcl_run_model
     "type": "npu_type",
-    "vnpu": None,
-    "affinity": None,
     "repeat": "repeats",
     "warmup": "warmup",
     "batch": "batch",
-    "parallel": None,
     "pulsar2 ver": "versions.pulsar2",
     "engine ver": "versions.engine",
     "axclrt ver": "versions.engine",
     "tool ver": "versions.tool",
     "cmm size": "cmm_bytes",
-    # pyaxengine
-    "[INFO] Available providers": None,
-    "[INFO] Using provider": None,
-    "[INFO] Chip type": None,
-    "[INFO] SOC Name": None,
-    "[INFO] VNPU type": None,
-    "[INFO] Engine version": "versions.engine",
+    "[INFO] Engine version": "versions.engine",  # from here on pyaxengine
     "[INFO] Model type": "npu_type",
     "[INFO] Compiler version": "versions.pulsar2",
+    **dict.fromkeys(
+        ("vnpu", "affinity", "parallel", "[INFO] Available providers", "[INFO] Using provider"), ""
+    ),
+    **dict.fromkeys(("[INFO] Chip type", "[INFO] SOC Name", "[INFO] VNPU type"), ""),
 }
 _COUNTS = frozenset({"repeats", "warmup", "batch", "cmm_bytes"})
 _NUMBER = r"-?\d{1,15}(?:\.\d{1,20})?(?:[eE][-+]?\d{1,2})?"
@@ -152,7 +145,11 @@ class RunReader:
         if self._announced is not None and printed != self._announced:
             run.warnings.append(f"the log announces {self._announced} detections and prints {printed}")
         run.ok = not run.errors
-        run.errors = _with_advice(run.errors)
+        given: set[str | None] = {None}
+        for place, error in enumerate(run.errors):
+            if (advice := advise(error, "run")) not in given:
+                run.errors[place] = f"{error} → {advice}"
+                given.add(advice)
         return run
 
     def _begins_another(self, text: str, family: str | None) -> bool:
@@ -181,7 +178,7 @@ class RunReader:
 
     def _field(self, found: re.Match[str]) -> None:
         value = found["value"].strip()
-        target, _, name = (_FIELDS[found["name"]] or "").rpartition(".")
+        target, _, name = _FIELDS[found["name"]].rpartition(".")
         if name in _COUNTS:
             if number := re.search(r"\d{1,15}", value):
                 setattr(self._run, name, int(number[0]))
@@ -190,11 +187,9 @@ class RunReader:
 
     def _size(self, found: re.Match[str]) -> None:
         numbers = [int(digits) for digits in re.findall(r"\d{1,15}", found["numbers"])]
-        if found["side"] == "img height":
-            self._height = numbers[:1]
-            return
         if found["side"] == "img width":
             numbers = [*self._height, *numbers[:1]]
+        self._height = numbers[:1]
         if len(numbers) == 2:
             self._run.input_size = numbers
 
@@ -230,21 +225,16 @@ class RunReader:
         elif text.startswith("Exception ignored in"):
             self._ignored = True
         elif self._in_traceback and line[:1].isspace():
-            return
+            pass
         elif _WARNING.search(text):
             self._warn(text)
         elif self._ignored and self._in_traceback and _RAISED.match(text):
             self._in_traceback = self._ignored = False
             self._warn(text)
-        elif _FATAL.search(text):
-            self._in_traceback = False
-            self._complain(text, fatal=True)
-        elif _COMPLAINT.search(text):
-            self._complain(text, fatal=False)
-
-    def _complain(self, text: str, *, fatal: bool) -> None:
-        if len(self._troubles) < _MAX_MESSAGES:
-            self._troubles.setdefault(text, fatal)
+        elif (fatal := _FATAL.search(text) is not None) or _COMPLAINT.search(text):
+            self._in_traceback &= not fatal
+            if len(self._troubles) < _MAX_MESSAGES:
+                self._troubles.setdefault(text, fatal)
 
     def _warn(self, text: str) -> None:
         if text not in self._run.warnings and len(self._run.warnings) < _MAX_MESSAGES:
@@ -314,14 +304,3 @@ def _finite(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
-
-
-def _with_advice(errors: list[str]) -> list[str]:
-    """The errors, the first that an advice fits followed by it."""
-    given: set[str] = set()
-    texts = []
-    for error in errors:
-        advice = advise(error, "run")
-        texts.append(f"{error} → {advice}" if advice and advice not in given else error)
-        given.add(advice or "")
-    return texts

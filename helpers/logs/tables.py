@@ -2,29 +2,24 @@
 
 import math
 import re
-from dataclasses import dataclass
-from typing import Any
+
+from helpers.logs.records import PrecisionRow
 
 _SIDES = re.compile(r"[│┃║|]")
-_ASCII_EDGE = re.compile(r"[|+][|+=-]{2,}")
-_OPENING, _INNER, _CLOSING = "┏┌╔", "┡├┠╞╠┢", "└┗╚"
+OPENING, _CLOSING = "┏┌╔", "└┗╚"
+_EDGE = re.compile(rf"[{OPENING}┡├┠╞╠┢{_CLOSING}]|[|+][|+=-]{{2,}}$")
 _MAX_LINES = 200  # physical lines of one row: one that never ends is no row
 
-FIRST_CHARACTERS = frozenset("│┃║|+" + _OPENING + _INNER + _CLOSING)
+FIRST_CHARACTERS = frozenset(f"│┃║|+┡├┠╞╠┢{OPENING}{_CLOSING}")
 
-# A column's name by its first letters: in a narrow terminal the rest may be cut or wrapped.
+# A column's name by its first letters: in a narrow terminal the rest may be cut or wrapped. DType was
+# Data Type, and Cosin was Cosin Distance, up to 1.9.
 _COLUMNS = {
-    "op": "operator",
-    "ty": "type",
-    "ou": "output",
-    "sh": "shape",
-    "dt": "dtype",  # DType; QDType beside it
-    "da": "dtype",  # Data Type, up to 1.9
-    "qd": "quantized_dtype",
-    "co": "cosine",  # Cosin; Cosin Distance up to 1.9
-    "ms": "mse",
-}
+    "op": "operator", "ty": "type", "ou": "output", "sh": "shape", "dt": "dtype", "da": "dtype",
+    "co": "cosine", "ms": "mse",
+}  # fmt: skip
 _NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,25})?(?:[eE][-+]?\d{1,3})?")
+_SHAPE = re.compile(r"[(\[][\d, ]{0,400}[)\]]")
 
 
 class TableReader:
@@ -36,43 +31,35 @@ class TableReader:
 
     def __init__(self) -> None:
         self.header: list[str] | None = None
+        self.columns: dict[str, int] = {}  # those of a precision table
         self.closed = False
         self._lines: list[list[str]] = []
         self._separated = False
 
     def feed(self, line: str) -> list[list[str]]:
         """Take in one stripped line of the table; returns the rows that it completes."""
-        first = line[:1]
-        if first in _OPENING or first in _INNER or first in _CLOSING or _ASCII_EDGE.fullmatch(line):
-            return self._edge(closing=first in _CLOSING or first == "+")
-        cells = _SIDES.split(line)[1:-1]
-        if cells and len(self._lines) < _MAX_LINES:
-            self._lines.append(cells)
+        if not _EDGE.match(line):
+            cells = _SIDES.split(line)[1:-1]
+            if cells and len(self._lines) < _MAX_LINES:
+                self._lines.append(cells)
+        elif self._lines and self.header is None:
+            self.header, self._lines = _join(self._lines), []
+            self.columns = precision_columns(self.header)
+        elif self._lines:
+            self.closed = line[0] in f"+{_CLOSING}"
+            self._separated = self._separated or not self.closed
+            return self.finish()
         return []
 
     def finish(self) -> list[list[str]]:
         """The rows still held when the table, or the text, ends."""
         held, self._lines = self._lines, []
-        if not held or self.header is None:
-            return []
-        if self._separated:
-            return [_join(held)]
         rows: list[list[list[str]]] = []
-        for cells in held:
-            if not rows or cells[-1].strip():
+        for cells in held if self.header else ():
+            if not rows or (cells[-1].strip() and not self._separated):
                 rows.append([])
             rows[-1].append(cells)
         return [_join(row) for row in rows]
-
-    def _edge(self, *, closing: bool) -> list[list[str]]:
-        if not self._lines:
-            return []
-        if self.header is None:
-            self.header, self._lines = _join(self._lines), []
-            return []
-        self._separated = self._separated or not closing
-        self.closed = closing
-        return self.finish()
 
 
 def _join(lines: list[list[str]]) -> list[str]:
@@ -81,38 +68,13 @@ def _join(lines: list[list[str]]) -> list[str]:
         return [cell.strip() for cell in lines[0]]
     texts = []
     for column in range(max(map(len, lines))):
-        text = ""
-        cut = False
-        for cells in lines:
-            cell = cells[column] if column < len(cells) else ""
+        text, cut = "", True
+        for cell in (cells[column] for cells in lines if column < len(cells)):
             if piece := cell.strip():
-                text += piece if cut or not text else f" {piece}"
+                text += piece if cut else f" {piece}"
                 cut = len(piece) >= len(cell) - 2
         texts.append(text)
     return texts
-
-
-@dataclass(frozen=True, slots=True)
-class PrecisionRow:
-    """One layer of the precision table: how near the quantised output is to the float one.
-
-    `dtype` is the column DType (Data Type up to 1.9), `quantized_dtype` the column QDType of newer versions.
-    A number that is cut short by the table's width is None.
-    """
-
-    operator: str
-    type: str | None
-    output: str | None
-    shape: list[int] | None
-    dtype: str | None
-    quantized_dtype: str | None
-    cosine: float | None
-    mse: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """The row as plain data with exactly the keys of the `parse-log` contract."""
-        keys = ("operator", "type", "output", "shape", "dtype", "cosine", "mse")
-        return {key: getattr(self, key) for key in keys}
 
 
 def precision_columns(header: list[str]) -> dict[str, int]:
@@ -126,28 +88,22 @@ def precision_columns(header: list[str]) -> dict[str, int]:
 
 def precision_row(cells: list[str], columns: dict[str, int]) -> tuple[PrecisionRow, str | None]:
     """One row, and a warning where its cosine is no number."""
-    text = {name: cells[index] or None for name, index in columns.items() if index < len(cells)}
+    text = {name: cells[index] for name, index in columns.items() if index < len(cells)}
+    shape = text.get("shape", "")
     row = PrecisionRow(
-        operator=text.get("operator") or "",
-        type=text.get("type"),
-        output=text.get("output"),
-        shape=_shape(text.get("shape") or ""),
-        dtype=text.get("dtype"),
-        quantized_dtype=text.get("quantized_dtype"),
-        cosine=_number(text.get("cosine") or ""),
-        mse=_number(text.get("mse") or ""),
+        operator=text.get("operator", ""),
+        type=text.get("type") or None,
+        output=text.get("output") or None,
+        shape=list(map(int, re.findall(r"\d{1,15}", shape))) if _SHAPE.fullmatch(shape) else None,
+        dtype=text.get("dtype") or None,
+        cosine=_number(text.get("cosine", "")),
+        mse=_number(text.get("mse", "")),
     )
-    printed = text.get("cosine")
-    return row, None if row.cosine is not None else f"the cosine of {row.operator} is printed as {printed}"
+    complaint = f"the cosine of {row.operator} is printed as {text.get('cosine') or None}"
+    return row, complaint if row.cosine is None else None
 
 
 def _number(text: str) -> float | None:
     digits = text.replace(" ", "")
     value = float(digits) if _NUMBER.fullmatch(digits) else math.inf
     return value if math.isfinite(value) else None
-
-
-def _shape(text: str) -> list[int] | None:
-    if not re.fullmatch(r"[(\[][\d, ]{0,400}[)\]]", text):
-        return None
-    return [int(size) for size in re.findall(r"\d{1,15}", text)]

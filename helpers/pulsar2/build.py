@@ -25,7 +25,8 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from helpers import artifacts, process
-from helpers.logs.build import STAGES, BuildLog, BuildReader, ToolVersion, is_progress
+from helpers.logs.build import STAGES, BuildReader, is_progress
+from helpers.logs.records import BuildLog
 from helpers.logs.text import iter_lines
 from helpers.pulsar2 import config as configs
 from helpers.pulsar2.schema import BuildConfig
@@ -133,7 +134,7 @@ def _build(
         name=name,
     )
 
-    follower = _Follower(BuildReader(source=str(log), tool=ToolVersion(tool.version)))
+    follower = _Follower(BuildReader(source=str(log)))
     status = None
     try:
         status = process.stream(

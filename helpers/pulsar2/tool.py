@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helpers import process
-from helpers.logs.build import ToolVersion
 
 PROBE_SECONDS = 5.0  # a daemon that hangs must not hang the notebook
 _RELEASE = re.compile(r"^pulsar2:(\d+)\.(\d+)([-_.].*)?$")
@@ -39,11 +38,9 @@ def find_tool(image: str | None = None) -> Tool:
     Answers within seconds even where docker's daemon hangs. Raises Pulsar2Missing when there is none.
     """
     if image is None and (native := shutil.which("pulsar2")):
-        said = ToolVersion()
         answer = process.probe([native, "version"], seconds=2 * PROBE_SECONDS)
-        for line in answer.out.splitlines() if answer else ():
-            said.read(line)
-        return Tool(str(Path(native).absolute()), said.version)  # a build runs in another folder
+        said = re.search(r"^version: (\S{1,40})$", answer.out, re.MULTILINE) if answer else None
+        return Tool(str(Path(native).absolute()), said and said[1])  # a build runs in another folder
     try:
         if (docker := shutil.which("docker")) is None:
             raise LookupError("`docker` is not on PATH")

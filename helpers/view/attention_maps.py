@@ -70,8 +70,10 @@ def attention_picker(picture: Picture, blocks: Mapping[str, Looks]) -> widgets.V
         look = looks[at, *token]
         where = f"token ({token[0] + 1}, {token[1] + 1}): largest {look.max():.2f}"
         says = f"{block.value}, head {at + 1}"
-        panel = _panel(picture, look, token=(token[0], token[1]), title=f"{says}\n{where}")
-        view.value = svg(panel, alt=f"{says}, {where}")
+        drawn, (axes,) = figure(4.6, 4.8)
+        _squares(axes, picture, look, largest=float(look.max()), token=(token[0], token[1]))
+        axes.set_title(f"{says}\n{where}", fontsize=11)
+        view.value = svg(drawn, alt=f"{says}, {where}")
 
     def limit(_change: object = None) -> None:
         for slider, size in zip(sliders, blocks[block.value].shape, strict=False):
@@ -83,14 +85,6 @@ def attention_picker(picture: Picture, blocks: Mapping[str, Looks]) -> widgets.V
         slider.observe(draw, "value")
     limit()
     return widgets.VBox([block, *sliders, view])
-
-
-def _panel(picture: Picture, look: NDArray[np.floating], *, token: tuple[int, int], title: str) -> Figure:
-    """One head's map [n, n] for the token in (row, column), large."""
-    drawn, (axes,) = figure(4.6, 4.8)
-    _squares(axes, picture, look, largest=float(look.max()), token=token)
-    axes.set_title(title, fontsize=11)
-    return drawn
 
 
 def _picture(axes: Axes, shown: Picture) -> None:

@@ -1,14 +1,13 @@
 """Bars: upright, lying, stacked, signed, and speed-ups on both sides of one, from plain data."""
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from helpers.view.style import GAIN, GREY, INK, LOSS, bar_look, figure, label, suptitle
+from helpers.view.style import GAIN, GREY, INK, LOSS, Interval, bar_look, figure, label, lying, suptitle
 
 Table = Mapping[str, Mapping[str, float]]
 """`table[name][series]`; every name has the same series."""
@@ -39,7 +38,7 @@ def barh(table: Table, *, title: str, xlabel: str, number: str = "{:,.0f}") -> F
     series = len(_series(table))
     drawn, (axes,) = figure(7.5, 1.3 + 0.22 * len(table) * (series + 0.4))
     _side_by_side(axes, axes.barh, table, number=number, padding=3)
-    _names(axes, table)
+    lying(axes, list(table))
     axes.set_xlabel(xlabel)
     axes.grid(True, axis="x")
     axes.margins(x=0.1)
@@ -67,7 +66,7 @@ def stacked_barh(table: Table, *, title: str, xlabel: str, percent: bool = False
         axes.bar_label(made, labels=[f"{end:.2f}" for end in left], fontsize=9, padding=4)
         axes.margins(x=0.1)
         axes.grid(True, axis="x")
-    _names(axes, table)
+    lying(axes, list(table))
     axes.set(title=title, xlabel=xlabel)
     drawn.legend(loc="outside lower center", ncols=3 if percent else 2, fontsize=10)
     return drawn
@@ -82,7 +81,7 @@ def signed_bars(table: Table, *, title: str) -> Figure:
             made = axes.barh(place, value, 0.7, **(GAIN if value >= 0 else LOSS))
             axes.bar_label(made, fmt="{:+.1f}", fontsize=9, padding=3)
         axes.axvline(0, color=INK, linewidth=0.8)
-        _names(axes, table if axes is plots[0] else [""] * len(table))
+        lying(axes, list(table) if axes is plots[0] else [""] * len(table))
         axes.use_sticky_edges = False  # room for the numbers on both sides
         axes.margins(x=0.32)
         axes.spines["left"].set_visible(False)
@@ -92,46 +91,33 @@ def signed_bars(table: Table, *, title: str) -> Figure:
     return drawn
 
 
-@dataclass(frozen=True, kw_only=True)
-class Speedup:
-    """One bar of `speedup_bars`; `low` and `high` bound what was measured, none for a published figure."""
-
-    label: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-
 def speedup_bars(
-    groups: Mapping[str, Sequence[Speedup]], *, title: str, xlabel: str, better: str, worse: str
+    groups: Mapping[str, Mapping[str, Interval]], *, title: str, xlabel: str, better: str, worse: str
 ) -> Figure:
     """Lying bars from 1 to each ratio, on a logarithmic axis, in named groups from top to bottom.
 
-    Bars above 1 are plain, below 1 hatched; `better` and `worse` say what the two sides mean.
+    Bars above 1 are plain, below 1 hatched, and a dark line spans what was measured; `better` and `worse` say
+    what the two sides mean.
     """
-    rows: list[str | Speedup] = []
-    for name, group in groups.items():
-        rows += [name, *group]
+    rows = [row for name, group in groups.items() for row in ((name, None), *group.items())]
     drawn, (axes,) = figure(7.5, 1.4 + 0.27 * len(rows))
-    low, high = 0.5, 1.5
-    for place, row in enumerate(rows):
-        if isinstance(row, str):
+    ratios = [0.5, 1.5]
+    for place, (_, ratio) in enumerate(rows):
+        if ratio is None:
             continue
-        wins = row.value >= 1
-        axes.barh(place, row.value - 1, 0.72, left=1, **(GAIN if wins else LOSS))
-        end = row.value
-        if row.low is not None and row.high is not None:
-            axes.plot([row.low, row.high], [place, place], color=INK, linewidth=2.2)
-            end = row.high if wins else row.low
-        label(axes, f"{row.value:.2f}", (end, place), dx=4 if wins else -4)
-        low, high = min(low, row.value), max(high, row.value)
+        wins = ratio.value >= 1
+        axes.barh(place, ratio.value - 1, 0.72, left=1, **(GAIN if wins else LOSS))
+        axes.plot([ratio.low, ratio.high], [place, place], color=INK, linewidth=2.2, solid_capstyle="butt")
+        end = (ratio.high if wins else ratio.low, place)
+        label(axes, f"{ratio.value:.2f}", end, dx=4 if wins else -4)
+        ratios.append(ratio.value)
     axes.set_xscale("log")
     axes.minorticks_off()
     ticks = (0.125, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 8)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set(xlim=(low / 1.25, high * 1.2), xlabel=xlabel)
+    axes.set(xlim=(min(ratios) / 1.25, max(ratios) * 1.2), xlabel=xlabel)
     axes.axvline(1, color=INK, linewidth=1)
-    _names(axes, [row if isinstance(row, str) else row.label for row in rows])
+    lying(axes, [name for name, _ in rows])
     axes.set_ylim(len(rows) - 0.4, -1.2)
     _bold(axes.get_yticklabels(), groups)
     label(axes, f"{better} →", (1, -0.8), dx=6, color=GREY)
@@ -158,13 +144,6 @@ def _side_by_side(
         axes.bar_label(made, labels=[number.format(value) for value in values], fontsize=9, padding=padding)
     if len(series) > 1:
         axes.legend(ncols=len(series)) if draw == axes.bar else axes.legend(loc="lower right")
-
-
-def _names(axes: Axes, names: Iterable[str]) -> None:
-    """Names of lying bars, the first on top."""
-    names = list(names)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.4, -0.6)
 
 
 def _bold(written: Iterable[Text], names: Container[str]) -> None:

@@ -13,6 +13,8 @@ from helpers.view.style import BLUE, GREY, INK, PALE, TINT, figure
 WIDTH = 7.5
 TINTS = ("white", PALE, TINT)  # apart in lightness, and dark text is legible on each
 SMALL = 9.0
+Place = tuple[float, float, float, float]
+"""Left, bottom, width and height."""
 
 
 @dataclass(frozen=True)
@@ -27,18 +29,15 @@ class Step:
 def residual_chain(steps: Sequence[Step], groups: Sequence[tuple[str, int]], *, title: str) -> Figure:
     """Boxes from left to right, each with a line around it that is added again: x + step(x).
 
-    `groups` names runs of neighbouring steps, in order: (name, how many steps). Raises ValueError when the
-    groups do not cover the steps.
+    `groups` names runs of neighbouring steps, in order: (name, how many steps).
     """
-    if sum(count for _, count in groups) != len(steps):
-        raise ValueError("the groups must cover every step once: their counts must add up to the steps")
     axes = _page(2.05, title)
     pitch = (WIDTH - 0.5) / len(steps)
     box, middle, bypass = 0.68 * pitch, 0.85, 1.45
     for place, step in enumerate(steps):
         fork = 0.2 + place * pitch
         left, plus = fork + 0.12 * pitch, fork + 0.93 * pitch
-        _box(axes, left, middle - 0.33, box, 0.66, step.label, tint=step.tint)
+        _box(axes, (left, middle - 0.33, box, 0.66), step.label, tint=step.tint)
         _arrow(axes, (fork - 0.2 if place == 0 else fork - 0.07 * pitch + 0.1, middle), (left, middle))
         _arrow(axes, (left + box, middle), (plus - 0.1, middle))
         _arrow(axes, (fork, middle), (fork, bypass), (plus, bypass), (plus, middle + 0.1))
@@ -66,23 +65,23 @@ def cascade(*, width: int, heads: int, key_dim: int, kernels: Sequence[int], tit
     for row, y in enumerate(rows):
         low = y - tall / 2
         level = {"Q": y + 0.31, "K": y, "V": y - 0.31}
-        _box(axes, 0.1, low, 0.5, tall, str(share), tint=1)
+        _box(axes, (0.1, low, 0.5, tall), str(share), tint=1)
         _arrow(axes, (0.6, y), (0.88 if row else 1.3, y))
         if row:
             _plus(axes, 0.98, y)
             _arrow(axes, (1.08, y), (1.3, y))
-        _box(axes, 1.3, low, 0.72, tall, "1 × 1\nconv")
+        _box(axes, (1.3, low, 0.72, tall), "1 × 1\nconv")
         for name, channels in (("Q", key_dim), ("K", key_dim), ("V", share)):
             _arrow(axes, (2.02, level[name]), (2.22, level[name]))
-            _box(axes, 2.22, level[name] - 0.13, 0.62, 0.26, f"{name}  {channels}", tint=1)
+            _box(axes, (2.22, level[name] - 0.13, 0.62, 0.26), f"{name}  {channels}", tint=1)
             if name != "Q":
                 _arrow(axes, (2.84, level[name]), (4.2, level[name]))
         _arrow(axes, (2.84, level["Q"]), (3.04, level["Q"]))
-        _box(axes, 3.04, level["Q"] - 0.14, 0.96, 0.28, f"{kernels[row]} × {kernels[row]} conv")
+        _box(axes, (3.04, level["Q"] - 0.14, 0.96, 0.28), f"{kernels[row]} × {kernels[row]} conv")
         _arrow(axes, (4.0, level["Q"]), (4.2, level["Q"]))
-        _box(axes, 4.2, low, 0.98, tall, "softmax(\nQ·K + bias)\n· V", tint=2)
+        _box(axes, (4.2, low, 0.98, tall), "softmax(\nQ·K + bias)\n· V", tint=2)
         _arrow(axes, (5.18, y), (5.4, y))
-        _box(axes, 5.4, low, 0.5, tall, str(share), tint=1)
+        _box(axes, (5.4, low, 0.5, tall), str(share), tint=1)
         _arrow(axes, (5.9, y), (6.12, y))
         if row + 1 < heads:
             below = (low + rows[row + 1] + tall / 2) / 2
@@ -91,9 +90,9 @@ def cascade(*, width: int, heads: int, key_dim: int, kernels: Sequence[int], tit
             found = f"what head {row + 1} found"
             axes.text(3.3, below + 0.03, found, ha="center", va="bottom", fontsize=SMALL, color=BLUE)
     bottom, whole = rows[-1] - tall / 2, rows[0] - rows[-1] + tall
-    _box(axes, 6.12, bottom, 0.62, whole, "ReLU\n\n1 × 1\nconv")
+    _box(axes, (6.12, bottom, 0.62, whole), "ReLU\n\n1 × 1\nconv")
     _arrow(axes, (6.74, bottom + whole / 2), (6.94, bottom + whole / 2))
-    _box(axes, 6.94, bottom, 0.5, whole, str(width), tint=1)
+    _box(axes, (6.94, bottom, 0.5, whole), str(width), tint=1)
     columns = (0.35, 1.66, 3.52, 4.69, 5.65, 6.43, 7.19)
     headers = ("split", "project", "local queries", "attend", "join", "project", "out")
     for x, text in zip(columns, headers, strict=True):
@@ -125,7 +124,7 @@ def subgraphs(columns: Mapping[str, Subgraph], *, title: str) -> Figure:
                 axes.plot(*zip(*line, strict=True), color=INK, linewidth=0.8, zorder=1)
         for (kind, _), (x, y) in zip(operators, centres, strict=True):
             tint = 2 if kind in COMPUTES else 0
-            _box(axes, x - 0.46 * share, y - box / 2, 0.92 * share, box, kind, tint=tint, size=8)
+            _box(axes, (x - 0.46 * share, y - box / 2, 0.92 * share, box), kind, tint=tint, size=8)
         head = f"{name}: {len(operators)} operators"
         axes.text(column + 0.5, -0.25, head, ha="center", fontsize=10.5, fontweight="bold")
     return axes.get_figure(root=True)  # type: ignore[return-value]
@@ -154,17 +153,8 @@ def _page(height: float, title: str) -> Axes:
     return axes
 
 
-def _box(
-    axes: Axes,
-    left: float,
-    bottom: float,
-    width: float,
-    height: float,
-    text: str,
-    *,
-    tint: int = 0,
-    size: float = SMALL,
-) -> None:
+def _box(axes: Axes, place: Place, text: str, *, tint: int = 0, size: float = SMALL) -> None:
+    left, bottom, width, height = place
     axes.add_patch(Rectangle((left, bottom), width, height, facecolor=TINTS[tint], edgecolor=INK))
     axes.text(left + width / 2, bottom + height / 2, text, ha="center", va="center", fontsize=size)
 

@@ -15,46 +15,31 @@ COLUMNS = 3
 
 
 @dataclass(frozen=True)
-class Artifact:
-    """What a chapter hands on; `stood_in` when by default something else takes its place."""
-
-    name: str
-    stood_in: bool = False
-
-
-@dataclass(frozen=True)
 class Chapter:
     """One station: its number, its question in a word or two, and what it hands on."""
 
     number: str
     word: str
-    gives: tuple[Artifact, ...]
+    gives: tuple[str, ...]
 
 
 CHAPTERS = (
-    Chapter("01", "Why slow?", (Artifact("time profile"),)),
-    Chapter("02", "The block", (Artifact("attention by hand"),)),
-    Chapter("03", "The widths", (Artifact("your own plan"),)),
-    Chapter("04", "Train", (Artifact("checkpoint", stood_in=True),)),
-    Chapter("05", "Export", (Artifact("model-sim.onnx"),)),
-    Chapter("06", "Try INT8", (Artifact("layer_configs"),)),
-    Chapter(
-        "07",
-        "Compile",
-        (Artifact("pulsar2.json"), Artifact("calibration.tar"), Artifact("compiled.axmodel", stood_in=True)),
-    ),
-    Chapter("08", "Run", (Artifact("board log", stood_in=True),)),
-    Chapter("09", "Judge", (Artifact("results.json"),)),
+    Chapter("01", "Why slow?", ("time profile",)),
+    Chapter("02", "The block", ("attention by hand",)),
+    Chapter("03", "The widths", ("your own plan",)),
+    Chapter("04", "Train", ("checkpoint",)),
+    Chapter("05", "Export", ("model-sim.onnx",)),
+    Chapter("06", "Try INT8", ("layer_configs",)),
+    Chapter("07", "Compile", ("pulsar2.json", "calibration.tar", "compiled.axmodel")),
+    Chapter("08", "Run", ("board log",)),
+    Chapter("09", "Judge", ("results.json",)),
 )
+STOOD_IN = ("checkpoint", "compiled.axmodel", "board log")
+"""What something else takes the place of by default."""
 
 
 def journey(here: str | None = None) -> Figure:
-    """The way in three rows of three chapters; `here` ("01" to "09") is marked as where the reader is.
-
-    Raises ValueError for a number that is no chapter's.
-    """
-    if here is not None:
-        _chapter(here)
+    """The way in three rows of three chapters; `here` ("01" to "09") is marked as where the reader is."""
     rows = [CHAPTERS[first : first + COLUMNS] for first in range(0, len(CHAPTERS), COLUMNS)]
     depths = [HEAD + TAG * max(len(chapter.gives) for chapter in row) for row in rows]
     height = sum(depths) + GAP * (len(rows) - 1) + LEGEND + 2 * EDGE
@@ -80,11 +65,9 @@ def journey(here: str | None = None) -> Figure:
 
 def alt(here: str | None = None) -> str:
     """The map in words: the chapters in order with what each hands on, and where the reader is."""
-    gives = {f"{one.number} {one.word}": [made.name for made in one.gives] for one in CHAPTERS}
-    way = "; ".join(f"{chapter} gives {', '.join(names)}" for chapter, names in gives.items())
-    stood_in = ", ".join(made.name for one in CHAPTERS for made in one.gives if made.stood_in)
-    place = f" You are at {here}, {_chapter(here).word}" if here else ""
-    return f"Map of the way. {way}. By default something stands in for {stood_in}.{place}"
+    way = "; ".join(f"{one.number} {one.word} gives {', '.join(one.gives)}" for one in CHAPTERS)
+    place = "".join(f" You are at {here}, {one.word}" for one in CHAPTERS if one.number == here)
+    return f"Map of the way. {way}. By default something stands in for {', '.join(STOOD_IN)}.{place}"
 
 
 def pictures() -> dict[str, str]:
@@ -95,13 +78,6 @@ def pictures() -> dict[str, str]:
     }
 
 
-def _chapter(number: str) -> Chapter:
-    for chapter in CHAPTERS:
-        if chapter.number == number:
-            return chapter
-    raise ValueError(f"there is no chapter {number!r}: give {CHAPTERS[0].number} to {CHAPTERS[-1].number}")
-
-
 def _card(axes: Axes, left: float, top: float, chapter: Chapter, *, here: bool) -> None:
     face, ink = (HERE, "white") if here else (PALE, INK)
     axes.add_patch(Rectangle((left, top - HEAD), CARD, HEAD, facecolor=face, edgecolor=INK))
@@ -109,10 +85,10 @@ def _card(axes: Axes, left: float, top: float, chapter: Chapter, *, here: bool) 
     _centred(axes, left, top - HEAD / 2, name, size=15, color=ink, weight="bold")
     for line, artifact in enumerate(chapter.gives, start=1):
         bottom = top - HEAD - TAG * line
-        edge, style, slant = (GREY, "--", "italic") if artifact.stood_in else (INK, "-", "normal")
+        edge, style, slant = (GREY, "--", "italic") if artifact in STOOD_IN else (INK, "-", "normal")
         tag = Rectangle((left, bottom), CARD, TAG, facecolor="white", edgecolor=edge, linestyle=style)
         axes.add_patch(tag)
-        _centred(axes, left, bottom + TAG / 2, artifact.name, size=13, style=slant)
+        _centred(axes, left, bottom + TAG / 2, artifact, size=13, style=slant)
 
 
 def _centred(axes: Axes, left: float, middle: float, text: str, **look: Any) -> None:

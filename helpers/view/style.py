@@ -3,7 +3,8 @@
 import html
 import io
 import re
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from cycler import cycler
@@ -58,12 +59,38 @@ mpl.rcParams.update(
 )
 
 
+class Interval(NamedTuple):
+    """A value, and the bounds between which it was measured or is forecast."""
+
+    value: float
+    low: float
+    high: float
+
+
 def figure(
     width: float = 7.5, height: float = 3.8, *, columns: int = 1, rows: int = 1
 ) -> tuple[Figure, list[Axes]]:
     """A figure in the project's style, sizes in inches; the axes come as one flat list, row by row."""
     made = Figure(figsize=(width, height))
     return made, [made.add_subplot(rows, columns, place + 1) for place in range(rows * columns)]
+
+
+def panels(titles: Sequence[str], *, height: float, title: str, ylabel: str) -> tuple[Figure, list[Axes]]:
+    """Axes side by side, each with its title, that have their y-axis in common."""
+    made, drawn = figure(height=height, columns=len(titles))
+    for axes, name in zip(drawn, titles, strict=True):
+        axes.sharey(drawn[0]) if axes is not drawn[0] else axes.set_ylabel(ylabel)
+        axes.tick_params(labelleft=axes is drawn[0])
+        axes.set_title(name, fontsize=11)
+        axes.grid(True)
+    suptitle(made, title)
+    return made, drawn
+
+
+def lying(axes: Axes, names: Sequence[str]) -> None:
+    """Names of what lies beside the y-axis, the first on top."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
 
 
 def suptitle(drawn: Figure, title: str) -> None:

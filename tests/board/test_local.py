@@ -81,7 +81,7 @@ def test_the_engine_s_errors_come_with_advice(
 
 def test_what_cannot_be_fed_or_timed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     engine(monkeypatch, inputs=2)
-    with pytest.raises(ValueError, match="has 2 inputs"):
+    with pytest.raises(BoardError, match="has 2 inputs"):
         run_local(Path("m5.axmodel"), PIXELS)
     with pytest.raises(ValueError, match="at least one run"):
         run_local(Path("m5.axmodel"), PIXELS, repeats=0)

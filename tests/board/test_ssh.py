@@ -185,7 +185,7 @@ def test_a_jump_host_of_the_users_configuration_is_used(far: FarSide, model: Pat
     config.write_text(f"Host board\nProxyJump jump\nHost *\nHostName 127.0.0.1\n{here}")
     board = dataclasses.replace(far.board(tmp_path / "far"), host="board", user="", port=0, config=config)
     runs = run(board, model, out=tmp_path / "out", progress=False)
-    assert runs.run_model is not None and runs.run_model.ok
+    assert [record.ok for record in runs.records] == [True]
     config.write_text(f"Host board\nProxyJump jump\nHost jump\nHostName nowhere.invalid\nHost *\n{here}")
     with pytest.raises(BoardError, match=r"Could not resolve hostname nowhere\.invalid"):
         run(board, model, out=tmp_path / "out", progress=False)

@@ -3,8 +3,8 @@
 import io
 from pathlib import Path
 
-from helpers.logs.build import BuildLog
 from helpers.logs.parse_log import parse
+from helpers.logs.records import BuildLog
 
 LOGS = Path(__file__).parent / "logs"
 

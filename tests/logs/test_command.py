@@ -112,5 +112,5 @@ def test_a_command_line_goes_on_behind_a_backslash() -> None:
 def test_builds_and_simulations_are_told_apart() -> None:
     build = read_command("$ docker run --rm --entrypoint pulsar2 pulsar2:7.0 build --config c")
     simulation = read_command("root@x:/data# pulsar2 run --model a.axmodel --input_dir build")
-    assert build is not None and build.is_build and not build.is_simulation
-    assert simulation is not None and simulation.is_simulation and not simulation.is_build
+    assert build is not None and build.starts == "build"
+    assert simulation is not None and simulation.starts == "simulation"

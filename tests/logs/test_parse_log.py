@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.logs import parse_log
-from helpers.logs.build import BuildLog
 from helpers.logs.parse_log import parse
 from helpers.logs.records import Unknown
 
@@ -82,15 +81,6 @@ def test_a_command_line_stands_for_its_first_run_only() -> None:
     first, second = records(head + b"model file : a\nmodel file : b\n")
     assert (first["image"], first["repeats"]) == ("fox.jpg", 3)
     assert (second["program"], second["image"], second["repeats"]) == ("ax_classification", None, None)
-
-
-@pytest.mark.parametrize(
-    "line", [b"root@x:/# pulsar2 build --config c", b"2025-01-02 03:04:05.000 | INFO | yamain.x:y:1 - z"]
-)
-def test_the_version_asked_for_before_a_build_is_the_builds(line: bytes) -> None:
-    (record,) = parse(io.BytesIO(b"version: 7.0\ncommit: abc\n" + line + b"\nKilled\n"))
-    assert isinstance(record, BuildLog)
-    assert (record.version, record.commit) == ("7.0", "abc")
 
 
 @settings(deadline=None, max_examples=150)
@@ -196,16 +186,6 @@ def test_a_reader_that_has_seen_enough_ends_the_command_quietly(options: list[st
     with os.fdopen(writing, "wb") as pipe:
         done = subprocess.run(command, cwd=ROOT, env=buffered, stdout=pipe, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (1, "")
-
-
-def test_progress_over_several_files_is_counted_in_a_terminal(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    parse_log.main([ROOT / GOOD])
-    assert capsys.readouterr().err == ""
-    parse_log.main([ROOT / GOOD, ROOT / BAD])
-    assert capsys.readouterr().err == "\r1/2 files\r2/2 files\n"
 
 
 def test_the_table_is_aligned_and_says_what_failed(capsys: pytest.CaptureFixture[str]) -> None:

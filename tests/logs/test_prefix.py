@@ -4,10 +4,9 @@ import io
 
 import pytest
 
-from helpers.logs.build import BuildLog
 from helpers.logs.parse_log import parse
 from helpers.logs.prefix import Bare
-from helpers.logs.records import BoardRun
+from helpers.logs.records import BoardRun, BuildLog
 
 RUN = """\
 root@board:~# sample_npu_classification -m net.axmodel -i cat.jpg -r 2

@@ -58,24 +58,3 @@ def test_every_log_is_judged() -> None:
         pytest.skip(
             f"{len(met)} of {len(REAL_FACTS)} real logs are in {FOLDER}; not judged there: {strangers}"
         )
-
-
-# Programs and kinds of build whose format `parse-log` reads: real ones, and a log of our own for each.
-FORMATS = {
-    "sample_npu": lambda one: (one.get("program") or "").startswith("sample_npu_"),
-    "ax_run_model": lambda one: one.get("program") == "ax_run_model",
-    "axcl_run_model": lambda one: one.get("program") == "axcl_run_model",
-    "axcl_sample": lambda one: (one.get("program") or "").startswith("axcl_sample_"),
-    "pyaxengine": lambda one: one.get("program") == "classification.py",
-    "detections": lambda one: "detections" in one,
-    "build": lambda one: one["kind"] == "build" and one["ok"],
-    "failed build": lambda one: one["kind"] == "build" and "error" in one,
-    "precision table": lambda one: "precision" in one,
-}
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_each_format_of_the_real_logs_has_a_log_of_our_own(name: str) -> None:
-    shows = FORMATS[name]
-    assert any(shows(record) for records in OWN_FACTS.values() for record in records)
-    assert any(shows(record) for _, *records in REAL_FACTS.values() for record in records)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from helpers.logs.tables import PrecisionRow, TableReader, precision_columns, precision_row
+from helpers.logs.records import PrecisionRow
+from helpers.logs.tables import TableReader, precision_columns, precision_row
 
 
 def rows(text: str) -> tuple[list[str] | None, list[list[str]]]:
@@ -50,7 +51,7 @@ def test_a_table_that_is_cut_gives_the_rows_it_has() -> None:
     [
         (["Operator", "Cosin"], {"operator": 0, "cosine": 1}),
         (["operat…", "MSE", "Cosin Di…"], {"operator": 0, "mse": 1, "cosine": 2}),
-        (["Op", "DType", "QDType", "Cosin"], {"operator": 0, "dtype": 1, "quantized_dtype": 2, "cosine": 3}),
+        (["Op", "DType", "QDType", "Cosin"], {"operator": 0, "dtype": 1, "cosine": 3}),
         (["Operator", "Data Type", "DType", "Cosin"], {"operator": 0, "dtype": 1, "cosine": 3}),
         (["Operator", "Shape", "MSE"], {}),
         (["Output", "Cosin"], {}),
@@ -67,7 +68,7 @@ def read(header: list[str], cells: list[str]) -> tuple[PrecisionRow, str | None]
 
 def test_empty_missing_and_absent_cells_are_none() -> None:
     row, complaint = read(["Operator", "Type", "Output", "Cosin", "MSE"], ["Conv_0", "", "", "1"])
-    assert row == PrecisionRow("Conv_0", None, None, None, None, None, 1.0, None)
+    assert row == PrecisionRow("Conv_0", None, None, None, None, 1.0, None)
     assert complaint is None
     assert read(["Operator", "Cosin"], ["", "1"])[0].operator == ""
 

@@ -23,11 +23,6 @@ def test_one_card_is_marked(here: str) -> None:
     assert f"You are at {here}" in alt(here)
 
 
-def test_a_chapter_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(ValueError, match="no chapter '10': give 01 to 09"):
-        journey("10")
-
-
 def test_the_committed_maps_are_todays() -> None:
     drawn = pictures()
     committed = {path.stem: path.read_text(encoding="utf-8") for path in NOTEBOOKS.glob("pictures/map*.svg")}
