@@ -129,9 +129,7 @@ def cases(
         Case(f"nodes of {ours}, folded", partial(nodes, "folded"), at_most=565),
         Case(f"nodes of {ours}, {recipe}", lambda: nodes("folded") / nodes("recipe")),
         Case(
-            f"bytes written by {ours}, {recipe}",
-            lambda: written("folded") / written("recipe"),
-            at_most=0.92,
+            f"bytes written by {ours}, {recipe}", lambda: written("folded") / written("recipe"), at_most=0.92
         ),
         Case(f"latency of {ours}, {recipe}", partial(latency, "folded", "recipe"), at_most=1),
         Case(f"latency of {ours}, INT8 / float", partial(latency, "INT8", "folded"), at_most=0.65),
@@ -160,7 +158,7 @@ def main(chosen: Sequence[Case] | None = None) -> int:
             rows.append((case.name, *_line(case)))
             release_memory()
     print(environment.cpu(), "one thread", f"load {load:.1f} when it began", sep=", ")
-    print(environment.versions("torch", "timm", "onnx", "onnxruntime", "onnxsim"))
+    print(environment.versions(*environment.MATTER))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

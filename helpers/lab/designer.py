@@ -24,11 +24,7 @@ class Design:
 
 
 def design(
-    *,
-    widths: Sequence[int],
-    depths: Sequence[int],
-    heads: Sequence[int],
-    kernels: Sequence[int] = KERNELS,
+    *, widths: Sequence[int], depths: Sequence[int], heads: Sequence[int], kernels: Sequence[int] = KERNELS
 ) -> Design:
     """Counts a network that is never built in memory, and forecasts it.
 

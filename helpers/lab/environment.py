@@ -9,6 +9,8 @@ from IPython import get_ipython
 
 from helpers.model.memory import release_memory
 
+MATTER = ("torch", "timm", "onnx", "onnxruntime", "onnxsim")  # the packages on which figures depend
+
 
 def setup(*packages: str) -> None:
     """Begins a notebook: prints the versions, and from now on hands freed memory back after each cell."""

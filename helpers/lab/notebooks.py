@@ -118,7 +118,8 @@ def run_one(chapter: str, words: Mapping[str, str]) -> int:
     notebook = find(chapter)
     if named := os.environ.get(ENVIRONMENT_VARIABLE):
         os.environ[ENVIRONMENT_VARIABLE] = from_here("checkpoint", named)
-    values = "".join(f"__{name}={_file_name_part(word)}" for name, word in words.items())
+    short = {name: re.sub(r"[^\w.-]+", "-", word)[-40:] for name, word in words.items()}
+    values = "".join(f"__{name}={word}" for name, word in short.items())
     output = BUILD / "runs" / f"{notebook.stem}{values}.ipynb"
     print(_table([run(notebook, output=output, parameters=from_words(notebook, words))]))
     print(f"\nRead it: {shown(output) if Path.cwd() == ROOT else output}")
@@ -211,12 +212,9 @@ def _table(runs: Sequence[NotebookRun]) -> str:
 
 
 def _results(runs: Sequence[NotebookRun]) -> str:
-    results = [{"notebook": done.name} | row for done in runs for row in done.results]
-    notebooks = [{key: value for key, value in asdict(done).items() if key != "results"} for done in runs]
-    machine = {
-        "cpu": environment.cpu(),
-        "versions": environment.versions("torch", "timm", "onnx", "onnxruntime", "onnxsim"),
-    }
+    notebooks = [asdict(done) for done in runs]
+    results = [{"notebook": done["name"]} | row for done in notebooks for row in done.pop("results")]
+    machine = {"cpu": environment.cpu(), "versions": environment.versions(*environment.MATTER)}
     return json.dumps({"machine": machine, "notebooks": notebooks, "results": results}, indent=1) + "\n"
 
 
@@ -257,7 +255,3 @@ def _pictures(executed: nbformat.NotebookNode) -> dict[str, str]:
 def _write(path: Path, text: str) -> None:
     with replacing(path) as beside:
         beside.write_text(text, encoding="utf-8")
-
-
-def _file_name_part(word: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", word)[-40:]

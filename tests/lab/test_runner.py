@@ -65,7 +65,8 @@ def test_the_tutorial_stops_at_a_failure_and_keeps_what_came_before(
 
 
 def test_outputs_are_committed_only_when_all_have_passed(house: Path):
-    good = book(house / "notebooks" / "01_good.ipynb", "width = 2", CHECKS)
+    figure = "display({'image/svg+xml': '<svg/>'}, raw=True, metadata={'figure': 'lead', 'picture': True})"
+    good = book(house / "notebooks" / "01_good.ipynb", "width = 2", figure)
     bad = book(house / "notebooks" / "02_bad.ipynb", "width = 2", "1 / 0")
     before = good.read_text()
     notebooks.tutorial(commit_outputs=True)
@@ -76,6 +77,7 @@ def test_outputs_are_committed_only_when_all_have_passed(house: Path):
     committed = json.loads(good.read_text())
     assert [cell["execution_count"] for cell in committed["cells"]] == [1, 2]
     assert "papermill" not in json.dumps(committed)
+    assert (house / "notebooks" / "pictures" / "lead.svg").read_text() == "<svg/>\n"
 
 
 def test_the_page_has_the_pictures_of_the_text_and_asks_no_other_host(house: Path):
