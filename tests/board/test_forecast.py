@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.parser
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import numpy_helper
 
 from helpers.__main__ import main as command_line
 from helpers.board.forecast import _COUNTED, _T_QUANTILE, CONFIDENCE, forecast, leave_one_out, main
@@ -73,15 +74,12 @@ def test_it_prints_the_contract(capsys: pytest.CaptureFixture[str]):
 
 
 def test_a_graph_is_forecast_as_its_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    weight = numpy_helper.from_array(np.ones((700, 3, 64, 64), np.float32), "w")
-    ends = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in {"input": [2, 3, 72, 72], "logits": [2, 700, 9, 9]}.items()
-    ]
-    made = helper.make_graph(
-        [helper.make_node("Conv", ["input", "w"], ["logits"])], "g", [ends[0]], [ends[1]], [weight]
+    made = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 13]> '
+        "g (float[2,3,72,72] input) => (float[2,700,9,9] logits) { logits = Conv(input, w) }"
     )
-    onnx.save(helper.make_model(made), tmp_path / "model.onnx")
+    made.graph.initializer.append(numpy_helper.from_array(np.ones((700, 3, 64, 64), np.float32), "w"))
+    onnx.save(made, tmp_path / "model.onnx")
     assert command_line(["forecast", "--onnx", str(tmp_path / "model.onnx")]) == 0
     counted = capsys.readouterr().out
     assert main(macs_m=700 * 81 * 12288 / 1e6, params_m=700 * 12288 / 1e6) == 0

@@ -134,9 +134,10 @@ def test_a_clock_that_jumps_begins_another_build(at: str, count: int) -> None:
     assert len(list(parse(io.BytesIO((said("x") + said("x", at=at)).encode())))) == count
 
 
+@pytest.mark.parametrize("late", ["save optimized onnx", "max_cycle = 5"])
 @pytest.mark.parametrize("line", [said("x", where="fill_default"), "| Model Name | m.onnx |\n"])
-def test_what_a_build_prints_first_begins_another_build(line: str) -> None:
-    text = f"{said('x')}{line}save optimized onnx\n{line}"
+def test_what_a_build_prints_first_begins_another_build(line: str, late: str) -> None:
+    text = f"{said('x')}{line}{late}\n{line}"
     assert len(list(parse(io.BytesIO(text.encode())))) == 2
 
 
