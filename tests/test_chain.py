@@ -6,11 +6,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import far_side
 import pulsar2_stand_ins
 import pytest
 
+from helpers import artifacts, chain
 from helpers.__main__ import main
 from helpers.chain import STEPS
 
@@ -98,6 +100,15 @@ def test_without_tools_it_goes_as_far_as_it_can(
 def test_wrong_arguments_are_refused_before_anything_is_made(wrong: list[str], tmp_path: Path):
     assert deploy(tmp_path / "out", *wrong) == 2
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"board_input": "grb"}, {"npu_mode": "NPU4"}])
+def test_the_library_refuses_before_any_work_what_the_command_does_not_offer(
+    wrong: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delattr(artifacts, "step")
+    with pytest.raises(ValueError, match="|".join(wrong.values())):
+        next(chain.deploy("efficientvit_m0", tmp_path / "out", checkpoint="random", **wrong))
 
 
 def test_it_ends_in_a_row_of_the_board(
