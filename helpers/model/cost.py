@@ -8,10 +8,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
-from helpers.model.trace import IMAGE, Op, sum_by, trace
+from helpers.model.trace import IMAGE, trace
 
 PRODUCTS = "attention products"
 ELEMENTWISE = "attention element-wise"
@@ -39,11 +38,6 @@ class Cost:
     macs: int
     bytes_moved: int
 
-    @property
-    def intensity(self) -> float:
-        """Arithmetic intensity: operations (2 per MAC) per byte moved, the x-axis of a roofline."""
-        return 2 * self.macs / self.bytes_moved
-
 
 def group_of(path: str, operator: str = "") -> str:
     """The group of an ATen operator that runs in module `path`, which starts with the class name of the root.
@@ -57,29 +51,26 @@ def group_of(path: str, operator: str = "") -> str:
     return OTHER
 
 
-def cost(
-    model: nn.Module, shape: tuple[int, ...] = IMAGE, *, dtype: torch.dtype = torch.float32
-) -> list[Cost]:
+def cost(model: nn.Module, shape: tuple[int, ...] = IMAGE) -> list[Cost]:
     """The costs of one forward pass over an input of `shape`, one entry per group that occurs.
 
     Any network or single module will do; groups are known for EfficientViT (ours and timm's), DeiT and Swin,
-    and everything unknown is "other". `dtype` is what activations and weights would be stored in.
+    and everything unknown is "other".
     """
-    ops = trace(model, shape, dtype=dtype)
-    macs = sum_by(ops, _group, lambda op: (op.flops or 0) // 2)
-    moved = sum_by(ops, _group, lambda op: op.bytes_moved)
     parameters: Counter[str] = Counter()
+    macs: Counter[str] = Counter()
+    moved: Counter[str] = Counter()
+    for op in trace(model, shape):
+        group = group_of(op.module, op.name)
+        macs[group] += (op.flops or 0) // 2
+        moved[group] += op.bytes_moved
     for name, parameter in model.named_parameters():
         parameters[group_of(f"{type(model).__name__}.{name}")] += parameter.numel()
     return [
-        Cost(group, parameters[group], macs.get(group, 0), moved.get(group, 0))
+        Cost(group, parameters[group], macs[group], moved[group])
         for group in (*_GROUPS, OTHER)
         if group in parameters or group in moved
     ]
-
-
-def _group(op: Op) -> str:
-    return group_of(op.module, op.name)
 
 
 def total(costs: Iterable[Cost]) -> Cost:

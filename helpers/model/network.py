@@ -1,18 +1,14 @@
-"""The whole EfficientViT from the parts of `attention.py`, timm's weights in it, and its attention maps."""
+"""The whole EfficientViT from the parts of `attention.py`, and timm's weights in it."""
 
-import math
 import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
 
-import torch
 from torch import Tensor, nn
 
 from helpers.model.attention import (
-    AttentionHead,
     CascadedGroupAttention,
     ConvBN,
     SandwichBlock,
@@ -198,57 +194,3 @@ def from_timm(model: nn.Module) -> EfficientViT:
     )
     network.load_state_dict(rename_timm_weights(model.state_dict()))
     return network.eval()
-
-
-@dataclass(frozen=True, eq=False)
-class AttentionMaps:
-    """What the tokens of one block attend to: `weights` [heads, windows, queries, keys], each row sums to 1.
-
-    Windows, and tokens inside a window, are numbered row by row. `side` is a window's side and `resolution`
-    the feature map's, both in tokens.
-    """
-
-    stage: int
-    block: int
-    weights: Tensor
-    side: int
-    resolution: int
-
-    def of_token(self, row: int, column: int) -> Tensor:
-        """Where one token looks: [heads, resolution, resolution], 0 outside the token's window."""
-        top, left = row // self.side, column // self.side
-        window = top * (self.resolution // self.side) + left
-        query = (row % self.side) * self.side + column % self.side
-        over = self.weights.new_zeros(len(self.weights), self.resolution, self.resolution)
-        tile = self.weights[:, window, query].reshape(-1, self.side, self.side)
-        over[:, top * self.side :, left * self.side :][:, : self.side, : self.side] = tile
-        return over
-
-
-@torch.no_grad()
-def attention_maps(model: nn.Module, image: Tensor) -> list[AttentionMaps]:
-    """The attention of every block for one image [1, 3, size, size], first block first.
-
-    `model` is ours in eval mode, or timm's, whose weights go into ours first (TypeError as in `from_timm`).
-    """
-    network: Any = model if isinstance(model, EfficientViT) else from_timm(model)
-    caught: list[Tensor] = []
-    hooks = [
-        head.softmax.register_forward_hook(lambda _module, _inputs, weights: caught.append(weights))
-        for head in network.modules()
-        if isinstance(head, AttentionHead)
-    ]
-    try:
-        network(image)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    weights = iter(caught)  # one entry per head, in the order they ran
-    maps = []
-    for stage_number, stage in enumerate(network.stages):
-        for block_number, block in enumerate(stage.blocks):
-            window = block.attention.body
-            heads = torch.stack([next(weights) for _ in window.attention.heads])
-            across = math.isqrt(heads.shape[1])
-            maps.append(AttentionMaps(stage_number, block_number, heads, window.side, window.side * across))
-    return maps

@@ -6,6 +6,7 @@ over the channel's scale and shift. All channels of all blocks compete.
 """
 
 import copy
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -60,42 +61,31 @@ def importance(
 ) -> list[NDArray[np.float64]]:
     """Mean importance of each channel over pictures uint8 [n, h, w, 3]: an array per entry of `prunable`.
 
-    Batches hold BATCH pictures up to nearly twice as many, and never one: on a CPU, PyTorch 2.13 then gives
-    wrong gradients for a BatchNorm before a matrix product (found by finite differences). Raises ValueError
-    for a single picture.
+    Chapter 03 holds the same code (a test compares them). Batches hold BATCH pictures up to nearly twice as
+    many; of two pictures at least: on a CPU, PyTorch 2.13 gives wrong gradients for a BatchNorm before a
+    matrix product in a batch of one (found by finite differences).
     """
-    if len(pictures) < 2:
-        raise ValueError(
-            f"{len(pictures)} pictures: give at least two, a batch of one has wrong gradients here"
-        )
     gates: dict[str, Tensor] = {}
-    sums: dict[str, Tensor] = {}
+    sums: dict[str, Any] = defaultdict(int)
 
     def gate(name: str, _module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
-        # A gate for each picture: the size of a mean gradient would let pictures cancel each other.
+        # One per picture: the size of a mean gradient would let pictures cancel each other.
         gates[name] = torch.ones(*output.shape[:2], 1, 1, requires_grad=True)
         return output * gates[name]
 
     channels = prunable(network)
-    hooks = [
-        network.get_submodule(name).register_forward_hook(partial(gate, name))
-        for name in {group.norm for group in channels}
-    ]
-    try:
-        for chosen in np.array_split(np.arange(len(pictures)), max(1, len(pictures) // BATCH)):
-            images = to_input(pictures[chosen])
-            loss = F.cross_entropy(network(images), torch.from_numpy(labels[chosen]), reduction="sum")
-            gradients = torch.autograd.grad(loss, list(gates.values()))
-            for name, gradient in zip(gates, gradients, strict=True):
-                of_pictures = gradient.view(len(images), -1, gradient.shape[1]).sum(1)  # adds up the windows
-                sums[name] = sums.get(name, torch.zeros(1)) + of_pictures.abs().sum(0)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return [
-        (sums[group.norm][group.start :][: group.count] / len(pictures)).double().numpy()
-        for group in channels
-    ]
+    norms = {group.norm: network.get_submodule(group.norm) for group in channels}
+    hooks = [norm.register_forward_hook(partial(gate, name)) for name, norm in norms.items()]
+    for chosen in np.array_split(np.arange(len(pictures)), max(1, len(pictures) // BATCH)):
+        logits = network(to_input(pictures[chosen]))
+        loss = F.cross_entropy(logits, torch.from_numpy(labels[chosen]), reduction="sum")
+        gradients = torch.autograd.grad(loss, list(gates.values()))
+        for name, gradient in zip(gates, gradients, strict=True):
+            of_pictures = gradient.view(len(chosen), -1, gradient.shape[1]).sum(1)  # windows
+            sums[name] += of_pictures.abs().sum(0) / len(pictures)
+    for hook in hooks:
+        hook.remove()
+    return [sums[group.norm][group.start :][: group.count].double().numpy() for group in channels]
 
 
 def best(scores: Sequence[NDArray[np.float64]], share: float) -> list[NDArray[np.bool_]]:

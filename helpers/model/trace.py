@@ -6,8 +6,6 @@ views and allocations are free, and left out. That is what unfused PyTorch asks 
 BatchNorm is an operator of its own until it is folded.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,8 +20,8 @@ from torch.utils.flop_counter import flop_registry
 from helpers.model.reference import fresh_copy
 
 IMAGE = (1, 3, 224, 224)
-FREE = {"_unsafe_view", "empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
-"""ATen operators that move nothing, beside those that PyTorch itself calls views."""
+# ATen operators that move nothing, beside those that PyTorch itself calls views.
+_FREE = {"_unsafe_view", "empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
 
 
 @dataclass(frozen=True)
@@ -39,16 +37,14 @@ class Op:
 
 
 @torch.no_grad()  # inference mode would hide the operators behind those that the code names
-def trace(
-    model: nn.Module, shape: tuple[int, ...] = IMAGE, *, dtype: torch.dtype = torch.float32
-) -> list[Op]:
+def trace(model: nn.Module, shape: tuple[int, ...] = IMAGE) -> list[Op]:
     """The operators of one forward pass over an input of `shape`, in the order in which they run.
 
-    Any network or single module will do. `dtype` is what activations and weights would be stored in,
-    torch.int8 included. Nothing is computed: a copy runs on PyTorch's meta device, in eval mode.
+    Any network or single module will do. Nothing is computed: a copy runs on PyTorch's meta device, in eval
+    mode.
     """
     model = fresh_copy(model).to("meta")
-    recorder = _Recorder(dtype.itemsize)
+    recorder = _Recorder()
     for name, module in model.named_modules():
         path = f"{type(model).__name__}.{name}"
         module.register_forward_pre_hook(partial(lambda path, *_: recorder.path.append(path), path))
@@ -61,20 +57,11 @@ def trace(
     return recorder.ops
 
 
-def sum_by(ops: Iterable[Op], key: Callable[[Op], str], amount: Callable[[Op], int]) -> dict[str, int]:
-    """The sum of `amount` over the operators of each `key`."""
-    sums: Counter[str] = Counter()
-    for op in ops:
-        sums[key(op)] += amount(op)
-    return dict(sums)
-
-
 class _Recorder(TorchDispatchMode):
     """Notes every operator that runs while it is on, under the module that `path` ends with."""
 
-    def __init__(self, itemsize: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.itemsize = itemsize
         self.path: list[str] = []
         self.ops: list[Op] = []
 
@@ -84,7 +71,7 @@ class _Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
         name = func._schema.name.removeprefix("aten::")
-        if func.is_view or name in FREE:
+        if func.is_view or name in _FREE:
             return out
         count = flop_registry.get(func.overloadpacket)
         self.ops.append(
@@ -94,13 +81,10 @@ class _Recorder(TorchDispatchMode):
                 shapes=tuple(tuple(each.shape) if isinstance(each, Tensor) else () for each in args),
                 flops=count(*args, **kwargs, out_val=out) if count else None,
                 written=max((leaf.numel() for leaf in _tensors(out)), default=0),
-                bytes_moved=sum(map(self._size, _tensors((args, kwargs, out)))),
+                bytes_moved=sum(tensor.nbytes for tensor in _tensors((args, kwargs, out))),
             )
         )
         return out
-
-    def _size(self, tensor: Tensor) -> int:
-        return tensor.numel() * (self.itemsize if tensor.is_floating_point() else tensor.element_size())
 
 
 def _tensors(tree: object) -> list[Tensor]:

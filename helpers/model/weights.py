@@ -1,7 +1,5 @@
 """Models with weights: from a checkpoint file, the timm hub or chapter 04's training, or random ones."""
 
-import http.client
-import threading
 import urllib.error
 import urllib.request
 import warnings
@@ -96,7 +94,7 @@ def _from_file(name: str, path: Path) -> nn.Module:
 def _fetch(name: str) -> Path:
     """The hub's weights of a model, put into the hub's cache on this machine."""
     instead = "give the official file as checkpoint, or 'random'"
-    if constants.HF_HUB_OFFLINE or not reachable(constants.ENDPOINT):
+    if constants.HF_HUB_OFFLINE or not _answers(constants.ENDPOINT):
         raise Unreachable(f"the timm hub ({constants.ENDPOINT}) cannot be reached from here: {instead}")
     try:
         return Path(hf_hub_download(HUB_ID.format(name=name), "model.safetensors"))
@@ -105,23 +103,12 @@ def _fetch(name: str) -> Path:
         raise Unreachable(f"the timm hub gave no weights for {name} ({reason}): {instead}") from error
 
 
-def reachable(url: str, *, seconds: float = 4.0) -> bool:
-    """Whether the server behind `url` answers, with an error page even, within `seconds`.
-
-    A thread asks, because looking up a name can outlast every timeout that a socket has.
-    """
-    answers = []
-
-    def ask() -> None:
-        try:
-            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=seconds).close()
-        except urllib.error.HTTPError:
-            pass  # an error page
-        except (OSError, http.client.HTTPException):
-            return
-        answers.append(True)
-
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(seconds)
-    return bool(answers)
+def _answers(url: str) -> bool:
+    """Whether a server answers within seconds, with an error page even; the hub's client tries for longer."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=4).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True

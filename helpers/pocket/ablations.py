@@ -1,7 +1,7 @@
 """Ablations: the pocket model with one part of EfficientViT taken out, all else and the training equal.
 
 The small counterpart of rows 5, 6, 9 and 10 of the paper's Table 6. `python -m helpers.pocket.ablations`
-trains the model and its ablations and writes data/pocket_twins.json, and the weights of the model's first
+trains the model and its ablations and writes data/pocket_ablations.json, and the weights of the model's first
 seed to data/weights/pocket.safetensors. Accuracy, head similarity and speed stand there as they came out.
 """
 
@@ -10,8 +10,9 @@ import json
 import os
 import platform
 import shutil
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,15 +36,22 @@ from helpers.model.reference import (
 )
 from helpers.model.source import POCKET_WEIGHTS
 from helpers.model.variants import INPUT_SIZE
-from helpers.pocket import data, training
+from helpers.pocket import data
+from helpers.pocket.training import (
+    TEST_PICTURES,
+    Card,
+    Recipe,
+    evaluate,
+    round_to_half,
+    save,
+    train,
+)
 from helpers.published import DATA
 from helpers.timing import in_turn
 
-RECORD = DATA / "pocket_twins.json"
+RECORD = DATA / "pocket_ablations.json"
 SIMILARITY_PICTURES = 200
 """Test pictures that head similarity is averaged over."""
-
-
 ABOUT = (
     "One entry in runs per trained network. accuracy: share of the test pictures. head_similarity: per "
     "block, the mean over heads and windows of a head's greatest cosine similarity to another. minutes: "
@@ -173,65 +181,64 @@ def head_similarity(model: nn.Module, pictures: NDArray[np.uint8]) -> list[float
 
 
 @torch.inference_mode()
-def images_per_second(models: dict[str, nn.Module], *, batch: int = 16, rounds: int = 50) -> dict[str, float]:
-    """Speed of each model on one thread, the fastest of `rounds` in which the models take turns.
+def images_per_second(*, batch: int = 16, rounds: int = 50) -> dict[str, float]:
+    """Speed of every ablation as built and folded, the fastest of `rounds` in which they take turns.
 
     The paper's CPU protocol is one thread, batch 16, BatchNorm folded (microsoft/Cream, speed_test.py).
     """
+    models = {name: build(name).eval() for name in ABLATIONS}
+    models |= {f"{name}, folded": fuse_batchnorm(fresh_copy(model)) for name, model in models.items()}
+    images = torch.randn(batch, 3, INPUT_SIZE, INPUT_SIZE)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    images = torch.randn(batch, 3, INPUT_SIZE, INPUT_SIZE)
     taken = in_turn({name: partial(model, images) for name, model in models.items()}, rounds=rounds)
     torch.set_num_threads(threads)
     return {name: batch / min(seconds) for name, seconds in taken.items()}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """One trained ablation, measured with its weights rounded to half precision as the shipped ones are.
+def measure(ablation: str, seed: int, *, folder: Path, recipe: Recipe) -> dict[str, Any]:
+    """One entry of the record: an ablation trained and measured, or what `folder` holds of it.
 
-    `minutes` is wall time, which other programs lengthen; `core_minutes` is processor time.
+    Its weights are rounded to half precision first, as the shipped ones are, and kept beside it.
     """
-
-    ablation: str
-    seed: int
-    accuracy: float
-    head_similarity: list[float]
-    parameters: int
-    minutes: float
-    core_minutes: float
-
-
-def measure(ablation: str, seed: int, *, folder: Path, recipe: training.Recipe) -> Run:
-    """Trains one ablation, or goes on from its checkpoint in `folder`, and measures it on test pictures."""
+    found = folder / f"{ablation}-{seed}.json"
+    if found.exists():
+        return dict(json.loads(found.read_text()))
     recipe = replace(recipe, seed=seed)
-    pictures, labels = data.dataset(recipe.pictures, split="train", folder=folder)
+    drawings = data.dataset(recipe.pictures, split="train", folder=folder)
+    test, answers = data.dataset(TEST_PICTURES, split="test", folder=folder)
     model = build(ablation, seed=seed)
-    history = training.train(model, recipe, pictures, labels, checkpoint=folder / f"{ablation}-{seed}.pt")
-    training.round_to_half(model)
-    test, answers = data.dataset(training.TEST_PICTURES, split="test", folder=folder)
-    run = Run(
-        ablation=ablation,
-        seed=seed,
-        accuracy=training.evaluate(model, test, answers),
-        head_similarity=head_similarity(model, test[:SIMILARITY_PICTURES]),
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        minutes=sum(epoch.seconds for epoch in history) / 60,
-        core_minutes=sum(epoch.core_seconds for epoch in history) / 60,
-    )
-    if ablation == "efficientvit":
-        training.save(
-            model,
-            folder / f"pocket-{seed}.safetensors",
-            training.Card(accuracy=run.accuracy, recipe=asdict(recipe), core_minutes=run.core_minutes),
-        )
+    started, core_started = time.perf_counter(), time.process_time()
+    train(model, recipe, *drawings)
+    core_minutes, minutes = (time.process_time() - core_started) / 60, (time.perf_counter() - started) / 60
+    round_to_half(model)
+    accuracy = evaluate(model, test, answers)
+    card = Card(accuracy=accuracy, recipe=asdict(recipe), core_minutes=core_minutes)
+    save(model, found.with_suffix(".safetensors"), card)
+    run = {
+        "ablation": ablation,
+        "seed": seed,
+        "accuracy": accuracy,
+        "head_similarity": head_similarity(model, test[:SIMILARITY_PICTURES]),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "minutes": minutes,
+        "core_minutes": core_minutes,
+    }
+    found.write_text(json.dumps(run))
     return run
 
 
-def report(runs: Sequence[Run], recipe: training.Recipe) -> None:
-    """Measures the speed of every ablation and writes RECORD."""
-    as_built: dict[str, nn.Module] = {ablation: build(ablation).eval() for ablation in ABLATIONS}
-    fused = {f"{name}, folded": fuse_batchnorm(fresh_copy(model)) for name, model in as_built.items()}
+def main() -> None:
+    """Trains what `--folder` does not hold yet, then writes the record and the weights of the first seed."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.pocket.ablations", description=main.__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--folder", type=Path, default=Path("build/pocket"), help="results and pictures")
+    options = parser.parse_args()
+    runs = []
+    for seed in options.seeds:
+        for ablation in ABLATIONS:
+            runs.append(measure(ablation, seed, folder=options.folder, recipe=Recipe()))
+            print(f"{ablation}, seed {seed}: {runs[-1]['accuracy']:.2%}", flush=True)
     record = {
         "about": ABOUT,
         "command": "python -m helpers.pocket.ablations",
@@ -241,29 +248,14 @@ def report(runs: Sequence[Run], recipe: training.Recipe) -> None:
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
         },
-        "recipe": asdict(recipe),
-        "test_pictures": training.TEST_PICTURES,
+        "recipe": asdict(Recipe()),
+        "test_pictures": TEST_PICTURES,
         "similarity_pictures": SIMILARITY_PICTURES,
-        "runs": [asdict(run) for run in runs],
-        "images_per_second": images_per_second(as_built | fused),
+        "runs": runs,
+        "images_per_second": images_per_second(),
     }
     RECORD.write_text(json.dumps(record, indent=1) + "\n")
-
-
-def main() -> None:
-    """Trains what `--folder` does not hold yet, then writes the record and the weights of the first seed."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.pocket.ablations", description=main.__doc__)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--folder", type=Path, default=Path("build/pocket"), help="checkpoints and pictures")
-    options = parser.parse_args()
-    recipe = training.Recipe()
-    runs = []
-    for seed in options.seeds:
-        for ablation in ABLATIONS:
-            runs.append(measure(ablation, seed, folder=options.folder, recipe=recipe))
-            print(f"{ablation}, seed {seed}: {runs[-1].accuracy:.2%}", flush=True)
-    report(runs, recipe)
-    shutil.copyfile(options.folder / f"pocket-{options.seeds[0]}.safetensors", POCKET_WEIGHTS)
+    shutil.copyfile(options.folder / f"efficientvit-{options.seeds[0]}.safetensors", POCKET_WEIGHTS)
 
 
 if __name__ == "__main__":

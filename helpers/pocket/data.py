@@ -1,6 +1,6 @@
 """Ten classes of drawn objects, rendered by code from a seed: the data set of chapter 04.
 
-Nothing is downloaded. One picture is a pure function of (seed, split, index), so train and test never share
+Nothing is downloaded. One picture is a pure function of (split, index), so train and test never share
 a random stream, and anyone can draw the same pictures again. Colours are drawn at random for every part of
 every object: only the shape gives the class away.
 """
@@ -238,15 +238,15 @@ def _clutter(
             pen.box(-0.7, -0.7, 0.7, 0.7, colour)
 
 
-def render(index: int, *, split: Split, seed: int = 0, size: int = SIZE) -> tuple[Pixels, int]:
+def render(index: int, *, split: Split) -> tuple[Pixels, int]:
     """Draws picture `index` of a split.
 
-    Returns the picture, uint8 RGB [size, size, 3], and its label, a position in CLASSES. Labels go round in
+    Returns the picture, uint8 RGB [224, 224, 3], and its label, a position in CLASSES. Labels go round in
     turn, so any multiple of ten pictures is balanced.
     """
-    rng = np.random.default_rng([seed, SPLITS.index(split), index])
+    rng = np.random.default_rng([0, SPLITS.index(split), index])
     label = index % len(CLASSES)
-    side = size * SUPERSAMPLE
+    side = SIZE * SUPERSAMPLE
     ground, far = _colours(rng, 2)
     ramp = np.linspace(0, 1, side)[:, None, None] * rng.uniform(0.2, 0.6)
     sky = np.broadcast_to(np.array(ground) * (1 - ramp) + np.array(far) * ramp, (side, side, 3))
@@ -265,16 +265,14 @@ def render(index: int, *, split: Split, seed: int = 0, size: int = SIZE) -> tupl
     return np.asarray(image.reduce(SUPERSAMPLE)), label
 
 
-def dataset(
-    count: int, *, split: Split, seed: int = 0, folder: Path | None = None, progress: bool = True
-) -> tuple[Pixels, NDArray[np.int64]]:
+def dataset(count: int, *, split: Split, folder: Path | None = None) -> tuple[Pixels, NDArray[np.int64]]:
     """The first `count` pictures of a split.
 
     Returns pictures uint8 [count, 224, 224, 3] and labels int64 [count]. With `folder` the pictures are kept
     there in one file, read through the page cache instead of held in memory, and reused by the next call.
     """
     labels = np.arange(count, dtype=np.int64) % len(CLASSES)
-    kept = folder and folder / f"pocket-v{VERSION}-{split}-{seed}-{count}.npy"
+    kept = folder and folder / f"pocket-v{VERSION}-{split}-{count}.npy"
     if kept and kept.exists():
         return np.load(kept, mmap_mode="r"), labels
     shape = (count, SIZE, SIZE, 3)
@@ -283,6 +281,6 @@ def dataset(
             pictures: Pixels = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
         else:
             pictures = np.empty(shape, np.uint8)
-        for index in tqdm(range(count), desc=f"drawing {split}", unit="picture", disable=not progress):
-            pictures[index], _ = render(index, split=split, seed=seed)
+        for index in tqdm(range(count), desc=f"drawing {split}", leave=False):
+            pictures[index], _ = render(index, split=split)
     return pictures, labels

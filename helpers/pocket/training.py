@@ -6,9 +6,8 @@ Pixels, window sizes and normalisation are those of the paper's models, so every
 
 import json
 import math
-import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -49,17 +48,6 @@ class Recipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """One line of the training history; `core_seconds` is processor time, summed over threads."""
-
-    epoch: int
-    loss: float
-    train_accuracy: float
-    seconds: float
-    core_seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Card:
     """What a weights file says about itself; `accuracy` is what it must give on the test pictures."""
 
@@ -70,31 +58,32 @@ class Card:
     test_pictures: int = TEST_PICTURES
 
 
-def _rate(recipe: Recipe, progress: float) -> float:
-    """Learning rate after `progress` epochs: linear warm-up, then half a cosine down to zero."""
-    if progress <= recipe.warmup_epochs:
-        return recipe.peak_rate * progress / recipe.warmup_epochs
-    done = (progress - recipe.warmup_epochs) / (recipe.epochs - recipe.warmup_epochs)
-    return recipe.peak_rate * (1 + math.cos(math.pi * done)) / 2
+# Chapter 04 holds the code of these three as well; a test compares them.
+def rate(recipe: Recipe, epochs_done: float) -> float:
+    """Learning rate: linear warm-up, then half a cosine down to zero."""
+    if epochs_done <= recipe.warmup_epochs:
+        return recipe.peak_rate * epochs_done / recipe.warmup_epochs
+    part = (epochs_done - recipe.warmup_epochs) / (recipe.epochs - recipe.warmup_epochs)
+    return recipe.peak_rate * (1 + math.cos(math.pi * part)) / 2
 
 
-def _batches(
+def batches(
     recipe: Recipe, epoch: int, pictures: NDArray[np.uint8], labels: NDArray[np.int64]
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch of shuffled batches, mirrored and recoloured, drawn from (seed, epoch) and nothing else.
+    """One epoch in random order, mirrored and recoloured, drawn from (seed, epoch) and nothing else.
 
     Swapping and inverting colour channels makes 12 colourings of each drawing, all as likely as the first.
+    Pictures that fill no batch are left out; fewer than a batch are one.
     """
     rng = np.random.default_rng([recipe.seed, epoch])
     order = rng.permutation(len(pictures))
-    for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
+    for start in range(0, max(1, len(order) - recipe.batch + 1), recipe.batch):
         chosen = np.sort(order[start : start + recipe.batch])
         batch = pictures[chosen]
-        for position in range(len(batch)):
-            if rng.integers(2):
-                batch[position] = batch[position, :, ::-1]
-            picture = batch[position][..., rng.permutation(3)]
-            batch[position] = 255 - picture if rng.integers(2) else picture
+        for place, picture in enumerate(batch):
+            mirrored = picture[:, ::-1] if rng.integers(2) else picture
+            swapped = mirrored[..., rng.permutation(3)]
+            batch[place] = 255 - swapped if rng.integers(2) else swapped
         yield to_input(batch), torch.from_numpy(labels[chosen])
 
 
@@ -104,67 +93,66 @@ def train(
     pictures: NDArray[np.uint8],
     labels: NDArray[np.int64],
     *,
-    checkpoint: Path | None = None,
-    progress: bool = True,
-) -> list[Epoch]:
-    """Trains `model` in place and leaves it in eval mode; returns the history.
+    kept: Path | None = None,
+) -> list[float]:
+    """Trains `model` in place, leaves it in eval mode, and returns the loss of each epoch.
 
-    With `checkpoint`, the state is kept there after every epoch and a later call with the same recipe goes on
-    from it; the weights come out the same, bit for bit, as without the interruption (same machine, same
-    number of threads). Fewer pictures than a batch make one batch. Raises ValueError when the checkpoint
-    belongs to another recipe, and for fewer than two pictures: one has no batch statistics.
+    The state is kept in the file `kept` after every epoch; an interrupted training goes on from it and ends
+    in the same weights, bit for bit (same machine, same number of threads).
     """
-    if len(pictures) < 2:
-        raise ValueError(f"{len(pictures)} pictures: give at least two to train on")
-    recipe = replace(recipe, batch=min(recipe.batch, len(pictures)))
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # about a tenth faster here
-    decayed = [p for p in model.parameters() if p.ndim >= 2 and p.requires_grad]
-    kept = [p for p in model.parameters() if p.ndim < 2 and p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": kept, "weight_decay": 0.0}]
-    )
-    history: list[Epoch] = []
-    if checkpoint and checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        if state["recipe"] != asdict(recipe):
-            raise ValueError(f"{checkpoint} holds another recipe: delete it, or train with {state['recipe']}")
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        history = [Epoch(**line) for line in state["history"]]
-    steps = len(pictures) // recipe.batch
-    model.train()
-    for epoch in range(len(history), recipe.epochs):
-        started, core_started, loss_sum, right = time.perf_counter(), time.process_time(), 0.0, 0
-        bar = tqdm(total=steps, desc=f"epoch {epoch + 1}/{recipe.epochs}", unit="batch", disable=not progress)
-        for step, (x, y) in enumerate(_batches(recipe, epoch, pictures, labels)):
+    model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # a tenth faster here
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    vectors = [p for p in model.parameters() if p.ndim < 2]  # scales and biases do not decay
+    decay = {"params": matrices, "weight_decay": recipe.weight_decay}
+    optimizer = torch.optim.AdamW([decay, {"params": vectors, "weight_decay": 0.0}])
+    losses = resume(kept, recipe, model, optimizer)
+    for epoch in range(len(losses), recipe.epochs):
+        total, steps = 0.0, max(1, len(pictures) // recipe.batch)
+        bar = tqdm(batches(recipe, epoch, pictures, labels), desc=f"epoch {epoch + 1}", total=steps)
+        for step, (images, answers) in enumerate(bar, start=1):
             for group in optimizer.param_groups:
-                group["lr"] = _rate(recipe, epoch + (step + 1) / steps)
-            logits = model(x)
-            loss = F.cross_entropy(logits, y, label_smoothing=recipe.label_smoothing)
+                group["lr"] = rate(recipe, epoch + step / steps)
+            loss = F.cross_entropy(model(images), answers, label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad()
-            torch.autograd.backward(loss)
+            loss.backward()
             optimizer.step()
-            loss_sum += loss.item()
-            right += int((logits.argmax(1) == y).sum())
-            bar.set_postfix(loss=f"{loss_sum / (step + 1):.3f}", refresh=False)
-            bar.update()
-        bar.close()
-        history.append(
-            Epoch(
-                epoch=epoch + 1,
-                loss=loss_sum / steps,
-                train_accuracy=right / (steps * recipe.batch),
-                seconds=time.perf_counter() - started,
-                core_seconds=time.process_time() - core_started,
-            )
-        )
-        if checkpoint:
-            lines = [asdict(line) for line in history]
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "history": lines}
-            with replacing(checkpoint) as part:
-                torch.save({"recipe": asdict(recipe), **state}, part)
+            total += loss.item()
+            bar.set_postfix(loss=f"{total / step:.3f}", refresh=False)
+        losses.append(total / steps)
+        keep(kept, recipe, model, optimizer, losses)
     model.eval()
-    return history
+    return losses
+
+
+def resume(
+    kept: Path | None, recipe: Recipe, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> list[float]:
+    """Puts the state back that an interrupted training left, and returns its losses; none without the file.
+
+    Raises ValueError when the file is of another recipe.
+    """
+    if kept is None or not kept.exists():
+        return []
+    state = torch.load(kept, weights_only=True)
+    if state["recipe"] != asdict(recipe):
+        raise ValueError(f"{kept} holds another recipe: delete it, or train with {state['recipe']}")
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return list(state["losses"])
+
+
+def keep(
+    kept: Path | None,
+    recipe: Recipe,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    losses: list[float],
+) -> None:
+    """Writes what `resume` reads."""
+    if kept:
+        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "losses": losses}
+        with replacing(kept) as part:
+            torch.save({"recipe": asdict(recipe)} | state, part)
 
 
 @torch.inference_mode()

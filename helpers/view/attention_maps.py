@@ -1,7 +1,8 @@
 """Where a token looks: attention as squares over the picture, from plain arrays, and a picker of them."""
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ipywidgets as widgets  # type: ignore[import-untyped]
@@ -18,6 +19,22 @@ from helpers.view.style import ATTENTION, INK, QUERY, figure, suptitle, svg
 
 Looks = NDArray[np.floating]
 """[heads, n, n, n, n]: head, then row and column of the token that asks, then of the one it looks at."""
+
+
+def looks(maps: Sequence[NDArray[np.floating]]) -> Looks:
+    """The heads' attention maps, each [windows, queries, keys], over the whole feature map.
+
+    Windows, and tokens inside a window, are numbered row by row. Outside a token's window all is 0.
+    """
+    heads = np.stack(maps)
+    side, across = math.isqrt(heads.shape[2]), math.isqrt(heads.shape[1])
+    tiles = heads.reshape(-1, across, across, side, side, side, side)
+    over = np.zeros((len(heads), *4 * (across, side)))
+    for down in range(across):
+        for right in range(across):
+            over[:, down, :, right, :, down, :, right] = tiles[:, down, right]
+    return over.reshape(len(heads), *4 * (across * side,))
+
 
 _HEAD: dict[str, Any] = {"fontsize": 9, "loc": "center", "pad": 4}
 
