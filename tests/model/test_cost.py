@@ -108,7 +108,6 @@ def test_bytes_by_hand() -> None:
     (convolution,) = cost(nn.Sequential(nn.Conv2d(3, 8, 1, bias=False)), (2, 3, 4, 4))
     assert convolution.bytes_moved == 4 * (2 * 3 * 16 + 3 * 8 + 2 * 8 * 16)
     assert convolution.macs == 2 * 3 * 8 * 16
-    assert convolution.intensity == 2 * convolution.macs / convolution.bytes_moved
 
 
 def test_batch_scales_the_macs_and_not_the_weights() -> None:

@@ -72,24 +72,6 @@ def test_pictures_do_not_cancel_and_batches_do_not_matter(
         np.testing.assert_allclose(scores, mean, rtol=1e-3, atol=1e-5 * mean.max())
 
 
-@pytest.mark.parametrize(
-    ("count", "batches"), [(2, [2]), (31, [31]), (32, [16, 16]), (33, [17, 16]), (47, [24, 23])]
-)
-def test_a_batch_is_never_one_picture(count: int, batches: list[int], monkeypatch: pytest.MonkeyPatch):
-    sizes = []
-    monkeypatch.setattr(pruning, "to_input", lambda of: sizes.append(len(of)) or to_input(of))
-    monkeypatch.setattr(pruning, "prunable", lambda _: [])
-    monkeypatch.setattr(torch.autograd, "grad", lambda *_: [])
-    pictures = np.zeros((count, 8, 8, 3), np.uint8)
-    importance(lambda images: images.mean((2, 3)), pictures, np.zeros(count, np.int64))
-    assert sizes == batches
-
-
-def test_a_single_picture_is_refused(network: EfficientViT):
-    with pytest.raises(ValueError, match="at least two"):
-        importance(network, *drawn(1))
-
-
 def test_a_pruned_channel_gives_zero_and_the_original_stays(network: EfficientViT):
     channels = prunable(network)
     place = [group.kind for group in channels].index(V)

@@ -1,11 +1,11 @@
-"""Operators as they run, and the costs and kinds summed over them, by hand on small modules."""
+"""Operators as they run, by hand on small modules."""
 
 import pytest
 import torch
 from torch import nn
 
 from helpers.model.reference import timm_model
-from helpers.model.trace import sum_by, trace
+from helpers.model.trace import trace
 
 IMAGES = (2, 3, 4, 4)
 
@@ -19,17 +19,6 @@ def test_an_operator_by_hand() -> None:
     assert convolution.written == 2 * 8 * 16
     assert convolution.bytes_moved == 4 * (2 * 3 * 16 + 3 * 8 + 2 * 8 * 16)
     assert (relu.module, relu.name, relu.flops) == ("Sequential.2", "relu", None)  # the view between is free
-
-
-def test_dtype_scales_the_bytes_only() -> None:
-    wide, narrow = (trace(nn.ReLU(), IMAGES, dtype=dtype)[0] for dtype in (torch.float32, torch.int8))
-    assert wide.bytes_moved == 4 * narrow.bytes_moved
-    assert (wide.flops, wide.written) == (narrow.flops, narrow.written)
-
-
-def test_sums_are_by_key() -> None:
-    ops = trace(nn.Sequential(nn.ReLU(), nn.ReLU(), nn.Sigmoid()), IMAGES)
-    assert sum_by(ops, lambda op: op.name, lambda op: op.written) == {"relu": 192, "sigmoid": 96}
 
 
 def test_the_model_is_left_alone() -> None:

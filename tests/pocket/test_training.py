@@ -86,11 +86,6 @@ def test_fewer_pictures_than_a_batch_are_one_batch(drawn: tuple[data.Pixels, np.
     assert math.isfinite(line.loss) and line.train_accuracy * 6 in range(7)
 
 
-def test_one_picture_is_refused(drawn: tuple[data.Pixels, np.ndarray]) -> None:
-    with pytest.raises(ValueError, match="1 pictures: give at least two"):
-        training.train(init_model("pocket"), TINY, *(part[:1] for part in drawn), progress=False)
-
-
 def test_saved_weights_come_back_rounded_with_their_card(tmp_path: Path) -> None:
     model = init_model("pocket", seed=5)
     training.round_to_half(model)
