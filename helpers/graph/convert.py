@@ -16,6 +16,7 @@ from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
 from helpers.artifacts import GateFailed
 from helpers.graph import OPSET
+from helpers.graph.graph import Graph
 from helpers.model.variants import INPUT_SIZE
 
 
@@ -73,10 +74,9 @@ def check(graph: onnx.ModelProto, *, opset: int) -> None:
     written = {entry.domain or "ai.onnx": entry.version for entry in graph.opset_import}
     if written != {"ai.onnx": opset}:
         raise GateFailed(f"opset {opset} was asked for, the file says {written}")
-    for value in [*graph.graph.input, *graph.graph.output]:
-        sizes = [axis.dim_value for axis in value.type.tensor_type.shape.dim]
-        if 0 in sizes:
-            raise GateFailed(f"{value.name} has a dynamic shape {sizes}: Pulsar2 wants static ones")
+    for name, sizes in Graph(graph).ends.items():
+        if not all(isinstance(size, int) for size in sizes):
+            raise GateFailed(f"{name} has a dynamic shape {sizes}: Pulsar2 wants static ones")
 
 
 def random_images(count: int, *, seed: int = 0) -> Tensor:

@@ -16,7 +16,7 @@ from helpers import artifacts
 from helpers.artifacts import Facts, GateFailed
 from helpers.graph import OPSET, OPSETS
 from helpers.graph.preprocess import BoardInput, Preprocessing, channels
-from helpers.model.source import HUB, Source, find
+from helpers.model.source import HUB, find
 from helpers.model.variants import variant
 
 PARITY_LIMIT = 1e-4  # largest |Δ| of the logits, in units of their standard deviation
@@ -65,21 +65,19 @@ def export(
 
         load(model, HUB)
         weights = find(HUB, name=model)
+    arguments: Facts = {
+        "model": model,
+        "opset": opset,
+        "batch": batch,
+        "board_input": board_input,
+        "keep_residuals": keep_residuals,
+    }
     made = artifacts.step(
         "export",
         out,
-        lambda scratch: _export(
-            model, scratch, weights, opset=opset, batch=batch, order=board_input, keep=keep_residuals
-        ),
+        lambda scratch: _export(scratch, weights.checkpoint, **arguments),
         files=["model.onnx", "model-sim.onnx"],
-        arguments={
-            "model": model,
-            "weights": weights.words,
-            "opset": opset,
-            "batch": batch,
-            "board_input": board_input,
-            "keep_residuals": keep_residuals,
-        },
+        arguments=arguments | {"weights": weights.words},
         inputs={"checkpoint": weights.file} if weights.file else {},
         code="helpers.graph.export",
         packages=["torch", "timm", "onnx", "onnxsim", "onnxruntime"],
@@ -96,7 +94,14 @@ def export(
 
 
 def _export(
-    model: str, out: Path, weights: Source, *, opset: int, batch: int, order: BoardInput, keep: bool
+    out: Path,
+    checkpoint: str | Path,
+    *,
+    model: str,
+    opset: int,
+    batch: int,
+    board_input: BoardInput,
+    keep_residuals: bool,
 ) -> Facts:
     import onnx
     import torch
@@ -108,14 +113,14 @@ def _export(
     from helpers.model.reference import mean_and_std
     from helpers.model.weights import load
 
-    trained = load(model, weights.checkpoint)
+    trained = load(model, checkpoint)
     mean, std = mean_and_std(trained)
-    preprocessing = Preprocessing.of(mean=mean, std=std, board_input=order)
-    network = for_board(trained, order)
+    preprocessing = Preprocessing.of(mean=mean, std=std, board_input=board_input)
+    network = for_board(trained, board_input)
     images = convert.random_images(4 * batch)
     with torch.inference_mode():
         exact = network(images).numpy()
-    folded = fold(network, folds=[name for name in FOLDS if name != "residuals" or not keep])
+    folded = fold(network, folds=[name for name in FOLDS if name != "residuals" or not keep_residuals])
     del trained, network  # a learner has 2 GB of memory
     plain = convert.to_onnx(folded, opset=opset, batch=batch)
     del folded

@@ -74,6 +74,11 @@ class Graph:
         versions = (entry.version for entry in model.opset_import if entry.domain in STANDARD)
         self.opset = max(versions, default=1)  # of the standard operators; 1 where the file names none
 
+    @property
+    def ends(self) -> dict[str, Axes]:
+        """What goes in and what comes out, with the shapes that the file states."""
+        return {value.name: axes(value) for value in (*self.inputs, *self.outputs)}
+
     @cached_property
     def operators(self) -> Counter[str]:
         """How often each operator occurs. Constants, which compute nothing, stay apart."""
@@ -137,6 +142,23 @@ class Graph:
         schema = self._schema(node)
         names = [value.name for value in schema.inputs] if schema else []
         return name in names and input_of(node, names.index(name)) != ""
+
+    def between(self, start: str, end: str) -> list[tuple[str, tuple[int, ...]]]:
+        """The operators on the ways from one tensor to another: kind, and the places of those that it reads.
+
+        ValueError where there is no way.
+        """
+        after, before = {start}, {end}
+        for node in self.nodes:
+            after.update(node.output if after & set(node.input) else ())
+        for node in reversed(self.nodes):
+            before.update(node.input if before & set(node.output) else ())
+        inside = [node for node in self.nodes if after & set(node.input) and before & set(node.output)]
+        if not inside:
+            raise ValueError(f"there is no way from {start} to {end} in this graph")
+        place = {name: index for index, node in enumerate(inside) for name in node.output}
+        reads = ({place[name]: None for name in node.input if name in place} for node in inside)
+        return [(node.op_type, tuple(places)) for node, places in zip(inside, reads, strict=True)]
 
     @cached_property
     def _values(self) -> dict[str, onnx.ValueInfoProto]:

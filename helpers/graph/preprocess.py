@@ -9,7 +9,7 @@ calibration.
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -82,11 +82,12 @@ def centre_crop(image: Image.Image, size: int) -> Pixels:
         raise ValueError(f"the image is {image.mode}, not RGB: convert it before cropping")
     pixels = np.asarray(ImageOps.exif_transpose(image))
     height, width = pixels.shape[:2]
-    resized = [side * SHORT_SIDE // min(height, width) for side in (height, width)]
-    top, left = ((side - size) // 2 for side in resized)
-    rows = _positions(top, size, resized[0], height)
-    columns = _positions(left, size, resized[1], width)
-    return sample_linear(pixels, rows, columns)
+
+    def middle(side: int) -> Positions:
+        resized = side * SHORT_SIDE // min(height, width)
+        return np.asarray((np.arange(size) + (resized - size) // 2 + 0.5) * (side / resized) - 0.5)
+
+    return sample_linear(pixels, middle(height), middle(width))
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
@@ -101,25 +102,16 @@ def sample_linear(pixels: Pixels, rows: Positions, columns: Positions) -> Pixels
 
     Linear in both directions, as cv::INTER_LINEAR, which rounds in fixed point: at most 1 grey level apart.
     """
-    y0, y1, fy = _neighbours(rows, pixels.shape[0])
-    x0, x1, fx = _neighbours(columns, pixels.shape[1])
-    fy, fx = fy[:, None, None], fx[None, :, None]
-    upper = pixels[np.ix_(y0, x0)] * (1 - fx) + pixels[np.ix_(y0, x1)] * fx
-    lower = pixels[np.ix_(y1, x0)] * (1 - fx) + pixels[np.ix_(y1, x1)] * fx
-    sampled: Pixels = np.rint(upper * (1 - fy) + lower * fy).astype(np.uint8)
-    return sampled
 
+    def along(values: npt.NDArray[Any], at: Positions, axis: int) -> npt.NDArray[np.float64]:
+        last = values.shape[axis] - 1
+        at = np.clip(at, 0, last)
+        low = np.floor(at).astype(np.intp)
+        share = np.expand_dims(at - low, (1 - axis, 2))
+        upper = np.take(values, np.minimum(low + 1, last), axis)
+        return np.asarray(np.take(values, low, axis) * (1 - share) + upper * share)
 
-def _positions(start: int, count: int, resized: int, original: int) -> Positions:
-    """Where `count` pixels from `start` on lie on a side that was scaled from `original` to `resized`."""
-    return np.asarray((np.arange(start, start + count) + 0.5) * (original / resized) - 0.5)
-
-
-def _neighbours(at: Positions, length: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Positions]:
-    """The points on both sides of each position, and its distance from the lower one."""
-    at = np.clip(at, 0, length - 1)
-    low = np.floor(at).astype(np.intp)
-    return low, np.minimum(low + 1, length - 1), at - low
+    return np.asarray(np.rint(along(along(pixels, columns, 1), rows, 0)), np.uint8)
 
 
 def normalize(crop: Pixels, preprocessing: Preprocessing) -> npt.NDArray[np.float32]:

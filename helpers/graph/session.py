@@ -44,5 +44,6 @@ def int8_instructions() -> str:
 
 def logits(session: onnxruntime.InferenceSession, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """What a session says to images [n, 3, h, w], in as many runs as its batch asks for: [n, classes]."""
-    runs = len(images) // session.get_inputs()[0].shape[0]
-    return np.concatenate([session.run(None, {"input": part})[0] for part in np.split(images, runs)])
+    (fed,) = session.get_inputs()
+    parts = np.split(images, len(images) // fed.shape[0])
+    return np.concatenate([session.run(None, {fed.name: part})[0] for part in parts])

@@ -34,12 +34,11 @@ def labelled(folder: Path, *, classes: int) -> list[tuple[Path, int]]:
         raise ImagesError(
             f"{folder}: {len(names)} folders, but the model has {classes} classes; give one folder per class"
         )
-    kinds = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
     found = [
         (path, label)
         for label, name in enumerate(names)
         for path in sorted((folder / name).iterdir())
-        if path.suffix.lower() in kinds
+        if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp", ".webp")
     ]
     if not found:
         raise ImagesError(f"{folder}: no picture in its class folders; give JPEG or PNG files")
@@ -83,10 +82,8 @@ def evaluate(
     """
     if len(pairs) < 64:
         raise ImagesError(f"{len(pairs)} pictures: give 64 or more, since 32 of them only calibrate")
-    apart = set(np.linspace(0, len(pairs) - 1, 32).astype(int).tolist())
-    calibrating = [
-        picture for picture, _ in samples([pairs[place] for place in sorted(apart)], preprocessing)
-    ]
+    apart = np.linspace(0, len(pairs) - 1, 32).astype(int).tolist()
+    calibrating = [picture for picture, _ in samples([pairs[place] for place in apart], preprocessing)]
     judged = [pair for place, pair in enumerate(pairs) if place not in apart]
     calibration = quantize.calibrate(graph, calibrating)
     _, chosen = simulate.choose(calibration, calibrating[:8])

@@ -50,10 +50,9 @@ def calibrate(graph: onnx.ModelProto, pictures: Sequence[Values], *, histograms:
     ValueError without a picture.
     """
     layout = _Layout(graph)
-    sources = {layout.source[name] for name in layout.rounded}
-    return Calibration(
-        graph, collect_stats(_write(layout, {}, None), pictures, sorted(sources), histograms=histograms)
-    )
+    sources = sorted({layout.source[name] for name in layout.rounded})
+    weights_rounded = _write(layout, {}, None)
+    return Calibration(graph, collect_stats(weights_rounded, pictures, sources, histograms=histograms))
 
 
 def quantize(
@@ -68,9 +67,7 @@ def quantize(
     What the nodes in `int16_nodes` write gets 16 bits. The tensor after rounding is called `NAME_rounded`.
     """
     layout = _Layout(calibration.graph)
-    int16 = {
-        name for node in calibration.graph.graph.node if node.name in int16_nodes for name in node.output
-    }
+    int16 = {name for node in layout.nodes if node.name in int16_nodes for name in node.output}
     kept = {source: clip_range(stats, method) for source, stats in calibration.stats.items()}
     params = {}
     for name in layout.rounded:
@@ -95,16 +92,9 @@ class _Layout(Graph):
     @cached_property
     def rounded(self) -> list[str]:
         """Tensors that are rounded: all but those between a convolution and its ReLU."""
-        return [name for name in self.source if not self._before_relu(name)]
-
-    def _before_relu(self, name: str) -> bool:
-        readers = self.readers[name]
-        return (
-            len(readers) == 1
-            and readers[0].op_type == "Relu"
-            and name in self.writer
-            and self.writer[name].op_type == "Conv"
-        )
+        behind = {name for name, node in self.writer.items() if node.op_type == "Conv"}
+        only_reader = {name: nodes[0].op_type for name, nodes in self.readers.items() if len(nodes) == 1}
+        return [name for name in self.source if name not in behind or only_reader.get(name) != "Relu"]
 
     @cached_property
     def operands(self) -> set[str]:
@@ -140,17 +130,15 @@ def _write(
                 written.input[index] = f"{name}_rounded"
         if inside:
             _round_constants(writing, layout, node, written, params)
+        writing.nodes.append(written)
         for index, name in enumerate(node.output):
-            touched = inside or any(reader.name in within for reader in layout.readers[name])
-            if name not in params or not touched:
-                continue
-            rounded.add(name)
-            if name in outputs:  # the graph's own output keeps its name
-                written.output[index] = f"{name}_exact"
-                writing.round_after(f"{name}_exact", name, params[name])
-            else:
-                writing.round_after(name, f"{name}_rounded", params[name])
-        writing.add(written)
+            if name in params and (inside or any(reader.name in within for reader in layout.readers[name])):
+                rounded.add(name)
+                if name in outputs:  # the graph's own output keeps its name
+                    written.output[index] = f"{name}_exact"
+                    writing.round(f"{name}_exact", name, params[name])
+                else:
+                    writing.round(name, f"{name}_rounded", params[name])
     return writing.finish()
 
 
@@ -183,21 +171,9 @@ class _Writing:
     """The graph being written: nodes in order, constants by name."""
 
     def __init__(self, graph: onnx.ModelProto) -> None:
+        self.nodes: list[onnx.NodeProto] = []
         self._graph = graph
-        self._nodes: list[onnx.NodeProto] = []
-        self._after: list[tuple[str, str, QuantParams]] = []
         self._new: dict[str, onnx.TensorProto] = {}
-
-    def add(self, node: onnx.NodeProto) -> None:
-        """Appends a node, and the rounding of what it writes."""
-        self._nodes.append(node)
-        for exact, rounded, params in self._after:
-            self.round(exact, rounded, params)
-        self._after.clear()
-
-    def round_after(self, exact: str, rounded: str, params: QuantParams) -> None:
-        """Rounds `exact` once the node that writes it stands."""
-        self._after.append((exact, rounded, params))
 
     def round(self, exact: str, rounded: str, params: QuantParams) -> None:
         """`rounded`: the values of `exact` that `params` can hold."""
@@ -216,13 +192,10 @@ class _Writing:
 
     def finish(self) -> onnx.ModelProto:
         """The model, with only the constants that it reads."""
-        read = {name for node in self._nodes for name in node.input}
-        kept = [
-            entry for entry in [*self._graph.graph.initializer, *self._new.values()] if entry.name in read
-        ]
-        ends = (self._graph.graph.input, self._graph.graph.output)
+        graph, read = self._graph.graph, {name for node in self.nodes for name in node.input}
+        kept = [entry for entry in (*graph.initializer, *self._new.values()) if entry.name in read]
         model = helper.make_model(
-            helper.make_graph(self._nodes, self._graph.graph.name, *ends, kept),
+            helper.make_graph(self.nodes, graph.name, graph.input, graph.output, kept),
             ir_version=self._graph.ir_version,
             opset_imports=[*self._graph.opset_import, helper.make_opsetid("com.microsoft", 1)],
         )
@@ -241,4 +214,4 @@ class _Writing:
         node = helper.make_node(kind, inputs, [output], name=f"{output}/{kind}", domain="com.microsoft")
         if axis is not None:
             node.attribute.append(helper.make_attribute("axis", axis))
-        self._nodes.append(node)
+        self.nodes.append(node)

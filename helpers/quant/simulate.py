@@ -12,9 +12,9 @@ import numpy.typing as npt
 import onnx
 from tqdm.auto import tqdm
 
+from helpers.graph import session
 from helpers.graph.graph import Graph
 from helpers.graph.metrics import cosine, nsr
-from helpers.graph.session import session_of
 from helpers.model.memory import release_memory
 from helpers.quant.params import Method, Values
 from helpers.quant.quantize import MOVING, WEIGHTED, Calibration, calibrate, quantize
@@ -47,64 +47,54 @@ class Int16Step:
 
 def logits(graph: onnx.ModelProto, pictures: Sequence[Values]) -> npt.NDArray[np.float32]:
     """What the graph says to each picture (float32 [1, 3, h, w]): [n, classes]."""
-    session = session_of(graph)
-    name = session.get_inputs()[0].name
-    return np.concatenate([session.run(None, {name: picture})[0] for picture in pictures])
+    return session.logits(session.session_of(graph), np.concatenate(pictures))
 
 
 def groups(graph: onnx.ModelProto) -> dict[str, list[str]]:
     """The operators that compute, by what they are for: names of nodes, each in one group."""
-    found: dict[str, list[str]] = {}
-    for node in graph.graph.node:
-        if node.op_type not in MOVING:
-            found.setdefault(_group(node, first="first convolution" not in found), []).append(node.name)
-    return found
-
-
-def _group(node: onnx.NodeProto, *, first: bool) -> str:
-    if node.op_type == "Conv":
-        if first:
-            return "first convolution"
-        split = any(entry.name == "group" and entry.i > 1 for entry in node.attribute)
-        return "depth-wise convolutions" if split else "other convolutions"
+    index, found = Graph(graph), dict[str, list[str]]()
     named = {"MatMul": "attention products", "Softmax": "softmax", "Add": "additions", "Gemm": "head"}
-    return named.get(node.op_type, "the rest")
+    for node in index.nodes:
+        if node.op_type in MOVING:
+            continue
+        group = named.get(node.op_type, "the rest")
+        if node.op_type == "Conv":
+            split = index.attribute(node, "group", 1) > 1
+            group = "depth-wise convolutions" if split else "other convolutions"
+            group = group if "first convolution" in found else "first convolution"
+        found.setdefault(group, []).append(node.name)
+    return found
 
 
 def layer_losses(
     graph: onnx.ModelProto, quantized: onnx.ModelProto, pictures: Sequence[Values]
 ) -> list[LayerLoss]:
     """Every rounded output against the float graph's, over `pictures`, in the order of the graph."""
-    outputs = {value.name for value in graph.graph.output}
+    index, outputs = Graph(graph), {value.name for value in graph.graph.output}
     rounded = {name for node in quantized.graph.node for name in node.output}
-    writer = {
-        name: node
-        for node in graph.graph.node
-        if node.op_type not in MOVING
-        for name in node.output
-        if f"{name}_rounded" in rounded or name in outputs
+    after = {  # each tensor, and its rounded twin
+        name: name if name in outputs else f"{name}_rounded"
+        for name, node in index.writer.items()
+        if node.op_type not in MOVING and (name in outputs or f"{name}_rounded" in rounded)
     }
-    after = {name: name if name in outputs else f"{name}_rounded" for name in writer}
-    exact_runs, rounded_runs = (
-        TensorReader(graph, list(writer)),
-        TensorReader(quantized, list(after.values())),
-    )
-    sums = {name: np.zeros(4) for name in writer}  # exact·rounded, exact², rounded², error²
-    sizes = dict.fromkeys(writer, 0)
+    exact_runs, rounded_runs = TensorReader(graph, list(after)), TensorReader(quantized, list(after.values()))
+    sums = {name: np.zeros(4) for name in after}  # exact·rounded, exact², rounded², error²
+    sizes = dict.fromkeys(after, 0)
     for picture in tqdm(pictures, desc="layers", unit="picture", leave=False):
-        exact, found = exact_runs(picture), rounded_runs(picture)
-        for name, other in after.items():
-            a, b = exact[name].astype(np.float64).ravel(), found[other].astype(np.float64).ravel()
-            sums[name] += (a @ b, a @ a, b @ b, (a - b) @ (a - b))
+        exact, other = exact_runs(picture), rounded_runs(picture)
+        for name, twin in after.items():
+            a, b = (values.astype(np.float64).ravel() for values in (exact[name], other[twin]))
+            products = ((a, b), (a, a), (b, b), (a - b, a - b))
+            sums[name] += [np.einsum("i,i", *pair) for pair in products]  # `@` would wait for its threads
             sizes[name] += a.size
     return [
         LayerLoss(
-            operator=node.name,
-            type=node.op_type,
-            cosine=cosine(*sums[name]),
-            mse=float(sums[name][3] / sizes[name]),
+            operator=index.writer[name].name,
+            type=index.writer[name].op_type,
+            cosine=cosine(*found),
+            mse=float(found[3] / sizes[name]),
         )
-        for name, node in writer.items()
+        for name, found in sums.items()
     ]
 
 
@@ -126,10 +116,7 @@ def reached(graph: onnx.ModelProto, *op_types: str) -> list[str]:
 
 
 def choose(
-    calibration: Calibration,
-    pictures: Sequence[Values],
-    *,
-    method: Method = "MinMax",
+    calibration: Calibration, pictures: Sequence[Values], *, method: Method = "MinMax"
 ) -> tuple[float, list[Int16Step]]:
     """The noise of plain INT8 on `pictures`, and the few kinds of operators that are worth 16 bits.
 

@@ -70,7 +70,10 @@ def test_weights_are_copied_not_shared() -> None:
 
 
 def test_other_networks_are_refused() -> None:
-    folded, exchanged = fuse_batchnorm(timm.create_model("efficientvit_m0")), timm.create_model("efficientvit_m0")
+    folded, exchanged = (
+        fuse_batchnorm(timm.create_model("efficientvit_m0")),
+        timm.create_model("efficientvit_m0"),
+    )
     exchanged.stages[0].blocks[0].mixer.m.attn = nn.Identity()
     for model in (folded, exchanged, timm.create_model("deit_tiny_patch16_224")):
         with pytest.raises(TypeError, match="not timm's EfficientVitMsra"):
