@@ -1,5 +1,6 @@
 """An ONNX graph: read from a file, and one index of its tensors: who writes, who reads, what is known."""
 
+import copy
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from functools import cached_property
@@ -166,7 +167,8 @@ class Graph:
             graph = onnx.shape_inference.infer_shapes(self.model).graph
         except Exception:  # inference raises RuntimeError and others on graphs that onnx's checker refuses
             graph = self.model.graph
-        return {value.name: value for value in (*graph.input, *graph.value_info, *graph.output)}
+        known = (*graph.input, *graph.value_info, *graph.output)
+        return {value.name: copy.deepcopy(value) for value in known}  # else all weights stay in memory twice
 
     def _schema(self, node: onnx.NodeProto) -> onnx.defs.OpSchema | None:
         """ONNX's definition of the operator at this opset; None for one that ONNX does not define there."""

@@ -67,8 +67,8 @@ def _rehearse(graph: onnx.ModelProto, archive: Path, out: Path, config: Path | N
     index = Graph(graph)
     batch = index.static_shape(index.inputs[0].name)[0]
     cuts = archives.pictures(archive, preprocessing_of(graph, config), PICTURES)
-    fed = [np.concatenate(cuts[place : place + batch]) for place in range(0, len(cuts) - batch + 1, batch)]
-    found = simulate_int8(graph, fed)
+    cuts = [np.concatenate(cuts[place : place + batch]) for place in range(0, len(cuts) - batch + 1, batch)]
+    found = simulate_int8(graph, cuts)
     onnx.save(found.quantized, out / "model-int8.onnx")
     kinds = [step.op_type for step in found.int16_steps]
     scores = len(index.static_shape(index.outputs[0].name)) == 2 and len(index.outputs) == 1

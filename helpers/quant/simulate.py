@@ -16,7 +16,7 @@ from helpers.graph import session
 from helpers.graph.graph import Graph
 from helpers.graph.metrics import cosine, nsr
 from helpers.model.memory import release_memory
-from helpers.quant.params import Method, Values
+from helpers.quant.params import Values
 from helpers.quant.quantize import MOVING, WEIGHTED, Calibration, calibrate, quantize
 from helpers.quant.statistics import TensorReader
 
@@ -115,9 +115,7 @@ def reached(graph: onnx.ModelProto, *op_types: str) -> list[str]:
     return [node.name for node in index.nodes if node.op_type in op_types and not fused(node)]
 
 
-def choose(
-    calibration: Calibration, pictures: Sequence[Values], *, method: Method = "MinMax"
-) -> tuple[float, list[Int16Step]]:
+def choose(calibration: Calibration, pictures: Sequence[Values]) -> tuple[float, list[Int16Step]]:
     """The noise of plain INT8 on `pictures`, and the few kinds of operators that are worth 16 bits.
 
     Greedy: in each step the kind that lowers the noise most, as long as it is WORTHWHILE. Convolutions and
@@ -128,7 +126,7 @@ def choose(
 
     def measured(kinds: Collection[str]) -> float:
         int16 = reached(calibration.graph, *kinds)
-        return nsr(logits(quantize(calibration, method=method, int16_nodes=int16), pictures), exact)
+        return nsr(logits(quantize(calibration, int16_nodes=int16), pictures), exact)
 
     kinds = sorted({node.op_type for node in calibration.graph.graph.node} - MOVING - WEIGHTED)
     plain = now = measured([])
@@ -172,9 +170,7 @@ class Simulation:
         return statistics.median(layer.cosine for layer in self.layers)
 
 
-def simulate_int8(
-    graph: onnx.ModelProto, pictures: Sequence[Values], *, method: Method = "MinMax"
-) -> Simulation:
+def simulate_int8(graph: onnx.ModelProto, pictures: Sequence[Values]) -> Simulation:
     """Calibrates with the first four fifths of `pictures` (float32 [1, 3, h, w]) and measures on the others.
 
     Raises ValueError for fewer than two.
@@ -182,10 +178,10 @@ def simulate_int8(
     if len(pictures) < 2:
         raise ValueError(f"{len(pictures)} pictures: a simulation of INT8 needs two or more")
     held_out = pictures[len(pictures) - max(1, len(pictures) // 5) :]
-    calibration = calibrate(graph, pictures[: len(pictures) - len(held_out)], histograms=method != "MinMax")
-    quantized = quantize(calibration, method=method)
+    calibration = calibrate(graph, pictures[: len(pictures) - len(held_out)])
+    quantized = quantize(calibration)
     release_memory()
-    plain, steps = choose(calibration, held_out, method=method)
+    plain, steps = choose(calibration, held_out)
     del calibration
     release_memory()
     exact, found = (logits(each, held_out) for each in (graph, quantized))

@@ -8,6 +8,7 @@ compiler does inside each is not documented, MinMax apart
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ class TensorStats:
     high: float
     counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
-    @property
+    @cached_property
     def middles(self) -> npt.NDArray[np.float64]:
         """The value in the middle of each bin."""
         edges = np.linspace(self.low, self.high, BINS + 1)
