@@ -1,17 +1,16 @@
 from itertools import combinations
-from pathlib import Path
 
-import onnx
 import pytest
 import timm
 import torch
 from torch import nn
 
-from helpers.graph import export
+from helpers.graph.convert import simplify, to_onnx
 from helpers.graph.cost import activation_bytes
 from helpers.graph.fold import FOLDS, Fold, fold
 from helpers.graph.graph import Graph
-from helpers.model import weights
+from helpers.graph.session import session_of
+from helpers.model import batchnorm, weights
 from helpers.model.randomize import randomize
 from helpers.model.variants import VARIANTS
 from helpers.pulsar2.operators import check_operators
@@ -47,20 +46,17 @@ def test_every_choice_of_folds_is_exact(folds: tuple[Fold, ...]):
         assert distance(fold(model, folds=folds)(IMAGES), model(IMAGES)) < 1e-4
 
 
-def test_each_fold_takes_nodes_away(tmp_path: Path):
+def test_each_fold_takes_nodes_away():
     model = weights.load("efficientvit_m0", "random")
     left = [
-        len(export.simplify(export.to_onnx(fold(model, folds=FOLDS[:count]), tmp_path / "m.onnx")).graph.node)
-        for count in range(len(FOLDS) + 1)
+        len(simplify(to_onnx(fold(model, folds=FOLDS[:count]))).graph.node) for count in range(len(FOLDS) + 1)
     ]
     assert left == sorted(set(left), reverse=True)
 
 
-def test_m5_has_the_fewest_nodes_and_bytes_that_the_folds_allow(tmp_path: Path):
+def test_m5_has_the_fewest_nodes_and_bytes_that_the_folds_allow():
     model = weights.load("efficientvit_m5", "random")
-    recipe, folded = (
-        export.simplify(export.to_onnx(network, tmp_path / "model.onnx")) for network in (model, fold(model))
-    )
+    recipe, folded = (simplify(to_onnx(network, opset=11)) for network in (model, fold(model)))
     assert Graph(recipe).operators.total() == 636  # the post's: unfolded, opset 11, onnxsim
     assert Graph(folded).operators.total() <= 565
     assert activation_bytes(folded) <= 0.92 * activation_bytes(recipe)
@@ -77,22 +73,11 @@ def test_other_image_sizes_fold_too_with_padding_only_where_windows_do_not_tile(
         assert distance(fold(model)(images), model(images)) < 1e-4
 
 
-def test_a_dynamic_batch(tmp_path: Path):
+def test_a_dynamic_batch():
     model = weights.load("efficientvit_m0", "random")
-    path = tmp_path / "dynamic.onnx"
-    torch.onnx.export(
-        fold(model),
-        (IMAGES,),
-        str(path),
-        dynamo=False,
-        opset_version=17,
-        input_names=["input"],
-        output_names=["logits"],
-        dynamic_axes={"input": {0: "batch"}, "logits": {0: "batch"}},
-    )
-    graph = onnx.load(path)
+    graph = to_onnx(fold(model), any_batch=True)
     assert not {node.op_type for node in graph.graph.node} & {"Shape", "Gather"}
-    session = export.cpu_session(str(path))
+    session = session_of(graph)
     with torch.inference_mode():
         for count in (1, 2):
             (got,) = session.run(None, {"input": IMAGES[:count].numpy()})
@@ -100,10 +85,13 @@ def test_a_dynamic_batch(tmp_path: Path):
 
 
 def test_a_wrong_shift_would_be_seen(monkeypatch: pytest.MonkeyPatch):
-    from helpers.graph import fold as module
+    right = batchnorm.scale_and_shift
 
-    right = module._scale_and_shift
-    monkeypatch.setattr(module, "_scale_and_shift", lambda norm: (right(norm)[0], right(norm)[1] * 1.01))
+    def wrong(*values: torch.Tensor, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
+        scale, shift = right(*values, eps=eps)
+        return scale, shift * 1.01
+
+    monkeypatch.setattr(batchnorm, "scale_and_shift", wrong)
     model = weights.load("efficientvit_m0", "random")
     with torch.inference_mode():
         assert distance(fold(model)(IMAGES), model(IMAGES)) > 1e-4

@@ -109,3 +109,17 @@ def test_what_is_no_graph_is_told_in_a_sentence(tmp_path: Path) -> None:
     onnx.save(graph(node("neu mode")), path)
     with pytest.raises(GraphError, match="already compiled"):
         load(path)
+
+
+def test_only_what_lies_between_two_tensors():
+    ways = Graph(
+        graph(
+            helper.make_node("Relu", ["input"], ["a"]),
+            helper.make_node("Sigmoid", ["a"], ["b"]),
+            helper.make_node("Tanh", ["input"], ["c"]),
+            helper.make_node("Add", ["b", "c"], ["logits"]),
+        )
+    )
+    assert ways.between("a", "logits") == [("Sigmoid", ()), ("Add", (0,))]
+    with pytest.raises(ValueError, match="no way"):
+        ways.between("logits", "a")

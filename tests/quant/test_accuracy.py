@@ -8,13 +8,13 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from helpers.graph import export
+from helpers.graph.convert import simplify, to_onnx
 from helpers.graph.fold import fold
 from helpers.graph.preprocess import Preprocessing
 from helpers.model import weights
 from helpers.model.reference import mean_and_std
 from helpers.pocket import data
-from helpers.quant import accuracy, quantize, rehearsal
+from helpers.quant import accuracy, quantize, simulate
 from helpers.quant.accuracy import ImagesError, evaluate, interval, labelled, predictions, samples
 
 PREPROCESSING = Preprocessing.of(mean=(0, 0, 0), std=(1, 1, 1), board_input="rgb", size=8)
@@ -103,7 +103,7 @@ def test_each_picture_either_calibrates_or_is_judged(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(accuracy, "samples", lambda pairs, _: [(int(path.stem), 0) for path, _ in pairs])
     monkeypatch.setattr(quantize, "calibrate", lambda _, pictures: used.update(calibrating=pictures))
     monkeypatch.setattr(quantize, "quantize", lambda *_, **__: None)
-    monkeypatch.setattr(rehearsal, "choose", choose)
+    monkeypatch.setattr(simulate, "choose", choose)
     monkeypatch.setattr(accuracy, "predictions", predicted)
     pairs = [(Path(f"{number}.png"), 0) for number in range(64)]
     assert evaluate(brightest_channel(), pairs, PREPROCESSING) == {"float": 0.25, "INT8": 0.25, "mixed": 0.25}
@@ -121,7 +121,7 @@ def test_a_trained_model_is_judged_in_three_ways(tmp_path: Path):
         Image.fromarray(pixels).save(place)
     pairs = labelled(tmp_path / "pictures", classes=10)
     model = fold(weights.load("pocket"))
-    graph = export.simplify(export.to_onnx(model, tmp_path / "pocket.onnx"))
+    graph = simplify(to_onnx(model))
     mean, std = mean_and_std(model)
     found = evaluate(graph, pairs, Preprocessing.of(mean=mean, std=std, board_input="rgb"))
     assert list(found) == ["float", "INT8", "mixed"]

@@ -1,4 +1,4 @@
-"""The rehearsal: losses by layer and group, the choice of 16 bits, and files that vouch for their inputs."""
+"""INT8 simulated: losses by layer and group, and the choice of 16 bits."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -160,14 +160,13 @@ def chosen_by(
     nodes = [helper.make_node(kind, [f"read by {kind}"], [kind], name=kind) for kind in kinds]
     model = helper.make_model(helper.make_graph(nodes, "kinds", [], []))
 
-    def quantized(_: quantize.Calibration, *, method: str, int16_nodes: list[str]) -> str:
-        assert method == "KL"
+    def quantized(_: quantize.Calibration, *, int16_nodes: list[str]) -> str:
         return "".join(sorted(name[0] for name in int16_nodes))
 
     monkeypatch.setattr(simulate, "quantize", quantized)
     monkeypatch.setattr(simulate, "logits", lambda graph, _: graph)
     monkeypatch.setattr(simulate, "nsr", lambda found, _: noises.get(found, 1.0))
-    plain, chosen = simulate.choose(quantize.Calibration(model, {}), PICTURES, method="KL")
+    plain, chosen = simulate.choose(quantize.Calibration(model, {}), PICTURES)
     letters = [choice.op_type[0] for choice in chosen]
     found = ["".join(sorted(letters[:count])) for count in range(len(letters) + 1)]
     assert [plain, *(choice.nsr for choice in chosen)] == [noises.get(wide, 1.0) for wide in found]
@@ -218,18 +217,17 @@ def test_the_last_fifth_measures_and_the_others_calibrate(
     pictures = [np.full((1, 1, 4, 4), place, np.float32) for place in range(1, count + 1)]
     measured = []
 
-    def choose(calibration: quantize.Calibration, given: list[np.ndarray], *, method: str):
+    def choose(calibration: quantize.Calibration, given: list[np.ndarray]):
         assert calibration.stats["input"].high == count - held_out
-        assert method == "Percentile"
         measured.extend(given)
         return 0.5, [simulate.Int16Step("Add", 0.25), simulate.Int16Step("Relu", 0.125)]
 
     monkeypatch.setattr(simulate, "choose", choose)
-    made = simulate.simulate_int8(toy(), pictures, method="Percentile")
+    made = simulate.simulate_int8(toy(), pictures)
     assert [int(picture.max()) for picture in measured] == list(range(count - held_out + 1, count + 1))
     assert (made.nsr, made.nsr_mixed, made.pictures) == (0.5, 0.125, held_out)
     calibration = quantize.calibrate(toy(), pictures[: count - held_out])
-    assert made.quantized == quantize.quantize(calibration, method="Percentile")
+    assert made.quantized == quantize.quantize(calibration)
     assert made.layers == tuple(simulate.layer_losses(toy(), made.quantized, measured))
 
 

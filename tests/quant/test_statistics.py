@@ -33,7 +33,9 @@ def picture(low: float, high: float) -> np.ndarray:
 
 
 def test_every_value_of_every_picture_is_seen():
-    found = statistics.collect_stats(doubling(), [picture(-1, 2), picture(-3, 0.5)], ["input", "sum", "out"])
+    found = statistics.collect_stats(
+        doubling(), [picture(-1, 2), picture(-3, 0.5)], ["input", "sum", "out"], histograms=True
+    )
     assert (found["input"].low, found["input"].high) == (-3, 2)
     assert (found["sum"].low, found["sum"].high) == (-6, 4)
     assert (found["out"].low, found["out"].high) == (0, 4)
@@ -41,20 +43,20 @@ def test_every_value_of_every_picture_is_seen():
 
 
 def test_a_tensor_that_never_changes_has_a_histogram_too():
-    found = statistics.collect_stats(doubling(), [picture(-2, -1)], ["out"])
+    found = statistics.collect_stats(doubling(), [picture(-2, -1)], ["out"], histograms=True)
     assert (found["out"].low, found["out"].high, found["out"].counts.sum()) == (0, 0, 12)
 
 
 def test_a_tensor_that_hardly_changes_has_a_histogram_too():
     almost = np.full((1, 3, 2, 2), 5, np.float32)
     almost[0, 0, 0, 0] = np.nextafter(np.float32(5), np.float32(6))
-    (found,) = statistics.collect_stats(doubling(), [almost], ["out"]).values()
+    (found,) = statistics.collect_stats(doubling(), [almost], ["out"], histograms=True).values()
     assert found.high > found.low and found.counts.sum() == 12
 
 
 def test_without_a_picture_nothing_is_observed():
     with pytest.raises(ValueError, match="no calibration picture"):
-        statistics.collect_stats(doubling(), [], ["out"])
+        statistics.collect_stats(doubling(), [], ["out"], histograms=True)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -158,3 +160,10 @@ def test_what_mse_and_kl_keep_is_the_best_of_the_shares_by_their_definitions(val
     drawn = np.repeat(entry.middles, entry.counts)
     assert clip_range(entry, "MSE") == min(shares, key=lambda kept: rounding_error(drawn, kept))
     assert clip_range(entry, "KL") == min(reversed(shares), key=lambda kept: divergence(entry, kept))
+
+
+def test_without_histograms_only_min_max_can_say_what_to_keep():
+    (found,) = statistics.collect_stats(doubling(), [picture(-1, 2)], ["sum"], histograms=False).values()
+    assert clip_range(found, "MinMax") == (-2, 4)
+    with pytest.raises(ValueError, match="histograms"):
+        clip_range(found, "MSE")
