@@ -37,15 +37,7 @@ from helpers.model.reference import (
 from helpers.model.source import POCKET_WEIGHTS
 from helpers.model.variants import INPUT_SIZE
 from helpers.pocket import data
-from helpers.pocket.training import (
-    TEST_PICTURES,
-    Card,
-    Recipe,
-    evaluate,
-    round_to_half,
-    save,
-    train,
-)
+from helpers.pocket.training import TEST_PICTURES, Card, Recipe, evaluate, round_to_half, save, train
 from helpers.published import DATA
 from helpers.timing import in_turn
 

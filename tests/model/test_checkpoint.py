@@ -81,12 +81,6 @@ def test_safetensors_by_content_not_by_name(tmp_path: Path) -> None:
     assert same(read(tmp_path / "weights.pth"), STATE)
 
 
-def test_a_file_of_the_users_beside_it_is_not_judged(tmp_path: Path) -> None:
-    path = saved(tmp_path, STATE)
-    path.with_name("my.pth.sha256").write_text(f"SHA2-256(my.pth)= {'0' * 64}\n")
-    assert same(read(path), STATE)
-
-
 def test_a_file_of_an_older_numpy(tmp_path: Path) -> None:
     path = saved(tmp_path, {"model": STATE, "best": np.float64(1)})
     with zipfile.ZipFile(path) as archive:

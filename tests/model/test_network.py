@@ -44,14 +44,6 @@ def test_a_narrow_model_keeps_its_plan() -> None:
     assert (from_timm(reference)(images(1)) - expected).abs().max() < TOLERANCE * expected.std()
 
 
-@torch.no_grad()
-def test_channels_last_images_give_the_same_logits() -> None:
-    network = from_timm(randomized(timm.create_model("efficientvit_m0")))
-    plain = network(images(1))
-    other = network.to(memory_format=torch.channels_last)(images(1).to(memory_format=torch.channels_last))
-    assert (plain - other).abs().max() < 1e-3 * plain.std()  # other kernels, other rounding
-
-
 @pytest.mark.parametrize("name", VARIANTS)
 def test_of_a_variant_has_timms_shapes(name: str) -> None:
     with torch.device("meta"):
@@ -70,11 +62,10 @@ def test_weights_are_copied_not_shared() -> None:
 
 
 def test_other_networks_are_refused() -> None:
-    folded, exchanged = (
-        fuse_batchnorm(timm.create_model("efficientvit_m0")),
-        timm.create_model("efficientvit_m0"),
+    folded, exchanged, other = map(
+        timm.create_model, ("efficientvit_m0", "efficientvit_m0", "deit_tiny_patch16_224")
     )
     exchanged.stages[0].blocks[0].mixer.m.attn = nn.Identity()
-    for model in (folded, exchanged, timm.create_model("deit_tiny_patch16_224")):
-        with pytest.raises(TypeError, match="not timm's EfficientVitMsra"):
+    for model in (fuse_batchnorm(folded), exchanged, other):
+        with pytest.raises(TypeError, match="not timm's EfficientVitMsra as built"):
             from_timm(model)

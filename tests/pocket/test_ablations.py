@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from statistics import mean
 
 import numpy as np
@@ -39,19 +40,6 @@ def test_an_ablation_maps_the_same_input_to_the_same_output_shape(ablation: str)
     logits.sum().backward()
     assert logits.shape == (2, 10)
     assert all(parameter.grad is not None for parameter in model.parameters())
-
-
-def test_parameters_differ_by_the_named_part() -> None:
-    own = parameters(pocket_model())
-    # a head of MHSA reads all channels instead of a quarter of them; its output stays as wide
-    wider_heads = sum((w - w // HEADS) * (2 * KEY + w // HEADS) * HEADS for w in WIDTHS_BY_BLOCK)
-    # 3×3 kernel, scale and shift per channel: two in each block, one before and one after each subsampling
-    local = sum(11 * 2 * w for w in WIDTHS_BY_BLOCK) + 11 * (32 + 64 + 64 + 96)
-    assert parameters(build("efficientvit")) == own
-    assert parameters(build("mhsa")) == own + wider_heads
-    assert parameters(build("no_cascade")) == own
-    assert parameters(build("layer_norm")) == parameters(build("layer_norm_map")) == own
-    assert parameters(build("no_depthwise")) == own - local
 
 
 def test_only_the_named_modules_are_exchanged() -> None:
@@ -132,6 +120,18 @@ def test_first_weights_come_from_the_seed_and_leave_the_random_state() -> None:
     assert torch.equal(one[changed], same[changed]) and not torch.equal(one[changed], other[changed])
 
 
+def test_a_measured_ablation_is_read_back_and_not_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ablations, "TEST_PICTURES", 10)
+    recipe = training.Recipe(pictures=10, epochs=1, batch=10)
+    run = ablations.measure("no_cascade", 3, folder=tmp_path, recipe=recipe)
+    assert run.keys() == json.loads(ablations.RECORD.read_text())["runs"][0].keys()
+    assert training.card(tmp_path / "no_cascade-3.safetensors").recipe["seed"] == run["seed"] == 3
+    monkeypatch.setattr(ablations, "train", lambda *_: 1 / 0)
+    assert ablations.measure("no_cascade", 3, folder=tmp_path, recipe=recipe) == run
+
+
 def test_speed_is_taken_in_turn_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = torch.get_num_threads()
     seen: list[int] = []
@@ -141,7 +141,9 @@ def test_speed_is_taken_in_turn_on_one_thread(monkeypatch: pytest.MonkeyPatch) -
         return {name: [0.5, 0.25] for name in functions}
 
     monkeypatch.setattr(ablations, "in_turn", two_rounds)
-    assert ablations.images_per_second({"a": nn.Identity()}, batch=2) == {"a": 8}
+    speeds = ablations.images_per_second(batch=2)
+    assert speeds.keys() == json.loads(ablations.RECORD.read_text())["images_per_second"].keys()
+    assert set(speeds.values()) == {8}
     assert seen == [1] and torch.get_num_threads() == threads
 
 

@@ -1,5 +1,6 @@
 """The pocket model: its size, a training that resumes exactly, and what the shipped weights promise."""
 
+import itertools
 import math
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,7 +10,6 @@ import pytest
 import torch
 
 from helpers.model.reference import pocket_model, timm, to_input
-from helpers.model.source import POCKET_WEIGHTS
 from helpers.model.weights import init_model, load
 from helpers.pocket import data, training
 
@@ -18,7 +18,7 @@ TINY = training.Recipe(pictures=20, epochs=2, batch=10)
 
 @pytest.fixture(scope="module")
 def drawn() -> tuple[data.Pixels, np.ndarray]:
-    return data.dataset(TINY.pictures, split="train", progress=False)
+    return data.dataset(TINY.pictures, split="train")
 
 
 def test_it_is_m0_with_half_the_width() -> None:
@@ -41,49 +41,51 @@ def test_input_is_normalised_as_for_imagenet() -> None:
 def test_an_interrupted_training_ends_in_the_same_weights(
     drawn: tuple[data.Pixels, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    straight = init_model("pocket")
-    history = training.train(straight, TINY, *drawn, progress=False)
-    checkpoint = tmp_path / "pocket.pt"
-    batches = training._batches
+    straight, resumed = init_model("pocket"), init_model("pocket")
+    losses = training.train(straight, TINY, *drawn)
+    kept = tmp_path / "pocket.pt"
+    batches = training.batches
 
-    def break_off_in_epoch_two(*arguments: object):  # type: ignore[no-untyped-def]
-        if arguments[1] == 1:
+    def break_off_in_epoch_two(recipe: training.Recipe, epoch: int, *drawn: np.ndarray):  # type: ignore[no-untyped-def]
+        if epoch == 1:
             raise KeyboardInterrupt
-        yield from batches(*arguments)  # type: ignore[arg-type]
+        yield from batches(recipe, epoch, *drawn)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training, "_batches", break_off_in_epoch_two)
-        training.train(init_model("pocket"), TINY, *drawn, checkpoint=checkpoint, progress=False)
-    resumed = init_model("pocket")
-    resumed_history = training.train(resumed, TINY, *drawn, checkpoint=checkpoint, progress=False)
-    assert [line.loss for line in resumed_history] == [line.loss for line in history]
+        patch.setattr(training, "batches", break_off_in_epoch_two)
+        training.train(init_model("pocket"), TINY, *drawn, kept=kept)
+    with pytest.raises(ValueError, match="another recipe"):
+        training.train(init_model("pocket"), replace(TINY, seed=1), *drawn, kept=kept)
+    assert training.train(resumed, TINY, *drawn, kept=kept) == losses
     for (name, one), other in zip(straight.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(one, other), name
-    assert list(tmp_path.iterdir()) == [checkpoint]
+    assert list(tmp_path.iterdir()) == [kept]
 
 
-def test_a_checkpoint_of_another_recipe_is_refused(
-    drawn: tuple[data.Pixels, np.ndarray], tmp_path: Path
-) -> None:
-    checkpoint = tmp_path / "pocket.pt"
-    training.train(
-        init_model("pocket"), replace(TINY, epochs=1), *drawn, checkpoint=checkpoint, progress=False
-    )
-    with pytest.raises(ValueError, match="another recipe"):
-        training.train(
-            init_model("pocket"),
-            replace(TINY, epochs=1, seed=1),
-            *drawn,
-            checkpoint=checkpoint,
-            progress=False,
-        )
+def test_the_rate_rises_for_an_epoch_and_falls_to_zero() -> None:
+    recipe = training.Recipe()
+    rates = [training.rate(recipe, done) / recipe.peak_rate for done in (0, 0.5, 1, 4.5, 8)]
+    assert rates == pytest.approx([0, 0.5, 1, 0.5, 0])
+
+
+def test_pictures_are_mirrored_and_recoloured_and_keep_their_labels() -> None:
+    picture, _ = data.render(0, split="train")
+    ways = {}
+    for way in itertools.product((1, -1), (False, True), itertools.permutations(range(3))):
+        mirrored, inverted, order = way
+        changed = picture[:, ::mirrored, order]
+        ways[to_input((255 - changed if inverted else changed)[None]).numpy().tobytes()] = way
+    recipe = replace(TINY, batch=48)
+    ((images, answers),) = training.batches(recipe, 0, np.repeat(picture[None], 48, axis=0), np.full(48, 7))
+    found = [ways[image[None].numpy().tobytes()] for image in images]
+    assert [len(set(part)) for part in zip(*found, strict=True)] == [2, 2, 6]
+    assert answers.tolist() == [7] * 48
 
 
 def test_fewer_pictures_than_a_batch_are_one_batch(drawn: tuple[data.Pixels, np.ndarray]) -> None:
-    (line,) = training.train(
-        init_model("pocket"), replace(TINY, epochs=1, batch=64), *(part[:6] for part in drawn), progress=False
-    )
-    assert math.isfinite(line.loss) and line.train_accuracy * 6 in range(7)
+    recipe = replace(TINY, epochs=1, batch=64)
+    (loss,) = training.train(init_model("pocket"), recipe, *(part[:6] for part in drawn))
+    assert math.isfinite(loss)
 
 
 def test_saved_weights_come_back_rounded_with_their_card(tmp_path: Path) -> None:
@@ -101,12 +103,8 @@ def test_saved_weights_come_back_rounded_with_their_card(tmp_path: Path) -> None
 def test_shipped_weights_give_the_accuracy_they_promise() -> None:
     """On 300 of the 2000 test pictures, within four binomial standard errors."""
     model, card = load("pocket"), training.card()
-    pictures, labels = data.dataset(300, split="test", progress=False)
+    pictures, labels = data.dataset(300, split="test")
     error = math.sqrt(card.accuracy * (1 - card.accuracy) / len(labels))
     assert card.accuracy >= 0.9
     assert card.classes == list(data.CLASSES) and card.recipe["data_version"] == data.VERSION
     assert training.evaluate(model, pictures, labels) == pytest.approx(card.accuracy, abs=4 * error)
-
-
-def test_shipped_weights_fit_in_two_megabytes() -> None:
-    assert sum(path.stat().st_size for path in POCKET_WEIGHTS.parent.glob("*.safetensors")) <= 2_000_000

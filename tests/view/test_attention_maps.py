@@ -5,6 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Rectangle
 
+from helpers.view import attention_maps
 from helpers.view.attention_maps import attention_grid, attention_picker
 
 PICTURE = np.full((224, 224, 3), 120, dtype=np.uint8)
@@ -28,6 +29,20 @@ def squares(drawn: Figure, panel: int) -> dict[tuple[float, float], float]:
         tuple(square.mean(axis=0).round(3)): round(float(np.ptp(square[:, 0]) * np.ptp(square[:, 1])), 3)
         for square in corners
     }
+
+
+def test_maps_of_windows_lie_where_the_windows_lie() -> None:
+    """Every token looks at the next one of its window; the second head's maps hold the window's number."""
+    following = np.broadcast_to(np.roll(np.eye(9), 1, axis=1), (4, 9, 9))  # [window, query, key]
+    numbered = np.broadcast_to(np.arange(4.0)[:, None, None], (4, 9, 9))
+    over = attention_maps.looks([following, numbered])
+    assert over.shape == (2, 6, 6, 6, 6)
+    for row, column in np.ndindex(6, 6):
+        window = np.zeros((6, 6))
+        window[row // 3 * 3 :, column // 3 * 3 :][:3, :3] = row // 3 * 2 + column // 3
+        assert np.array_equal(over[1, row, column], window)
+        if column % 3 < 2:  # the next one of a window's row
+            assert over[0, row, column, row, column + 1] == over[0, row, column].sum() == 1
 
 
 @pytest.fixture(autouse=True)
