@@ -93,6 +93,8 @@ def test_an_error_after_the_timing_makes_the_run_fail() -> None:
     record = run(logged("ax_run_model_folder.log") + "[ERROR] Verify ground truth failed.\n")
     assert not record.ok
     assert record.errors[0].startswith("[ERROR] Verify ground truth failed. → ")
+    again = run("model file : a\n[ERROR] Run model failed.\n[ERROR] Run model failed: 3\n")
+    assert [" → " in error for error in again.errors] == [True, False, False]  # an advice is given once
 
 
 def test_a_program_that_is_missing_is_a_failed_run() -> None:
