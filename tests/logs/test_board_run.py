@@ -93,6 +93,8 @@ def test_an_error_after_the_timing_makes_the_run_fail() -> None:
     record = run(logged("ax_run_model_folder.log") + "[ERROR] Verify ground truth failed.\n")
     assert not record.ok
     assert record.errors[0].startswith("[ERROR] Verify ground truth failed. → ")
+    again = run("model file : a\n[ERROR] Run model failed.\n[ERROR] Run model failed: 3\n")
+    assert [" → " in error for error in again.errors] == [True, False, False]  # an advice is given once
 
 
 def test_a_program_that_is_missing_is_a_failed_run() -> None:
@@ -243,7 +245,7 @@ COMPLAINTS = """Load model FAILED; open error 3; a.axmodel is not exist; is not 
 only support NHWC; need option: --model; undefined option: -z; undefined short option: -z;
 option needs value: -m; cannot open; can't open; out of memory; [E] axcl; what():  x;
 usage: ax_classification"""
-WARNINGS = "[WARN] slow; [WARNING] slow; [W] slow; 2024 WARN, slow; x.py:1: UserWarning: slow"
+WARNINGS = "ERROR,Func(__syslog_parma_cfg_get) x; [WARN] slow; [WARNING] slow; [W] slow; 2024 WARN, slow; x.py:1: UserWarning: slow"
 HARMLESS = f"AbortedX; all is well; WARNED; vnpu: Disable; {'-' * 30}"
 
 

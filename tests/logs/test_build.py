@@ -45,6 +45,8 @@ def test_the_stages_of_the_specimen_add_up_to_its_time() -> None:
     assert sum(stage.seconds for stage in record.stages) == pytest.approx(19.650)
     assert record.stages[0] == Stage("frontend", 1.413)
     assert record.stages[-1] == Stage("assemble", 1.581)
+    begins_late = build("[03:04:03] AX x Running\n" + said("x", at="2025-01-02 03:04:05.000"))
+    assert begins_late.stages == [Stage("frontend", 0), Stage("quantize", 2)]
 
 
 def test_the_stage_is_known_while_the_build_runs() -> None:
@@ -134,7 +136,7 @@ def test_a_clock_that_jumps_begins_another_build(at: str, count: int) -> None:
     assert len(list(parse(io.BytesIO((said("x") + said("x", at=at)).encode())))) == count
 
 
-@pytest.mark.parametrize("late", ["save optimized onnx", "max_cycle = 5"])
+@pytest.mark.parametrize("late", ["save optimized onnx", "max_cycle = 5", "[03:04:05] AX x Running"])
 @pytest.mark.parametrize("line", [said("x", where="fill_default"), "| Model Name | m.onnx |\n"])
 def test_what_a_build_prints_first_begins_another_build(line: str, late: str) -> None:
     text = f"{said('x')}{line}{late}\n{line}"

@@ -14,6 +14,7 @@ from helpers.logs.command import joined, read_command
         ("[root@board ~]# ax_run_model -m a", "ax_run_model"),
         ("(base) you@host:~/x$ time sudo ./axcl_run_model -m a", "axcl_run_model"),
         ("root@~# cd /opt && LD_LIBRARY_PATH=. ./ax_run_model -m a | tee log", "ax_run_model"),
+        ("root@board:~# ax_run_model -m a; ./clean_up", "ax_run_model"),
         ("root@board:~# python3 -u demo/classification.py -m a", "classification.py"),
         ("root@board:~# python3 my_demo.py", "my_demo.py"),
         ("root@board:~# ./my_demo -m a", "my_demo"),

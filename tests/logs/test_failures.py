@@ -91,6 +91,7 @@ def test_a_failure_without_an_exception_is_shown_as_it_is_printed(line: str) -> 
         ("KeyError: '", "KeyError", "'"),
         ("ErrorCode.QuantError: OddThing(b'x')", "OddThing", "x"),
         ("ErrorCode.QuantError: KeyError('a\\tb')", "KeyError", "a\tb"),
+        ("OddThing: why\nErrorCode.QuantError: OddThing()", "OddThing", "why"),
     ],
 )
 def test_the_message_of_an_exception_comes_without_its_quotes(

@@ -19,7 +19,10 @@ from helpers.logs.records import Unknown
 
 ROOT = Path(__file__).parents[2]
 LOGS = sorted((Path(__file__).parent / "logs").glob("*.log")) + sorted((ROOT / "data" / "logs").glob("*.log"))
-SIMULATION = b"root@x:/data# pulsar2 run --model a.axmodel\n>>> [0] start\n>>> [0] finish\n"
+SIMULATION = (
+    b"root@x:/data# pulsar2 run --model a.axmodel\n>>> [0] start\n"
+    b"2025-01-02 03:04:05.000 | INFO     | yamain.command.run:run:1 - x\n>>> [0] finish\n"
+)
 TEXTS = [path.read_bytes() for path in LOGS]
 NOISE = [
     b"[AX_SYS_LOG] join thread(281473600864432) ret:0\n",
@@ -227,7 +230,7 @@ def test_the_first_run_that_worked_or_a_sentence(tmp_path: Path) -> None:
         parse_log.first_run(other)
     text = log.read_text()
     other.write_text(text[: text.index("Repeat")])
-    with pytest.raises(ValueError, match=r"notes\.txt holds no"):
+    with pytest.raises(ValueError, match=r"notes\.txt holds no run that worked: no closing timing line"):
         parse_log.first_run(other)
     other.write_text((Path(__file__).parent / "logs" / "ax_run_model.log").read_text())
     with pytest.raises(ValueError, match=r"notes\.txt holds no scores"):
