@@ -199,7 +199,8 @@ class BuildReader:
         if self._table is None or line[0] in OPENING:
             self._end_table()
             self._table = TableReader()
-        self._add_rows(self._table, self._table.feed(line))
+        if rows := self._table.feed(line):
+            self._add_rows(self._table, rows)
         if self._table.closed:
             self._end_table()
         return True

@@ -99,8 +99,9 @@ def precision_row(cells: list[str], columns: dict[str, int]) -> tuple[PrecisionR
         cosine=_number(text.get("cosine", "")),
         mse=_number(text.get("mse", "")),
     )
-    complaint = f"the cosine of {row.operator} is printed as {text.get('cosine') or None}"
-    return row, complaint if row.cosine is None else None
+    if row.cosine is not None:
+        return row, None
+    return row, f"the cosine of {row.operator} is printed as {text.get('cosine') or None}"
 
 
 def _number(text: str) -> float | None:
