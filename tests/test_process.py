@@ -41,7 +41,7 @@ def test_a_probe_is_not_held_by_what_its_child_started() -> None:
 
 
 def test_lines_come_whole_with_their_ends_and_the_status(tmp_path: Path) -> None:
-    pieces = ["one\r", "two\r", "\n\nthr", "ee ━\n", "fo", "ur"]  # as bytes, each by itself
+    pieces = ["one\r", "two\r", "\n\nthr", "ee ━\n", "fou", "r"]  # as bytes, each by itself
     script = (
         f"import os, sys, time\nfor byte in {''.join(pieces).encode()!r}:\n"
         "    os.write(1, bytes([byte])); time.sleep(0.02)\nsys.exit(3)"

@@ -245,10 +245,7 @@ COMPLAINTS = """Load model FAILED; open error 3; a.axmodel is not exist; is not 
 only support NHWC; need option: --model; undefined option: -z; undefined short option: -z;
 option needs value: -m; cannot open; can't open; out of memory; [E] axcl; what():  x;
 usage: ax_classification"""
-WARNINGS = (
-    "ERROR,Func(__syslog_parma_cfg_get) x; [WARN] slow; [WARNING] slow; [W] slow; 2024 WARN, slow; "
-    "x.py:1: UserWarning: slow"
-)
+WARNINGS = """[WARN] slow; [WARNING] slow; [W] slow; 2024 WARN, slow; x.py:1: UserWarning: slow;
 ERROR,Func(__syslog_parma_cfg_get) x"""
 HARMLESS = f"AbortedX; all is well; WARNED; vnpu: Disable; {'-' * 30}"
 
