@@ -3,20 +3,120 @@
 import json
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from helpers.files import in_words
 
 OK, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130  # exit statuses
+
+# Name: what it does, an example, and its options; one with a ! must be given.
+COMMANDS = {
+    "deploy": (
+        "the whole way, from a checkpoint to the board's log, as far as the tools at hand allow",
+        "--model efficientvit_m5 --checkpoint my.pth --images my_pictures --out out --host my-board",
+        "--model! --out! --checkpoint --images --board-input --npu-mode --batch --host --until",
+    ),
+    "export": (
+        "write the gated ONNX files of chapter 05",
+        "--model efficientvit_m0 --checkpoint my.pth --out out",
+        "--model! --out! --checkpoint --board-input --batch --opset --keep-residuals",
+    ),
+    "calibrate": (
+        "cut pictures for the compiler",
+        "--onnx out/model-sim.onnx --images my_pictures --out out",
+        "--onnx! --out! --images",
+    ),
+    "rehearse": (
+        "simulate INT8 in ONNX Runtime, a stand-in for the NPU: one JSON object",
+        "--onnx out/model-sim.onnx --calibration out/calibration.tar --out out",
+        "--onnx! --calibration! --out! --config",
+    ),
+    "configure": (
+        "write pulsar2.json, with the 16 bits that a rehearsal in the same folder chose",
+        "--onnx out/model-sim.onnx --calibration out/calibration.tar --out out",
+        "--onnx! --calibration! --out! --npu-mode",
+    ),
+    "preflight": (
+        "check a graph, its configuration and its pictures",
+        "--onnx out/model-sim.onnx --config out/pulsar2.json --calibration out/calibration.tar",
+        "--onnx! --config --calibration",
+    ),
+    "build": (
+        "compile with Pulsar2",
+        "--onnx out/model-sim.onnx --config out/pulsar2.json --calibration out/calibration.tar --out out",
+        "--onnx! --config! --calibration! --out! --docker-image",
+    ),
+    "run-board": (
+        "run a compiled model on a board over ssh",
+        "--axmodel out/compiled.axmodel --host my-board --out out",
+        "--axmodel! --host! --out! --photo --repeats --affinity",
+    ),
+    "parse-log": ("read board and build logs: one JSON object a line", "board.log", "files --table --csv"),
+    "forecast": (
+        "predict images/s on the AX650N at batch 8",
+        "--onnx out/model-sim.onnx",
+        "--onnx --macs-m --params-m",
+    ),
+    "tutorial": ("run every notebook, in order", "", "--commit-outputs"),
+    "run": ("run one notebook with your own values", "05 -p model efficientvit_m0", "chapter -p"),
+    "doctor": ("say what this machine has of what the tutorial needs", "", ""),
+    "bench": ("measure the ratios that the chapters rest on against their bars", "", "--device"),
+}
+FLAG = "store_true"
+OPTIONS: dict[str, dict[str, Any]] = {
+    "--model": {"help": "efficientvit_m0 to efficientvit_m5"},
+    "--out": {"type": Path, "help": "the folder to write into"},
+    "--checkpoint": {"help": "a file, or random, or timm (default: EFFICIENTVIT_CHECKPOINT, else random)"},
+    "--images": {"default": "", "help": "a folder of pictures (default: cuts of one photo)"},
+    "--board-input": {
+        "choices": ("bgr", "rgb"),
+        "default": "bgr",
+        "help": "order of colours (default bgr, of the C++ samples)",
+    },
+    "--npu-mode": {
+        "choices": ("NPU1", "NPU2", "NPU3"),
+        "default": "NPU1",
+        "help": "cores in use (default NPU1)",
+    },
+    "--batch": {"type": int, "default": 1, "help": "images per run (default 1)"},
+    "--host": {"default": "", "help": "the board: [USER@]NAME, or an alias of your ssh settings"},
+    "--until": {"metavar": "STEP", "help": "stop after this step"},
+    "--opset": {"type": int, "help": "11 to 18 (default 13)"},
+    "--keep-residuals": {"action": FLAG, "help": "more operators, less loss in INT8 (chapter 06)"},
+    "--onnx": {"type": Path, "help": "the graph"},
+    "--calibration": {"type": Path, "help": "the calibration archive: .tar, .tar.gz or .zip"},
+    "--config": {"type": Path, "help": "the build configuration: .json, .yaml or .toml"},
+    "--docker-image": {"help": "such as pulsar2:7.0 (default: pulsar2 on PATH, else the newest image)"},
+    "--axmodel": {"type": Path, "help": "the compiled model"},
+    "--photo": {"type": Path, "help": "what it looks at (default: the tutorial's cat)"},
+    "--repeats": {"type": int, "default": 100, "help": "runs that are timed (default 100)"},
+    "--affinity": {"type": int, "default": 1, "help": "mask of NPU cores, 1 to 7 (default 1)"},
+    "files": {"nargs": "+", "metavar": "FILE"},
+    "--table": {"action": FLAG, "help": "a table instead of JSON"},
+    "--csv": {"action": FLAG, "help": "CSV instead of JSON"},
+    "--macs-m": {"type": float, "help": "million MACs per image, where no graph is given"},
+    "--params-m": {"type": float, "help": "million parameters"},
+    "--commit-outputs": {"action": FLAG, "help": "then put them into notebooks/"},
+    "chapter": {"help": "its number, such as 05"},
+    "-p": {
+        "dest": "parameters",
+        "nargs": 2,
+        "action": "append",
+        "default": [],
+        "metavar": ("NAME", "VALUE"),
+        "help": "a parameter",
+    },
+    "--device": {"help": "measure the networks on cuda (or cpu) instead, into data/measured/"},
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns its exit status; a refusal is one sentence on stderr and status 2."""
     options = parser().parse_args(arguments)
     try:
-        return int(options.command(options))
+        return int(globals()[f"_{options.name.replace('-', '_')}"](options))
     except OSError as refusal:
         print(f"{options.name}: {in_words(refusal)}", file=sys.stderr)
     except (ValueError, RuntimeError) as refusal:
@@ -31,168 +131,13 @@ def parser() -> ArgumentParser:
     """The commands, the steps of the way first; each one's help ends in an example."""
     top = ArgumentParser(prog="python -m helpers", description=__doc__)
     commands = top.add_subparsers(dest="name", required=True, metavar="COMMAND")
-
-    def command(
-        name: str, function: Callable[[Namespace], int], summary: str, example: str
-    ) -> ArgumentParser:
+    for name, (summary, example, options) in COMMANDS.items():
         shown = f"example: python -m helpers {name} {example}".rstrip()
-        added = commands.add_parser(name, help=summary, description=summary, epilog=shown)
-        added.set_defaults(command=function)
-        return added
-
-    deploy = command(
-        "deploy",
-        _deploy,
-        "the whole way, from a checkpoint to the board's log, as far as the tools at hand allow",
-        "--model efficientvit_m5 --checkpoint my.pth --images my_pictures --out out --host my-board",
-    )
-    _add_model(deploy)
-    _add_images(deploy)
-    _add_npu_mode(deploy)
-    deploy.add_argument("--host", default="", help="the board: [USER@]NAME, or an alias of your ssh settings")
-    deploy.add_argument("--until", metavar="STEP", help="stop after this step")
-
-    export = command(
-        "export",
-        _export,
-        "write the gated ONNX files of chapter 05",
-        "--model efficientvit_m0 --checkpoint my.pth --out out",
-    )
-    _add_model(export)
-    export.add_argument("--opset", type=int, help="11 to 18 (default 13)")
-    export.add_argument(
-        "--keep-residuals", action="store_true", help="more operators, less loss in INT8 (chapter 06)"
-    )
-
-    calibrate = command(
-        "calibrate",
-        _calibrate,
-        "cut pictures for the compiler",
-        "--onnx out/model-sim.onnx --images DIR --out out",
-    )
-    _add_onnx(calibrate)
-    _add_images(calibrate)
-    _add_out(calibrate)
-
-    rehearse = command(
-        "rehearse",
-        _rehearse,
-        "simulate INT8 in ONNX Runtime, a stand-in for the NPU: one JSON object",
-        "--onnx out/model-sim.onnx --calibration out/calibration.tar --out out",
-    )
-    _add_onnx(rehearse)
-    rehearse.add_argument("--calibration", required=True, type=Path, help="the calibration archive")
-    rehearse.add_argument("--config", type=Path, help="where mean, std and order stand (default: the graph)")
-    _add_out(rehearse)
-
-    configure = command(
-        "configure",
-        _configure,
-        "write pulsar2.json, with the 16 bits that a rehearsal in the same folder chose",
-        "--onnx out/model-sim.onnx --calibration out/calibration.tar --out out",
-    )
-    _add_onnx(configure)
-    configure.add_argument("--calibration", required=True, type=Path, help="the calibration archive")
-    _add_npu_mode(configure)
-    _add_out(configure)
-
-    preflight = command(
-        "preflight",
-        _preflight,
-        "check a graph, its configuration and its pictures",
-        "--onnx out/model-sim.onnx --config out/pulsar2.json --calibration out/calibration.tar",
-    )
-    _add_onnx(preflight)
-    preflight.add_argument("--config", type=Path, help="the build configuration: .json, .yaml or .toml")
-    preflight.add_argument("--calibration", type=Path, help="the calibration archive: .tar, .tar.gz or .zip")
-
-    build = command(
-        "build",
-        _build,
-        "compile with Pulsar2",
-        "--onnx out/model-sim.onnx --config out/pulsar2.json --calibration out/calibration.tar --out out",
-    )
-    _add_onnx(build)
-    build.add_argument("--config", required=True, type=Path, help="the build configuration")
-    build.add_argument("--calibration", required=True, type=Path, help="the calibration archive")
-    build.add_argument(
-        "--docker-image", help="such as pulsar2:7.0 (default: pulsar2 on PATH, else the newest)"
-    )
-    _add_out(build)
-
-    run_board = command(
-        "run-board",
-        _run_board,
-        "run a compiled model on a board over ssh",
-        "--axmodel out/compiled.axmodel --host my-board --out out",
-    )
-    run_board.add_argument("--axmodel", required=True, type=Path, help="the compiled model")
-    run_board.add_argument("--host", required=True, help="[USER@]NAME, or an alias of your ssh settings")
-    run_board.add_argument("--photo", type=Path, help="what it looks at (default: the tutorial's cat)")
-    run_board.add_argument("--repeats", type=int, default=100, help="runs that are timed (default 100)")
-    run_board.add_argument("--affinity", type=int, default=1, help="mask of NPU cores, 1 to 7 (default 1)")
-    _add_out(run_board)
-
-    parse_log = command(
-        "parse-log", _parse_log, "read board and build logs: one JSON object a line", "board.log"
-    )
-    parse_log.add_argument("files", nargs="+", metavar="FILE")
-    layout = parse_log.add_mutually_exclusive_group()
-    layout.add_argument("--table", action="store_true", help="a table instead of JSON")
-    layout.add_argument("--csv", action="store_true", help="CSV instead of JSON")
-
-    forecast = command(
-        "forecast", _forecast, "predict images/s on the AX650N at batch 8", "--onnx out/model-sim.onnx"
-    )
-    forecast.add_argument("--onnx", type=Path, help="an EfficientViT's graph, to count in it both of these:")
-    forecast.add_argument("--macs-m", type=float, help="million MACs per image")
-    forecast.add_argument("--params-m", type=float, help="million parameters")
-
-    tutorial = command("tutorial", _tutorial, "run every notebook, in order", "")
-    tutorial.add_argument("--commit-outputs", action="store_true", help="then put them into notebooks/")
-
-    run = command("run", _run, "run one notebook with your own values", "05 -p model efficientvit_m0")
-    run.add_argument("chapter", help="its number, such as 05")
-    pair = ("NAME", "VALUE")
-    run.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=pair)
-
-    command("doctor", _doctor, "say what this machine has of what the tutorial needs", "")
-
-    bench = command("bench", _bench, "measure the ratios that the chapters rest on against their bars", "")
-    bench.add_argument("--device", help="measure the networks on cuda (or cpu) instead, into data/measured/")
+        command = commands.add_parser(name, help=summary, description=summary, epilog=shown)
+        for option in options.split():
+            needed: dict[str, Any] = {"required": True} if option.endswith("!") else {}
+            command.add_argument(option.rstrip("!"), **OPTIONS[option.rstrip("!")], **needed)
     return top
-
-
-def _add_model(command: ArgumentParser) -> None:
-    command.add_argument("--model", required=True, help="efficientvit_m0 to efficientvit_m5")
-    _add_out(command)
-    command.add_argument(
-        "--checkpoint", help="a file, or random, or timm (default: EFFICIENTVIT_CHECKPOINT, else random)"
-    )
-    command.add_argument("--batch", type=int, default=1, help="images per run (default 1)")
-    command.add_argument(
-        "--board-input",
-        choices=("bgr", "rgb"),
-        default="bgr",
-        help="order of colours (default bgr, the C++ samples')",
-    )
-
-
-def _add_onnx(command: ArgumentParser) -> None:
-    command.add_argument("--onnx", required=True, type=Path, help="the graph to compile")
-
-
-def _add_out(command: ArgumentParser) -> None:
-    command.add_argument("--out", required=True, type=Path, help="the folder to write into")
-
-
-def _add_images(command: ArgumentParser) -> None:
-    command.add_argument("--images", default="", help="a folder of pictures (default: cuts of one photo)")
-
-
-def _add_npu_mode(command: ArgumentParser) -> None:
-    modes = ("NPU1", "NPU2", "NPU3")
-    command.add_argument("--npu-mode", choices=modes, default="NPU1", help="cores in use (default NPU1)")
 
 
 # Each command imports what it needs: reading a log must not wait for torch.
@@ -332,6 +277,8 @@ def _run_board(options: Namespace) -> int:
 def _parse_log(options: Namespace) -> int:
     from helpers.logs import parse_log
 
+    if options.table and options.csv:
+        raise ValueError("give --table or --csv, not both")
     return parse_log.main(options.files, table=options.table, csv=options.csv)
 
 
