@@ -21,6 +21,7 @@ from helpers.graph.preprocess import (
     for_board,
     normalize,
     read_metadata,
+    sample_linear,
     write_metadata,
 )
 from helpers.model import weights
@@ -75,6 +76,12 @@ def test_linear_reading_does_not_smooth() -> None:
     stripes = np.zeros((1024, 1024, 3), np.uint8)
     stripes[:, 1::4] = stripes[:, 2::4] = 255
     assert set(np.unique(centre_crop(Image.fromarray(stripes), 224))) == {255}
+
+
+def test_reading_between_pixels_is_linear_both_ways_and_clamped_at_the_edge() -> None:
+    pixels = np.array([[0, 100], [50, 200]], np.uint8)[..., None].repeat(3, axis=2)
+    read = sample_linear(pixels, np.array([-1.0, 0.5]), np.array([0.25, 3.0]))
+    assert read[..., 0].tolist() == [[25, 100], [56, 150]]
 
 
 def test_the_board_order_reverses_the_channels() -> None:
