@@ -1,12 +1,12 @@
-from pathlib import Path
+"""What a graph holds: work, parameters, traffic."""
 
 import numpy as np
 import pytest
 from onnx import helper
 from small_graphs import graph, node
 
+from helpers.graph.convert import simplify, to_onnx
 from helpers.graph.cost import GraphCost, activation_bytes, graph_cost
-from helpers.graph.export import simplify, to_onnx
 from helpers.graph.fold import fold
 from helpers.model.cost import cost, total
 from helpers.model.variants import VARIANTS
@@ -15,23 +15,20 @@ from helpers.model.weights import init_model
 WEIGHT = np.ones((4, 3, 3, 3), np.float32)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_a_file_counts_as_its_model_does(name: str, tmp_path: Path):
+@pytest.mark.parametrize("name", [*VARIANTS][::5])  # the smallest and the largest
+def test_a_file_counts_as_its_model_does(name: str):
     model = init_model(name)
     folded = fold(model)
-    found = graph_cost(simplify(to_onnx(folded, tmp_path / "model.onnx")))
+    found = graph_cost(simplify(to_onnx(folded)))
     counted = total(cost(model))
     assert found.macs == counted.macs
     assert found.parameters == sum(parameter.numel() for parameter in folded.parameters())
     assert found.parameters == pytest.approx(counted.parameters, rel=0.01)
 
 
-def test_macs_are_for_one_image_of_the_batch(tmp_path: Path):
+def test_macs_are_for_one_image_of_the_batch():
     model = fold(init_model("efficientvit_m0"))
-    one, eight = (
-        graph_cost(simplify(to_onnx(model, tmp_path / "model.onnx", batch=batch))) for batch in (1, 8)
-    )
-    assert one == eight
+    assert len({graph_cost(simplify(to_onnx(model, batch=batch))) for batch in (1, 8)}) == 1
 
 
 @pytest.mark.parametrize(

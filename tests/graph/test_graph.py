@@ -34,6 +34,23 @@ def test_who_writes_and_who_reads():
     assert index.operators == {"Relu": 1, "Transpose": 1, "Mul": 1, "Add": 1} and index.opset == 13
 
 
+def test_the_ends_are_as_the_file_states_them():
+    assert diamond().ends == {"input": ("n", 3, 8, 4), "logits": ("n", 3, 8, 8)}
+
+
+def test_only_what_lies_on_the_way_between_two_tensors():
+    index = diamond()
+    assert index.between("right", "logits") == [("Mul", ()), ("Add", (0,))]
+    assert index.between("input", "logits") == [
+        ("Relu", ()),
+        ("Transpose", ()),
+        ("Mul", (1,)),
+        ("Add", (0, 2)),
+    ]
+    with pytest.raises(ValueError, match="no way"):
+        index.between("left", "right")
+
+
 def test_constants_shapes_and_types():
     index = diamond()
     assert set(index.constants) == {"two", "w"}
@@ -109,17 +126,3 @@ def test_what_is_no_graph_is_told_in_a_sentence(tmp_path: Path) -> None:
     onnx.save(graph(node("neu mode")), path)
     with pytest.raises(GraphError, match="already compiled"):
         load(path)
-
-
-def test_only_what_lies_between_two_tensors():
-    ways = Graph(
-        graph(
-            helper.make_node("Relu", ["input"], ["a"]),
-            helper.make_node("Sigmoid", ["a"], ["b"]),
-            helper.make_node("Tanh", ["input"], ["c"]),
-            helper.make_node("Add", ["b", "c"], ["logits"]),
-        )
-    )
-    assert ways.between("a", "logits") == [("Sigmoid", ()), ("Add", (0,))]
-    with pytest.raises(ValueError, match="no way"):
-        ways.between("logits", "a")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from helpers.graph.metrics import Agreement, agreement, best, rank_correlation
+from helpers.graph.metrics import Agreement, agreement, best, nsr, rank_correlation, sqnr_db
 
 LOGITS = np.array([0.0, 5.0, 4.0, 3.0, 1.0], np.float32)
 
@@ -24,3 +24,9 @@ def test_best_are_in_falling_order():
 def test_rank_correlation_looks_at_the_order_only():
     assert rank_correlation(LOGITS, LOGITS**3) == pytest.approx(1)
     assert rank_correlation(LOGITS, -LOGITS) == pytest.approx(-1)
+
+
+def test_noise_is_the_squared_error_in_units_of_the_variance():
+    exact, found = np.array([[0, 4]], np.float32), np.array([[1, 3]], np.float32)
+    assert nsr(found, exact) == 1 / 4
+    assert sqnr_db(0.01) == pytest.approx(20) and sqnr_db(0) == np.inf

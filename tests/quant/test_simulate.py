@@ -1,13 +1,14 @@
-"""INT8 simulated: losses by layer and group, and the choice of 16 bits."""
+"""INT8 simulated: losses by layer and group, the choice of 16 bits, and which pictures do what."""
 
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
+from small_graphs import graph as small
+from small_graphs import node
 
 from helpers.graph import convert
 from helpers.graph.fold import FOLDS, fold
@@ -20,21 +21,12 @@ PICTURES = [np.random.default_rng(seed).normal(size=(1, 3, 224, 224)).astype(np.
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("graph")
-    graph = convert.simplify(convert.to_onnx(fold(weights.load("efficientvit_m0", "random"))))
-    onnx.save(graph, folder / "model-sim.onnx")
-    return folder / "model-sim.onnx"
-
-
-@pytest.fixture(scope="module")
-def graph(path: Path) -> onnx.ModelProto:
-    return onnx.load(path)
+def graph() -> onnx.ModelProto:
+    return convert.simplify(convert.to_onnx(fold(weights.load("efficientvit_m0", "random"))))
 
 
 def toy() -> onnx.ModelProto:
     """A product, a constant added to it, and an addition of two activations."""
-    value = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 1, 4, 4])
     nodes = [
         helper.make_node("MatMul", ["input", "input"], ["product"], name="product"),
         helper.make_node("Add", ["product", "table"], ["biased"], name="bias"),
@@ -42,20 +34,10 @@ def toy() -> onnx.ModelProto:
         helper.make_node("Conv", ["sum", "kernel"], ["filtered"], name="conv"),
         helper.make_node("Relu", ["filtered"], ["kept"], name="fused"),
         helper.make_node("Relu", ["sum"], ["other"], name="alone"),
-        helper.make_node("Add", ["kept", "other"], ["out"], name="last"),
+        helper.make_node("Add", ["kept", "other"], ["logits"], name="last"),
     ]
-    constants = {
-        "table": np.full((1, 1, 4, 4), 0.3, np.float32),
-        "kernel": np.ones((1, 1, 1, 1), np.float32),
-    }
-    graph = helper.make_graph(
-        nodes,
-        "toy",
-        [value],
-        [helper.make_tensor_value_info("out", TensorProto.FLOAT, [1, 1, 4, 4])],
-        [numpy_helper.from_array(values, name) for name, values in constants.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8)
+    table, kernel = np.full((1, 1, 4, 4), 0.3, np.float32), np.ones((1, 1, 1, 1), np.float32)
+    return small(*nodes, shape=[1, 1, 4, 4], table=table, kernel=kernel)
 
 
 def test_every_operator_that_computes_is_in_one_group(graph: onnx.ModelProto):
@@ -80,11 +62,6 @@ def test_a_convolution_is_depth_wise_by_its_number_of_groups():
         "other convolutions": ["point-wise", "plain"],
         "depth-wise convolutions": ["depth-wise"],
     }
-
-
-def test_noise_is_the_squared_error_in_units_of_the_variance():
-    exact, found = np.array([[0, 4]], np.float32), np.array([[1, 3]], np.float32)
-    assert nsr(found, exact) == 1 / 4
 
 
 def test_an_entry_does_not_reach_what_is_fused():
@@ -123,16 +100,8 @@ def test_layer_losses_are_cosine_and_mean_squared_error():
 
 
 def test_an_operator_that_gives_only_zeros_loses_nothing():
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, 4, 4]) for name in ("input", "out")]
-    nodes = [helper.make_node("Relu", ["input"], ["out"], name="relu")]
-    model = helper.make_model(
-        helper.make_graph(nodes, "zeros", ends[:1], ends[1:]),
-        opset_imports=[helper.make_opsetid("", 11)],
-        ir_version=8,
-    )
-    values = [np.zeros((1, 1, 4, 4), np.float32)]
-    rounded = quantize.quantize(quantize.calibrate(model, values))
-    (loss,) = simulate.layer_losses(model, rounded, values)
+    model, values = small(node("Relu"), shape=[1, 1, 4, 4]), [np.zeros((1, 1, 4, 4), np.float32)]
+    (loss,) = simulate.layer_losses(model, quantize.quantize(quantize.calibrate(model, values)), values)
     assert (loss.cosine, loss.mse) == (1, 0)
 
 
@@ -195,7 +164,7 @@ def test_a_graph_of_few_kinds_can_run_out_of_them(others: list[str], monkeypatch
     assert chosen_by(noises, monkeypatch, ["Conv", "Gemm", *others]) == others
 
 
-def test_a_folded_residual_costs_precision(tmp_path: Path, graph: onnx.ModelProto):
+def test_a_folded_residual_costs_precision(graph: onnx.ModelProto):
     """What chapter 06 tells: the fold is exact in float and not in INT8."""
     folds = tuple(name for name in FOLDS if name != "residuals")
     model = weights.load("efficientvit_m0", "random")
@@ -239,5 +208,5 @@ def test_without_a_step_the_mixed_graph_is_the_plain_one(monkeypatch: pytest.Mon
 
 
 def test_one_picture_cannot_calibrate_and_measure():
-    with pytest.raises(ValueError, match="1 pictures"):
+    with pytest.raises(ValueError, match="1 picture"):
         simulate.simulate_int8(toy(), PICTURES[:1])

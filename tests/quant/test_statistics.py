@@ -3,7 +3,8 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import helper
+from small_graphs import graph, node
 
 from helpers.quant import statistics
 from helpers.quant.params import Method
@@ -16,47 +17,50 @@ def seen(values: np.ndarray) -> TensorStats:
 
 
 def doubling() -> onnx.ModelProto:
-    """`out` is twice `input`, by way of `sum`."""
-    value = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, 2, 2])
-    nodes = [
-        helper.make_node("Add", ["input", "input"], ["sum"], name="sum"),
-        helper.make_node("Relu", ["sum"], ["out"], name="relu"),
-    ]
-    graph = helper.make_graph(
-        nodes, "g", [value], [helper.make_tensor_value_info("out", TensorProto.FLOAT, [1, 3, 2, 2])]
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8)
+    """`logits` are twice `input`, by way of `sum`."""
+    add = helper.make_node("Add", ["input", "input"], ["sum"], name="sum")
+    return graph(add, node("Relu", ["sum"]), shape=[1, 3, 2, 2])
 
 
 def picture(low: float, high: float) -> np.ndarray:
     return np.linspace(low, high, 12, dtype=np.float32).reshape(1, 3, 2, 2)
 
 
+def observed(*pictures: np.ndarray) -> dict[str, TensorStats]:
+    names = ["input", "sum", "logits"]
+    return statistics.collect_stats(doubling(), pictures, names, histograms=True)
+
+
 def test_every_value_of_every_picture_is_seen():
-    found = statistics.collect_stats(
-        doubling(), [picture(-1, 2), picture(-3, 0.5)], ["input", "sum", "out"], histograms=True
-    )
-    assert (found["input"].low, found["input"].high) == (-3, 2)
-    assert (found["sum"].low, found["sum"].high) == (-6, 4)
-    assert (found["out"].low, found["out"].high) == (0, 4)
+    found = observed(picture(-1, 2), picture(-3, 0.5))
+    assert {name: (entry.low, entry.high) for name, entry in found.items()} == {
+        "input": (-3, 2),
+        "sum": (-6, 4),
+        "logits": (0, 4),
+    }
     assert all(entry.counts.sum() == 24 for entry in found.values())
 
 
-def test_a_tensor_that_never_changes_has_a_histogram_too():
-    found = statistics.collect_stats(doubling(), [picture(-2, -1)], ["out"], histograms=True)
-    assert (found["out"].low, found["out"].high, found["out"].counts.sum()) == (0, 0, 12)
-
-
-def test_a_tensor_that_hardly_changes_has_a_histogram_too():
+def test_a_tensor_that_hardly_changes_or_never_has_a_histogram_too():
+    found = observed(picture(-2, -1))["logits"]
+    assert (found.low, found.high, found.counts.sum()) == (0, 0, 12)
     almost = np.full((1, 3, 2, 2), 5, np.float32)
     almost[0, 0, 0, 0] = np.nextafter(np.float32(5), np.float32(6))
-    (found,) = statistics.collect_stats(doubling(), [almost], ["out"], histograms=True).values()
+    found = observed(almost)["logits"]
     assert found.high > found.low and found.counts.sum() == 12
 
 
+def test_without_histograms_only_min_max_can_say_what_to_keep():
+    found = statistics.collect_stats(doubling(), [picture(-1, 2)], ["sum"], histograms=False)["sum"]
+    assert clip_range(found, "MinMax") == (-2, 4)
+    for method in ("Percentile", "MSE", "KL"):
+        with pytest.raises(ValueError, match="histograms=True"):
+            clip_range(found, method)
+
+
 def test_without_a_picture_nothing_is_observed():
-    with pytest.raises(ValueError, match="no calibration picture"):
-        statistics.collect_stats(doubling(), [], ["out"], histograms=True)
+    with pytest.raises(ValueError, match="picture"):
+        observed()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -160,10 +164,3 @@ def test_what_mse_and_kl_keep_is_the_best_of_the_shares_by_their_definitions(val
     drawn = np.repeat(entry.middles, entry.counts)
     assert clip_range(entry, "MSE") == min(shares, key=lambda kept: rounding_error(drawn, kept))
     assert clip_range(entry, "KL") == min(reversed(shares), key=lambda kept: divergence(entry, kept))
-
-
-def test_without_histograms_only_min_max_can_say_what_to_keep():
-    (found,) = statistics.collect_stats(doubling(), [picture(-1, 2)], ["sum"], histograms=False).values()
-    assert clip_range(found, "MinMax") == (-2, 4)
-    with pytest.raises(ValueError, match="histograms"):
-        clip_range(found, "MSE")
