@@ -2,6 +2,8 @@
 
 import io
 import re
+import shlex
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from helpers.logs.parse_log import parse
 from helpers.logs.records import BoardRun
 
 _CLASSIFIERS = ("sample_npu_classification", "ax_classification")
+_PROC = "/proc/ax_proc"
+_VENDOR_MODEL = "/opt/data/npu/models/mobilenetv2.axmodel"
 _RUN_MODELS = ("ax_run_model",)
 _WARMUP = 5  # as many as the classifier always makes
 
@@ -27,6 +31,21 @@ class BoardRuns:
     records: tuple[BoardRun, ...]
     missing: tuple[str, ...]
     log: Path
+
+
+@dataclass(frozen=True)
+class BoardInfo:
+    """What was found on a board; None: not found, or not said.
+
+    `programs` are paths there, `sdk` is the first line of the driver's version file, `free_cmm_bytes`
+    memory that the NPU can still use. `trial` is one run of the vendor's own model: whether the NPU works
+    at all, and the engine's versions.
+    """
+
+    programs: tuple[str, ...]
+    sdk: str | None
+    free_cmm_bytes: int | None
+    trial: BoardRun | None
 
 
 def run(
@@ -94,6 +113,37 @@ def run(
             "the board's SDK), or link yours into /opt/bin"
         )
     return BoardRuns(tuple(runs.values()), missing, log)
+
+
+def check(board: Board, *, timeout: float = 60) -> BoardInfo:
+    """Which programs and versions a board has, how much NPU memory is free, and whether the NPU runs.
+
+    Documented (AXERA-TECH/ax650n_bsp_sdk): the programs' names, /opt/bin, the vendor's model. Assumed,
+    since no source was found: that /proc/ax_proc/version holds the SDK's version, and that
+    /proc/ax_proc/mem_cmm_info has `remain=…KB`. Raises BoardError when the board cannot be used, or is
+    not done after `timeout` seconds.
+    """
+    model = shlex.quote(_VENDOR_MODEL)
+    script = (
+        f'read -r sdk < {_PROC}/version && echo "sdk=$sdk"\n'
+        f"cat {_PROC}/mem_cmm_info\n"
+        f"for program in {' '.join(_CLASSIFIERS + _RUN_MODELS)}; do\n"
+        '  path=$(command -v $program) && echo "program=$path"\ndone\n'
+        f"[ -f {model} ] && command -v {_RUN_MODELS[0]} >/dev/null && run {_RUN_MODELS[0]} -m {model} -r 1"
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        log = Path(scratch) / "log"
+        session(board, script, files={}, log=log, seconds=timeout, on_line=lambda _: None)
+        text = log.read_text(errors="replace")
+        trial = _records(log).get(_RUN_MODELS[0])
+    sdk = re.search(r"^sdk=(.*\S)", text, re.MULTILINE)
+    remain = re.search(r"\bremain=(\d{1,15})KB", text)
+    return BoardInfo(
+        programs=tuple(re.findall(r"^program=(.+)$", text, re.MULTILINE)),
+        sdk=sdk[1] if sdk else None,
+        free_cmm_bytes=int(remain[1]) * 1024 if remain else None,
+        trial=trial,
+    )
 
 
 def _records(log: Path) -> dict[str, BoardRun]:

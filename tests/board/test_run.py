@@ -7,7 +7,8 @@ import pytest
 from far_side import FarSide, is_clean, recorded, started
 from waiting import wait_until
 
-from helpers.board.run import run
+from helpers.board import run as on_board
+from helpers.board.run import check, run
 from helpers.board.ssh import Board, BoardError
 from helpers.logs.parse_log import parse
 from helpers.logs.records import Latency, Score, Versions
@@ -143,3 +144,24 @@ def test_a_board_with_next_to_nothing_on_it_will_do(model: Path, tmp_path: Path)
         (small / "tar").unlink()
         with pytest.raises(BoardError, match=r"does not take the files .*tar"):
             run(bare.board(tmp_path / "far"), model, out=tmp_path / "out", progress=False)
+
+
+def test_check_tells_what_the_board_has(
+    far: FarSide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "version").write_text("Ax_Version V1.45.0\n")
+    (tmp_path / "mem_cmm_info").write_text(
+        "---CMM_USE_INFO:\n total size=3145728KB(3072MB),used=18876KB(18MB + 444KB),"
+        "remain=3126852KB(3053MB + 548KB),partition_number=1,block_number=21\n"
+    )
+    (tmp_path / "vendor.axmodel").touch()
+    monkeypatch.setattr(on_board, "_PROC", str(tmp_path))
+    monkeypatch.setattr(on_board, "_VENDOR_MODEL", str(tmp_path / "vendor.axmodel"))
+    info = check(far.board(tmp_path / "far"))
+    assert info.programs == tuple(str(far.programs / name) for name in (CLASSIFIER, RUN_MODEL))
+    assert (info.sdk, info.free_cmm_bytes) == ("Ax_Version V1.45.0", 3_126_852 * 1024)
+    assert info.trial is not None and info.trial.ok and info.trial.versions.engine == "2.11.0s"
+    monkeypatch.setattr(on_board, "_PROC", "/nowhere")
+    for name in (CLASSIFIER, RUN_MODEL):
+        (far.programs / name).unlink()
+    assert check(far.board(tmp_path / "far")) == on_board.BoardInfo((), None, None, None)
