@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.files import in_words
+from helpers.graph import OPSET
 
 OK, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130  # exit statuses
 
@@ -83,7 +84,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--batch": {"type": int, "default": 1, "help": "images per run (default 1)"},
     "--host": {"default": "", "help": "the board: [USER@]NAME, or an alias of your ssh settings"},
     "--until": {"metavar": "STEP", "help": "stop after this step"},
-    "--opset": {"type": int, "help": "11 to 18 (default 13)"},
+    "--opset": {"type": int, "default": OPSET, "help": f"11 to 18 (default {OPSET})"},
     "--keep-residuals": {"action": FLAG, "help": "more operators, less loss in INT8 (chapter 06)"},
     "--onnx": {"type": Path, "help": "the graph"},
     "--calibration": {"type": Path, "help": "the calibration archive: .tar, .tar.gz or .zip"},
@@ -177,20 +178,19 @@ def _deploy(options: Namespace) -> int:
 
 
 def _export(options: Namespace) -> int:
-    from helpers.graph import OPSET
     from helpers.graph.export import export
 
     made = export(
         options.model,
         options.out,
         checkpoint=options.checkpoint,
-        opset=options.opset or OPSET,
+        opset=options.opset,
         batch=options.batch,
         board_input=options.board_input,
         keep_residuals=options.keep_residuals,
     )
     print(f"{made.simplified}: {made.nodes_simplified} nodes ({made.nodes_plain} before simplification)")
-    print(f"opset {options.opset or OPSET}, batch {options.batch}, {options.board_input} input")
+    print(f"opset {options.opset}, batch {options.batch}, {options.board_input} input")
     print(f"weights: {made.weights}")
     print(f"differs from PyTorch by at most {made.parity:.1e} of the logits' standard deviation")
     return OK
@@ -259,9 +259,8 @@ def _run_board(options: Namespace) -> int:
     from helpers.board.ssh import Board
     from helpers.chain import PHOTO
 
-    user, _, host = options.host.rpartition("@")
     runs = run(
-        Board(host=host, user=user),
+        Board.at(options.host),
         options.axmodel,
         out=options.out,
         image=options.photo or PHOTO,

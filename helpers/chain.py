@@ -23,8 +23,6 @@ from helpers.pulsar2.tool import DOCUMENTED, Pulsar2Missing, find_tool
 
 STEPS = ("export", "calibrate", "rehearse", "configure", "preflight", "build", "run-board", "parse-log")
 PHOTO = DATA / "images" / "chelsea.jpg"  # what the board looks at
-
-
 WORDS = {True: "made", False: "kept", None: "read"}
 
 
@@ -62,7 +60,7 @@ def deploy(
     did, and what the steps raise; what was made before stays.
     """
     validate({"npu_mode": npu_mode})  # refuses another one before any work
-    board = Board(host=host.rpartition("@")[2], user=host.rpartition("@")[0]) if host else None
+    board = Board.at(host) if host else None
     exported = export(model, out, checkpoint=checkpoint, batch=batch, board_input=board_input)
     graph = exported.simplified
     told = f"{exported.nodes_simplified} nodes, weights {exported.weights}, parity {exported.parity:.1e}"

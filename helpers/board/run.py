@@ -14,9 +14,9 @@ from helpers.logs.parse_log import parse
 from helpers.logs.records import BoardRun
 
 _CLASSIFIERS = ("sample_npu_classification", "ax_classification")
+_RUN_MODELS = ("ax_run_model",)
 _PROC = "/proc/ax_proc"
 _VENDOR_MODEL = "/opt/data/npu/models/mobilenetv2.axmodel"
-_RUN_MODELS = ("ax_run_model",)
 _WARMUP = 5  # as many as the classifier always makes
 
 

@@ -152,6 +152,12 @@ class Board:
         if not self.folder.startswith("/"):
             raise ValueError(f"{self.folder!r} is no folder of the board: give a path from '/'")
 
+    @classmethod
+    def at(cls, place: str) -> "Board":
+        """The board at [USER@]HOST."""
+        user, _, host = place.rpartition("@")
+        return cls(host=host, user=user)
+
     @property
     def name(self) -> str:
         """The board as the user would type it, for messages."""

@@ -65,6 +65,7 @@ def export(
 
         load(model, HUB)
         weights = find(HUB, name=model)
+    words = weights.words  # asked once: it reads the whole file
     arguments: Facts = {
         "model": model,
         "opset": opset,
@@ -77,7 +78,7 @@ def export(
         out,
         lambda scratch: _export(scratch, weights.checkpoint, **arguments),
         files=["model.onnx", "model-sim.onnx"],
-        arguments=arguments | {"weights": weights.words},
+        arguments=arguments | {"weights": words},
         inputs={"checkpoint": weights.file} if weights.file else {},
         code="helpers.graph.export",
         packages=["torch", "timm", "onnx", "onnxsim", "onnxruntime"],
@@ -86,7 +87,7 @@ def export(
     return Exported(
         plain=made.path("model.onnx"),
         simplified=made.path("model-sim.onnx"),
-        weights=weights.words,
+        weights=words,
         preprocessing=TypeAdapter(Preprocessing).validate_python(facts.pop("preprocessing")),
         remade=made.remade,
         **facts,
