@@ -20,23 +20,17 @@ from helpers.model.reference import BatchNormAct2d, ConvNorm, NormLinear
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
-def scale_and_shift(
-    weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, *, eps: float
-) -> tuple[Tensor, Tensor]:
-    """What a BatchNorm with these values, all [channels], does in eval mode: x·scale + shift, in float64."""
-    scale = weight.double() / torch.sqrt(variance.double() + eps)
-    return scale, bias.double() - mean.double() * scale
-
-
-def _of(norm: BatchNorm) -> tuple[Tensor, Tensor]:
+def scale_and_shift(norm: BatchNorm) -> tuple[Tensor, Tensor]:
+    """What a BatchNorm does in eval mode: x·scale + shift, both [channels] in float64."""
     mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
-    return scale_and_shift(norm.weight, norm.bias, mean, variance, eps=norm.eps)
+    scale = norm.weight.double() / torch.sqrt(variance.double() + norm.eps)
+    return scale, norm.bias.double() - mean.double() * scale
 
 
 @torch.no_grad()
 def fuse_conv_batchnorm(conv: nn.Conv2d, norm: BatchNorm) -> nn.Conv2d:
     """One convolution that equals `conv`, then `norm`; both are left as they are."""
-    scale, shift = _of(norm)
+    scale, shift = scale_and_shift(norm)
     fused = copy.deepcopy(conv)
     bias = 0.0 if conv.bias is None else conv.bias.double()
     fused.weight.copy_(conv.weight.double() * scale[:, None, None, None])
@@ -47,7 +41,7 @@ def fuse_conv_batchnorm(conv: nn.Conv2d, norm: BatchNorm) -> nn.Conv2d:
 @torch.no_grad()
 def fuse_batchnorm_linear(norm: BatchNorm, linear: nn.Linear) -> nn.Linear:
     """One linear layer that equals `norm`, then `linear`; both are left as they are."""
-    scale, shift = _of(norm)
+    scale, shift = scale_and_shift(norm)
     fused = copy.deepcopy(linear)
     weight = linear.weight.double()
     bias = 0.0 if linear.bias is None else linear.bias.double()

@@ -9,51 +9,42 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from helpers.model.batchnorm import scale_and_shift
 from helpers.model.checkpoint import listed
 
-_DEEPEST = 4  # blocks in a stage: M5's last
-_MODULES = (
-    *((f"patch_embed.{2 * i}.", f"patch_embed.conv{i + 1}.") for i in range(4)),
-    *((f"blocks1.{i}.", f"stages.0.blocks.{i}.") for i in range(_DEEPEST)),
-    *(
-        (f"blocks{stage + 1}.{i}.", f"stages.{stage}.{module}.")
-        for stage in (1, 2)
-        for i, module in enumerate(
-            (
-                "downsample.res1",
-                "downsample.patchmerge",
-                "downsample.res2",
-                *(f"blocks.{block}" for block in range(_DEEPEST)),
-            )
-        )
-    ),
+_BLOCKS = tuple(f"blocks.{block}" for block in range(4))  # of the deepest stage, M5's last
+_STAGES = (
+    _BLOCKS,
+    *(("downsample.res1", "downsample.patchmerge", "downsample.res2", *_BLOCKS) for _ in range(2)),
 )
-_LEAVES = ((".c.", ".conv."), (".l.", ".linear."))
+_MODULES = {
+    **{f"patch_embed.{2 * i}.": f"patch_embed.conv{i + 1}." for i in range(4)},
+    **{
+        f"blocks{stage + 1}.{i}.": f"stages.{stage}.{module}."
+        for stage, modules in enumerate(_STAGES)
+        for i, module in enumerate(modules)
+    },
+}
+_LEAVES = {".c.": ".conv.", ".l.": ".linear."}
 _BIAS_INDEX = ".attention_bias_idxs"  # a buffer: kept in official files, recomputed by timm
-_NORM_EPS = 1e-5
 
 
 def timm_name(official: str) -> str:
     """timm's name for a weight of the official code; a name that is timm's already comes back as it is."""
-    for theirs, ours in _MODULES:
-        if official.startswith(theirs):
-            official = ours + official.removeprefix(theirs)
-            break
-    for theirs, ours in _LEAVES:
-        official = official.replace(theirs, ours)
-    return official
+    return _renamed(official, _MODULES, _LEAVES)
 
 
 def official_name(timm: str) -> str:
     """The inverse of `timm_name`."""
-    for theirs, ours in _MODULES:
-        if timm.startswith(ours):
-            timm = theirs + timm.removeprefix(ours)
-            break
-    for theirs, ours in _LEAVES:
-        timm = timm.replace(ours, theirs)
-    return timm
+    modules, leaves = ({ours: theirs for theirs, ours in names.items()} for names in (_MODULES, _LEAVES))
+    return _renamed(timm, modules, leaves)
+
+
+def _renamed(name: str, modules: Mapping[str, str], leaves: Mapping[str, str]) -> str:
+    module = next((module for module in modules if name.startswith(module)), "")
+    name = modules.get(module, "") + name.removeprefix(module)
+    for leaf, other in leaves.items():
+        name = name.replace(leaf, other)
+    return name
 
 
 def is_official(state: Mapping[str, Tensor]) -> bool:
@@ -67,43 +58,6 @@ def classes(state: Mapping[str, Tensor]) -> int:
         if key in state and state[key].ndim == 1:
             return len(state[key])
     return 1000
-
-
-def merge_heads(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A distilled checkpoint's state with its two heads, `head` and `head_dist`, merged into one `head`.
-
-    The official code evaluates the mean of the two; each is BatchNorm, then Linear, so it is one Linear.
-    It goes in behind a BatchNorm that does nothing. Equal up to float32 rounding. Any other state comes back
-    as it is.
-    """
-    linear = "l" if is_official(state) else "linear"
-    parts = (
-        "bn.weight",
-        "bn.bias",
-        "bn.running_mean",
-        "bn.running_var",
-        f"{linear}.weight",
-        f"{linear}.bias",
-    )
-    heads = [[state.get(f"{head}.{part}") for part in parts] for head in ("head", "head_dist")]
-    if any(a is None or b is None or a.shape != b.shape for a, b in zip(*heads, strict=True)):
-        return dict(state)
-    weights, biases = [], []
-    for *norm, weight, bias in ([part for part in head if part is not None] for head in heads):
-        scale, shift = scale_and_shift(*norm, eps=_NORM_EPS)
-        weights.append(weight.double() * scale)
-        biases.append(bias.double() + weight.double() @ shift)
-    width = weights[0].shape[1]
-    merged = {key: value for key, value in state.items() if not key.startswith("head_dist.")}
-    merged |= {
-        "head.bn.weight": torch.full((width,), 1 + _NORM_EPS).sqrt(),
-        "head.bn.bias": torch.zeros(width),
-        "head.bn.running_mean": torch.zeros(width),
-        "head.bn.running_var": torch.ones(width),
-        f"head.{linear}.weight": torch.stack(weights).mean(0).float(),
-        f"head.{linear}.bias": torch.stack(biases).mean(0).float(),
-    }
-    return merged
 
 
 def misfit(state: Mapping[str, Tensor], model: nn.Module) -> list[str]:

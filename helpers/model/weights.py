@@ -2,7 +2,6 @@
 
 import urllib.error
 import urllib.request
-import warnings
 from pathlib import Path
 
 import torch
@@ -29,8 +28,7 @@ def load(name: str, checkpoint: str | Path | None = None, *, seed: int = 0) -> n
     hub), "pocket" (chapter 04's, whatever the name), or a file: an official checkpoint, a plain state dict in
     the official or timm's layout, or safetensors; none of its code runs. Left out, it is what the environment
     variable EFFICIENTVIT_CHECKPOINT names, else random. A file with another number of classes gives a model
-    with that many; a distilled one, with a warning, its two heads merged into one. The global random state
-    stays.
+    with that many. The global random state stays.
 
     Raises UnknownModel, CheckpointError for a file that cannot be used, and Unreachable without the hub.
     """
@@ -62,14 +60,7 @@ def init_model(name: str, *, seed: int = 0, classes: int | None = None) -> nn.Mo
 
 
 def _from_file(name: str, path: Path) -> nn.Module:
-    held = read(path)
-    state = layout.merge_heads(held)
-    if len(state) < len(held):
-        warnings.warn(
-            f"{path.name} was distilled: its two heads are merged into one that gives their mean, "
-            "which is what the official code evaluates",
-            stacklevel=3,
-        )
+    state = read(path)
     classes = layout.classes(state)
     model = init_model(name, classes=classes)
     if reasons := layout.misfit(state, model):

@@ -67,8 +67,8 @@ def test_other_image_sizes_fold_too_with_padding_only_where_windows_do_not_tile(
 def test_a_wrong_shift_would_be_seen(monkeypatch: pytest.MonkeyPatch):
     right = batchnorm.scale_and_shift
 
-    def wrong(*values: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-        scale, shift = right(*values, eps=eps)
+    def wrong(norm: batchnorm.BatchNorm) -> tuple[Tensor, Tensor]:
+        scale, shift = right(norm)
         return scale, shift * 1.01
 
     monkeypatch.setattr(batchnorm, "scale_and_shift", wrong)

@@ -1,4 +1,4 @@
-"""The official names, by hand, against ours; the inverse; merged heads; and what does not fit."""
+"""The official names, by hand, against ours; the inverse; and what does not fit."""
 
 import pytest
 import timm
@@ -106,42 +106,6 @@ def test_a_weight_in_both_layouts_is_not_chosen_between() -> None:
 def test_classes_are_the_heads(key: str) -> None:
     assert layout.classes({key: torch.empty(10)}) == 10
     assert layout.classes({}) == 1000
-
-
-@pytest.mark.parametrize("as_official", [True, False])
-def test_merged_heads_give_the_mean_of_both(as_official: bool) -> None:
-    model = weights.init_model("efficientvit_m0", classes=10)
-    head: nn.Module = model.head
-    generator = torch.Generator().manual_seed(0)
-    both = []
-    for _ in range(2):
-        for value in head.state_dict().values():
-            if value.is_floating_point():
-                value.copy_(torch.rand(value.shape, generator=generator) + 0.1)
-        both.append({key: value.clone() for key, value in head.state_dict().items()})
-    features = torch.randn(5, 192, generator=generator)
-    expected = []
-    for state in both:
-        head.load_state_dict(state)
-        expected.append(head(features))
-    state = {
-        f"{name}.{key}": v
-        for name, held in zip(("head", "head_dist"), both, strict=True)
-        for key, v in held.items()
-    }
-    if as_official:
-        state = {"blocks1.0": torch.empty(0)} | {key.replace("linear", "l"): v for key, v in state.items()}
-    merged = layout.merge_heads(state)
-    assert not any("head_dist" in key for key in merged)
-    head.load_state_dict(
-        {layout.timm_name(k).removeprefix("head."): v for k, v in merged.items() if "head" in k}
-    )
-    torch.testing.assert_close(head(features), torch.stack(expected).mean(0))
-
-
-def test_half_a_second_head_stays_as_it_is() -> None:
-    state = {"head.linear.weight": torch.empty(10, 4), "head_dist.linear.weight": torch.empty(10, 4)}
-    assert layout.merge_heads(state) == state
 
 
 def test_values_that_cannot_be_meant() -> None:

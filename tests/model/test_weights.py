@@ -1,7 +1,6 @@
 """Loading models from every source."""
 
 import argparse
-import copy
 import functools
 import tempfile
 import urllib.error
@@ -101,18 +100,6 @@ def test_the_environment_names_a_file_when_nothing_else_is_asked_for(
 def test_a_file_with_other_classes_gives_a_model_with_those(folder: Path) -> None:
     torch.save(official(weights.init_model(M0, classes=10)), folder / "ten.pth")
     assert logits(load(M0, folder / "ten.pth")).shape == (1, 10)
-
-
-def test_a_distilled_file_says_that_its_heads_are_merged(folder: Path) -> None:
-    model = copy.deepcopy(randomized(M0))
-    state = official(model)
-    state |= {
-        f"head_dist.{key.removeprefix('head.')}": v for key, v in state.items() if key.startswith("head.")
-    }
-    torch.save(state, folder / "distilled.pth")
-    with pytest.warns(UserWarning, match=r"distilled\.pth was distilled: its two heads are merged"):
-        merged = load(M0, folder / "distilled.pth")
-    torch.testing.assert_close(logits(merged), logits(model), rtol=0, atol=1e-5)
 
 
 def lose(state: dict[str, Tensor]) -> None:
