@@ -298,8 +298,8 @@ def _forecast(options: Namespace) -> int:
 
 def _tutorial(options: Namespace) -> int:
     from helpers.artifacts import alone
+    from helpers.files import BUILD
     from helpers.lab import notebooks
-    from helpers.lab.paths import BUILD
 
     with alone(BUILD):
         return notebooks.tutorial(commit_outputs=options.commit_outputs)

@@ -9,10 +9,10 @@ from helpers import artifacts
 from helpers.artifacts import GateFailed
 from helpers.board.run import run
 from helpers.board.ssh import Board
+from helpers.files import DATA
 from helpers.graph.export import export
 from helpers.graph.preprocess import BoardInput
 from helpers.logs.parse_log import parse
-from helpers.published import DATA
 from helpers.pulsar2.archive import calibrate
 from helpers.pulsar2.build import build_command, compile_model
 from helpers.pulsar2.config import configure, validate

@@ -1,10 +1,24 @@
-"""Files that appear whole or not at all, and what is said when they cannot."""
+"""Files: where they lie in the checkout, whole or not at all, and what is said when they cannot."""
 
 import errno
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS, DATA, BUILD = ROOT / "notebooks", ROOT / "data", ROOT / "build"
+
+
+def artifacts(model: str) -> Path:
+    """The folder for what the chapters make of one model: build/artifacts/MODEL."""
+    return BUILD / "artifacts" / model
+
+
+def shown(path: Path) -> str:
+    """A path relative to the checkout, so that no machine's folders are shown; else its bare name."""
+    resolved = path.resolve()
+    return resolved.relative_to(ROOT).as_posix() if resolved.is_relative_to(ROOT) else path.name
 
 
 @contextmanager

@@ -21,8 +21,8 @@ import pytest
 from playwright.sync_api import Browser, Page
 from waiting import PATIENCE, wait_until
 
+from helpers.files import BUILD, ROOT
 from helpers.lab.notebooks import chapters
-from helpers.lab.paths import BUILD, ROOT
 
 SCREENS = BUILD / "screens"
 CHAPTERS = [path.name for path in chapters()]

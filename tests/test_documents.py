@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from helpers.__main__ import parser
+from helpers.files import ROOT
 from helpers.lab import notebooks
 from helpers.lab.parameters import check_parameters, from_words
-from helpers.lab.paths import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), ROOT / "data" / "images" / "CREDITS.md"])
 CHAPTERS = notebooks.chapters()

@@ -9,7 +9,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from helpers.lab.paths import ROOT
+from helpers.files import ROOT
 
 
 def project() -> dict:

@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 
 from helpers.__main__ import main
+from helpers.files import ROOT
 from helpers.graph.preprocess import Preprocessing
-from helpers.lab.paths import ROOT
 from helpers.pulsar2 import archive as archives
 from helpers.pulsar2 import config as configs
 from helpers.pulsar2.schema import NpuMode

@@ -10,9 +10,9 @@ import pytest
 
 from helpers.__main__ import main
 from helpers.artifacts import LOCK
+from helpers.files import artifacts
 from helpers.lab import notebooks
 from helpers.lab.evidence import harvest
-from helpers.lab.paths import artifacts
 
 CHAPTERS = notebooks.chapters()
 MEMORY_KB = 1e9 / 1024

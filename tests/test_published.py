@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from helpers.files import DATA
 from helpers.model.variants import VARIANTS
-from helpers.published import DATA, Published, published
+from helpers.published import Published, published
 
 NAMES = sorted(path.stem for path in (DATA / "published").glob("*.json"))
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from helpers.board.run import run
 from helpers.board.ssh import Board
+from helpers.files import DATA
 from helpers.logs.parse_log import first_run
 from helpers.logs.records import BoardRun
 from helpers.model.variants import VARIANTS
-from helpers.published import DATA
 
 RECORDED = DATA / "logs" / "sample_npu_classification_efficientvit_m5.log"
 RECORDED_MODEL = "efficientvit_m5"

@@ -22,13 +22,14 @@ import numpy as np
 import onnx
 import torch
 
+from helpers import files
 from helpers.board import forecast
 from helpers.graph.convert import simplify, to_onnx
 from helpers.graph.cost import activation_bytes
 from helpers.graph.fold import fold
 from helpers.graph.graph import Graph
 from helpers.graph.session import int8_instructions
-from helpers.lab import comparison, environment, paths
+from helpers.lab import comparison, evidence
 from helpers.logs.parse_log import parse
 from helpers.model import weights
 from helpers.model.batchnorm import fuse_batchnorm
@@ -39,7 +40,7 @@ from helpers.quant import quantize
 from helpers.timing import Ratio, Timing, in_turn, ratio
 
 BASELINE = "MobileNetV3-Large"
-LOGS = sorted((paths.DATA / "logs").glob("*.log"))
+LOGS = sorted((files.DATA / "logs").glob("*.log"))
 QUIET = 0.5  # the load up to which no other program takes a core from the bench for long
 
 Call = Callable[[], object]
@@ -157,8 +158,8 @@ def main(chosen: Sequence[Case] | None = None) -> int:
             print(f"[{number}/{len(todo)}] {case.name}", file=sys.stderr, flush=True)
             rows.append((case.name, *_line(case)))
             release_memory()
-    print(environment.cpu(), "one thread", f"load {load:.1f} when it began", sep=", ")
-    print(environment.versions(*environment.MATTER))
+    print(evidence.cpu(), "one thread", f"load {load:.1f} when it began", sep=", ")
+    print(evidence.versions(*evidence.MATTER))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -218,7 +219,7 @@ def _python(*arguments: str | Path, rounds: int) -> Timing:
 
     def run() -> None:
         command = [sys.executable, *map(str, arguments)]
-        done = subprocess.run(command, cwd=paths.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        done = subprocess.run(command, cwd=files.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         if done.returncode > 1:
             raise RuntimeError(f"Python failed in the bench: {done.stderr.decode(errors='replace')[-400:]}")
 
@@ -232,7 +233,7 @@ def _forecast_error(npu: str) -> float:
 def _largest(what: str) -> float:
     """The largest figure of all chapters in what the last `make tutorial` recorded."""
     try:
-        notebooks = json.loads((paths.BUILD / "results.json").read_text(encoding="utf-8"))["notebooks"]
+        notebooks = json.loads((files.BUILD / "results.json").read_text(encoding="utf-8"))["notebooks"]
     except FileNotFoundError:
         raise NothingToMeasure("run make tutorial first") from None
     return float(max(row[what] for row in notebooks))

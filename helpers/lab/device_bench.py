@@ -23,13 +23,12 @@ import torch
 from torch import nn
 from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
-from helpers.files import replacing
+from helpers.files import DATA, replacing
 from helpers.lab.comparison import BASELINE
-from helpers.lab.environment import cpu
+from helpers.lab.evidence import cpu
 from helpers.model import weights
 from helpers.model.batchnorm import fuse_batchnorm
 from helpers.model.variants import INPUT_SIZE, VARIANTS
-from helpers.published import DATA
 from helpers.timing import Timing, in_turn
 
 Mode = Literal["eager", "traced", "compiled"]

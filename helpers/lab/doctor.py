@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from helpers.files import DATA, ROOT, shown
 from helpers.finding import Finding
-from helpers.lab.paths import DATA, ROOT, shown
 from helpers.model.source import ENVIRONMENT_VARIABLE, WORDS
 from helpers.process import probe
 from helpers.pulsar2.tool import newest

@@ -18,11 +18,10 @@ from nbclient.exceptions import DeadKernelError
 from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 
-from helpers.files import replacing
-from helpers.lab import environment
+from helpers.files import BUILD, NOTEBOOKS, ROOT, replacing, shown
+from helpers.lab import evidence
 from helpers.lab.evidence import harvest
 from helpers.lab.parameters import check_parameters, from_here, from_words
-from helpers.lab.paths import BUILD, NOTEBOOKS, ROOT, shown
 from helpers.model.source import ENVIRONMENT_VARIABLE
 from helpers.view import journey
 
@@ -214,7 +213,7 @@ def _table(runs: Sequence[NotebookRun]) -> str:
 def _results(runs: Sequence[NotebookRun]) -> str:
     notebooks = [asdict(done) for done in runs]
     results = [{"notebook": done["name"]} | row for done in notebooks for row in done.pop("results")]
-    machine = {"cpu": environment.cpu(), "versions": environment.versions(*environment.MATTER)}
+    machine = {"cpu": evidence.cpu(), "versions": evidence.versions(*evidence.MATTER)}
     return json.dumps({"machine": machine, "notebooks": notebooks, "results": results}, indent=1) + "\n"
 
 

@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from helpers.files import BUILD, NOTEBOOKS, ROOT, shown
 from helpers.lab.notebooks import chapters
-from helpers.lab.paths import BUILD, NOTEBOOKS, ROOT, shown
 
 INDEX = "README.md"
 DOCUMENTS = ("README.ja.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/images/CREDITS.md")

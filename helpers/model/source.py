@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.artifacts import file_hash
-from helpers.published import DATA
+from helpers.files import DATA
 
 ENVIRONMENT_VARIABLE = "EFFICIENTVIT_CHECKPOINT"
 RANDOM, HUB, POCKET = "random", "timm", "pocket"

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from helpers.files import DATA
 from helpers.model.batchnorm import fuse_batchnorm
 from helpers.model.reference import (
     CascadedGroupAttention,
@@ -38,7 +39,6 @@ from helpers.model.source import POCKET_WEIGHTS
 from helpers.model.variants import INPUT_SIZE
 from helpers.pocket import data
 from helpers.pocket.training import TEST_PICTURES, Card, Recipe, evaluate, round_to_half, save, train
-from helpers.published import DATA
 from helpers.timing import in_turn
 
 RECORD = DATA / "pocket_ablations.json"

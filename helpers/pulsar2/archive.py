@@ -24,6 +24,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from helpers import artifacts
+from helpers.files import DATA
 from helpers.finding import Finding, Level
 from helpers.graph.graph import Graph, axes
 from helpers.graph.preprocess import (
@@ -35,7 +36,6 @@ from helpers.graph.preprocess import (
     normalize,
     sample_linear,
 )
-from helpers.published import DATA
 from helpers.pulsar2.schema import EVERY, InputQuantConfig
 
 STAND_IN = DATA / "images" / "chelsea.jpg"

@@ -13,9 +13,9 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from helpers.files import DATA
 from helpers.finding import Finding, Level
 from helpers.graph.graph import STANDARD, Graph, input_of
-from helpers.published import DATA
 
 Problem = tuple[Level, str, str, str]  # level, operator, what is wrong and what to do, the node
 KINDS_SHOWN = 5

@@ -20,7 +20,7 @@ from waiting import PATIENCE, wait_until
 from helpers.board import ssh
 from helpers.board.run import run
 from helpers.board.ssh import Board, BoardError
-from helpers.lab.paths import ROOT
+from helpers.files import ROOT
 
 HALF = "".join(recorded("ax_run_model.log").splitlines(keepends=True)[:8])
 # Kills the sshd behind the shell of our session, which is the parent of the program.

@@ -43,7 +43,7 @@ def test_what_cannot_be_measured_here_is_no_failure_and_says_why(capsys: pytest.
 
 
 def test_every_case_gives_a_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bench.paths, "BUILD", tmp_path)
+    monkeypatch.setattr(bench.files, "BUILD", tmp_path)
     small = bench.cases(tmp_path, model="efficientvit_m0", rounds=1, megabytes=1, files=2)
     assert sum(bool(case.bar) for case in small) == 11
     for case in small[:-2]:

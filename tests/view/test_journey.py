@@ -2,7 +2,7 @@ import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.text import Text
 
-from helpers.lab.paths import NOTEBOOKS
+from helpers.files import NOTEBOOKS
 from helpers.view.journey import CHAPTERS, alt, journey, pictures
 from helpers.view.style import HERE
 
