@@ -4,7 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from tqdm.auto import tqdm
 
@@ -17,6 +17,8 @@ class Timing:
     low: float
     high: float
     rounds: int
+    scale: ClassVar[float] = 1e3  # as it is printed
+    unit: ClassVar[str] = " ms"
 
     @classmethod
     def of(cls, seconds: list[float]) -> Self:
@@ -27,19 +29,15 @@ class Timing:
         return cls(median, low, high, len(seconds))
 
     def __str__(self) -> str:
-        return self._with_spread(scale=1e3, unit=" ms")
-
-    def _with_spread(self, *, scale: float, unit: str) -> str:
-        low, median, high = (f"{scale * value:.2f}" for value in (self.low, self.median, self.high))
+        low, median, high = (f"{self.scale * value:.2f}" for value in (self.low, self.median, self.high))
         spread = "one round" if self.rounds == 1 else f"{low} to {high}"
-        return f"{median}{unit} ({spread})"
+        return f"{median}{self.unit} ({spread})"
 
 
 class Ratio(Timing):
     """One side over the other, without a unit."""
 
-    def __str__(self) -> str:
-        return self._with_spread(scale=1, unit="")
+    scale, unit = 1, ""
 
 
 def in_turn(

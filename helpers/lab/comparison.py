@@ -1,6 +1,5 @@
 """Networks side by side on this CPU, one thread each: what chapter 09 and the bench need to be fair."""
 
-import copy
 import ctypes
 import json
 import resource
@@ -15,7 +14,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from torch import nn
 
 from helpers.graph.graph import Graph
 from helpers.model.memory import release_memory
@@ -81,17 +79,6 @@ def page_faults(run: Callable[[], object]) -> int:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     run()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-
-def largest_map(model: nn.Module, *, batch: int) -> int:
-    """Bytes of the largest float32 tensor that a module of `model` makes of `batch` images."""
-    sizes = [0]
-    twin = copy.deepcopy(model).to("meta").eval()
-    for module in twin.modules():
-        module.register_forward_hook(lambda _module, _inputs, made: sizes.append(made.numel()))
-    with torch.inference_mode():
-        twin(torch.empty(batch, 3, INPUT_SIZE, INPUT_SIZE, device="meta"))
-    return 4 * max(sizes)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ they are declared here where they are missing.
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -37,38 +38,17 @@ def _declare_missing_torchvision_operators() -> None:
 
 _declare_missing_torchvision_operators()
 
-import timm  # noqa: E402
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD  # noqa: E402
-from timm.data.imagenet_info import ImageNetInfo  # noqa: E402
-from timm.layers.norm import LayerNorm2d  # noqa: E402
-from timm.layers.norm_act import BatchNormAct2d  # noqa: E402
-from timm.models.efficientvit_msra import (  # noqa: E402
-    CascadedGroupAttention,
-    ConvNorm,
-    EfficientVitMsra,
-    LocalWindowAttention,
-    NormLinear,
-    ResidualDrop,
-)
-
-__all__ = [
-    "BatchNormAct2d",
-    "CascadedGroupAttention",
-    "ConvNorm",
-    "EfficientVitMsra",
-    "ImageNetInfo",
-    "LayerNorm2d",
-    "LocalWindowAttention",
-    "NormLinear",
-    "ResidualDrop",
-    "fresh_copy",
-    "mean_and_std",
-    "pocket_model",
-    "seeded",
-    "timm",
-    "timm_model",
-    "to_input",
-]
+import timm as timm
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from timm.data.imagenet_info import ImageNetInfo
+from timm.layers.norm import LayerNorm2d as LayerNorm2d
+from timm.layers.norm_act import BatchNormAct2d as BatchNormAct2d
+from timm.models.efficientvit_msra import CascadedGroupAttention as CascadedGroupAttention
+from timm.models.efficientvit_msra import ConvNorm as ConvNorm
+from timm.models.efficientvit_msra import EfficientVitMsra as EfficientVitMsra
+from timm.models.efficientvit_msra import LocalWindowAttention as LocalWindowAttention
+from timm.models.efficientvit_msra import NormLinear as NormLinear
+from timm.models.efficientvit_msra import ResidualDrop as ResidualDrop
 
 
 @contextmanager
@@ -128,3 +108,11 @@ def pocket_model(*, classes: int = 10) -> EfficientVitMsra:
     )
     model.pretrained_cfg = {"mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFAULT_STD}  # type: ignore[assignment]
     return model
+
+
+@cache
+def class_name(class_id: int) -> str:
+    """The first name of an ImageNet-1k class, 0 to 999, from timm's list; raises IndexError outside it."""
+    if not 0 <= class_id < 1000:
+        raise IndexError(f"class {class_id}: ImageNet-1k has the classes 0 to 999; give one of them")
+    return str(ImageNetInfo("imagenet-1k").index_to_description(class_id)).split(",")[0]

@@ -9,6 +9,7 @@ import colorsys
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -33,21 +34,14 @@ SUPERSAMPLE = 2
 SPLITS: tuple[Split, ...] = ("train", "test")
 
 
+@dataclass(frozen=True)
 class Pen:
     """Draws in an object's own coordinates, x right and y down, the object filling about [-1, 1]."""
 
-    def __init__(
-        self,
-        canvas: ImageDraw.ImageDraw,
-        rng: np.random.Generator,
-        place: NDArray[np.float64],
-        outline: float,
-    ) -> None:
-        self.rng = rng
-        self._canvas = canvas
-        self._place = place
-        self._outline = outline
-        self.ink: Colour = (0, 0, 0)
+    canvas: ImageDraw.ImageDraw
+    rng: np.random.Generator
+    place: NDArray[np.float64]  # 2x3, from those coordinates to pixels
+    outline: float  # pixels; 0 for none
 
     def between(self, low: float, high: float) -> float:
         """One uniform number."""
@@ -55,10 +49,10 @@ class Pen:
 
     def shape(self, points: Sequence[Point], colour: Colour) -> None:
         """A filled polygon, with the object's outline around it."""
-        xy = [(float(x), float(y)) for x, y in np.asarray(points) @ self._place[:, :2].T + self._place[:, 2]]
-        if self._outline:
-            self._canvas.line([*xy, xy[0], xy[1]], fill=self.ink, width=round(self._outline), joint="curve")
-        self._canvas.polygon(xy, fill=colour)
+        xy = [(float(x), float(y)) for x, y in np.asarray(points) @ self.place[:, :2].T + self.place[:, 2]]
+        if self.outline:
+            self.canvas.line([*xy, xy[0], xy[1]], fill="black", width=round(self.outline), joint="curve")
+        self.canvas.polygon(xy, fill=colour)
 
     def box(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
         """A rectangle by its four sides."""

@@ -1,10 +1,9 @@
-"""An ONNX file to look at: in Netron for a reader who asks for it, else as a table of its operators."""
+"""An ONNX file to look at in Netron, for a reader who asks for it."""
 
 import atexit
 import logging
 import shutil
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import netron
@@ -23,10 +22,3 @@ def serve(path: Path) -> str:
     logging.getLogger("netron.server").setLevel(logging.WARNING)  # it would tell the address on stderr
     host, port = netron.serve(str(copy), address=("127.0.0.1", 0))
     return f"http://{host}:{port}/"
-
-
-def operator_rows(graphs: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, float]]:
-    """Operator counts of several graphs side by side, most frequent first: `rows[operator][graph]`."""
-    operators = {operator for counts in graphs.values() for operator in counts}
-    ordered = sorted(operators, key=lambda op: [-counts.get(op, 0) for counts in graphs.values()])
-    return {op: {name: counts.get(op, 0) for name, counts in graphs.items()} for op in ordered}

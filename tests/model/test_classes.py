@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.model.classes import class_name
+from helpers.model.reference import class_name
 
 
 def test_a_class_has_its_first_name():

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from helpers.view.netron import operator_rows, serve
+from helpers.view.netron import serve
 
 
 def test_netron_serves_the_file_alone_and_on_the_loopback_only(tmp_path: Path):
@@ -35,8 +35,3 @@ def test_nothing_is_left_when_the_process_ends(tmp_path: Path):
     (tmp_path / "scratch").mkdir()
     subprocess.run([sys.executable, "-c", code, model, tmp_path / "scratch"], check=True)
     assert not list((tmp_path / "scratch").iterdir())
-
-
-def test_operators_are_listed_by_frequency():
-    rows = operator_rows({"before": {"Conv": 2, "Shape": 5}, "after": {"Conv": 2}})
-    assert list(rows.items()) == [("Shape", {"before": 5, "after": 0}), ("Conv", {"before": 2, "after": 2})]
