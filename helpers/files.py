@@ -10,11 +10,6 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS, DATA, BUILD = ROOT / "notebooks", ROOT / "data", ROOT / "build"
 
 
-def artifacts(model: str) -> Path:
-    """The folder for what the chapters make of one model: build/artifacts/MODEL."""
-    return BUILD / "artifacts" / model
-
-
 def shown(path: Path) -> str:
     """A path relative to the checkout, so that no machine's folders are shown; else its bare name."""
     resolved = path.resolve()

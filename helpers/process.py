@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +21,11 @@ _LINE_LIMIT = 1 << 20  # bytes; a child that never ends its line must not fill t
 _SIGTERM_STATUS = 128 + signal.SIGTERM
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a probe said: exit status (127 when it could not start), standard output and standard error."""
+def probe(argv: Sequence[str], *, seconds: float) -> subprocess.CompletedProcess[str] | None:
+    """Runs a short command and returns what it said, or None when it did not end within `seconds`.
 
-    status: int
-    out: str
-    err: str
-
-
-def probe(argv: Sequence[str], *, seconds: float) -> Answer | None:
-    """Runs a short command and returns what it said, or None when it did not end within `seconds`."""
+    The exit status is 127 when it could not start.
+    """
     try:
         child = subprocess.Popen(
             argv,
@@ -44,7 +37,7 @@ def probe(argv: Sequence[str], *, seconds: float) -> Answer | None:
             errors="replace",
         )
     except OSError as error:
-        return Answer(status=127, out="", err=f"{argv[0]}: {error.strerror}")
+        return subprocess.CompletedProcess(argv, 127, "", f"{argv[0]}: {error.strerror}")
     try:
         out, err = child.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -53,7 +46,7 @@ def probe(argv: Sequence[str], *, seconds: float) -> Answer | None:
     except BaseException:
         end(child)
         raise
-    return Answer(status=child.returncode, out=out, err=err)
+    return subprocess.CompletedProcess(argv, child.returncode, out, err)
 
 
 def stream(

@@ -10,7 +10,7 @@ import pytest
 
 from helpers.__main__ import main
 from helpers.artifacts import LOCK
-from helpers.files import artifacts
+from helpers.files import BUILD
 from helpers.lab import notebooks
 from helpers.lab.evidence import harvest
 
@@ -66,7 +66,7 @@ def test_chapter_07_leaves_for_another_model_what_deploy_leaves(tmp_path: Path):
     assert main(["deploy", "--model", ANOTHER["model"], "--out", str(out), "--until", "configure"]) == 0
     left = {path.name for path in out.iterdir() if path.is_file()} - {LOCK}
     assert {"model-sim.onnx", "calibration.tar", "model-int8.onnx", "pulsar2.json", "rehearsal.json"} <= left
-    chapters = artifacts(ANOTHER["model"]) / "bgr"
+    chapters = BUILD / "artifacts" / ANOTHER["model"] / "bgr"
     assert [name for name in left if (chapters / name).read_bytes() != (out / name).read_bytes()] == []
 
 

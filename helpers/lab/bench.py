@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -39,7 +39,6 @@ from helpers.model.variants import INPUT_SIZE, VARIANTS
 from helpers.quant import quantize
 from helpers.timing import Ratio, Timing, in_turn, ratio
 
-BASELINE = "MobileNetV3-Large"
 LOGS = sorted((files.DATA / "logs").glob("*.log"))
 QUIET = 0.5  # the load up to which no other program takes a core from the bench for long
 
@@ -76,14 +75,13 @@ def cases(
     PyTorch comes first: how often the system must map pages anew depends on what the process did before.
     """
     ours, few = VARIANTS[model].short, max(1, rounds // 4)
-    both = {BASELINE: comparison.BASELINE, ours: model}
     graphs = cache(lambda: _graphs(model, scratch))
 
     def lead_in_pytorch() -> Ratio:
         images = torch.randn(16, 3, INPUT_SIZE, INPUT_SIZE)
-        runs = {title: partial(fuse_batchnorm(timm_model(name)), images) for title, name in both.items()}
+        runs = [partial(fuse_batchnorm(timm_model(name)), images) for name in (comparison.BASELINE, model)]
         with torch.inference_mode():
-            return _over(BASELINE, ours, runs, rounds=rounds)
+            return _over(*runs, rounds=rounds)
 
     def lead_with_memory_kept() -> Ratio:
         with comparison.memory_kept() as can:
@@ -92,27 +90,20 @@ def cases(
             return lead_in_pytorch()
 
     def lead_in_onnxruntime(batch: int) -> Ratio:
-        runs = {}
-        for title, network in {
-            BASELINE: timm_model(comparison.BASELINE),
-            ours: fold(timm_model(model)),
-        }.items():
-            file = scratch / f"{title}.onnx"
+        runs, file = [], scratch / "lead.onnx"
+        for network in (timm_model(comparison.BASELINE), fold(timm_model(model))):
             onnx.save(to_onnx(network, opset=11, any_batch=True), file)
-            runs[title] = comparison.onnxruntime_pass(file, batch=batch)
-        return _over(BASELINE, ours, runs, rounds=rounds)
+            runs.append(comparison.onnxruntime_pass(file, batch=batch))
+        return _over(*runs, rounds=rounds)
 
     def latency(above: str, below: str) -> Ratio:
         if above == "INT8" and not int8_instructions():
             raise NothingToMeasure("this CPU has no instructions for 8-bit products")
-        runs = {kind: comparison.onnxruntime_pass(graphs()[kind], batch=1) for kind in (above, below)}
-        return _over(above, below, runs, rounds=5 * rounds)
+        runs = [comparison.onnxruntime_pass(graphs()[kind], batch=1) for kind in (above, below)]
+        return _over(*runs, rounds=5 * rounds)
 
-    def nodes(kind: str) -> int:
-        return Graph(onnx.load(graphs()[kind])).operators.total()
-
-    def written(kind: str) -> int:
-        return activation_bytes(onnx.load(graphs()[kind]))
+    def folded_over_recipe(count: Callable[[onnx.ModelProto], int]) -> float:
+        return count(onnx.load(graphs()["folded"])) / count(onnx.load(graphs()["recipe"]))
 
     def parse_log() -> Timing:
         copies = [scratch / f"{number:04}.log" for number in range(files)]
@@ -120,18 +111,17 @@ def cases(
             shutil.copyfile(log, copy)
         return _python("-m", "helpers", "parse-log", *copies, rounds=few)
 
-    lead, recipe = f"latency of {BASELINE} / {ours}", "folded / the post's recipe"
+    written = partial(folded_over_recipe, activation_bytes)
+    lead, recipe = f"latency of MobileNetV3-Large / {ours}", "folded / the post's recipe"
     left_out = "error of the forecast for a model left out"
     return [
         Case(f"{lead}, PyTorch, batch 16", lead_in_pytorch),
         Case(f"{lead}, PyTorch, memory kept", lead_with_memory_kept),
         Case(f"{lead} folded, ONNX Runtime, batch 16", partial(lead_in_onnxruntime, 16)),
         Case(f"{lead} folded, ONNX Runtime, batch 1", partial(lead_in_onnxruntime, 1)),
-        Case(f"nodes of {ours}, folded", partial(nodes, "folded"), at_most=565),
-        Case(f"nodes of {ours}, {recipe}", lambda: nodes("folded") / nodes("recipe")),
-        Case(
-            f"bytes written by {ours}, {recipe}", lambda: written("folded") / written("recipe"), at_most=0.92
-        ),
+        Case(f"nodes of {ours}, folded", lambda: _nodes(onnx.load(graphs()["folded"])), at_most=565),
+        Case(f"nodes of {ours}, {recipe}", partial(folded_over_recipe, _nodes)),
+        Case(f"bytes written by {ours}, {recipe}", written, at_most=0.92),
         Case(f"latency of {ours}, {recipe}", partial(latency, "folded", "recipe"), at_most=1),
         Case(f"latency of {ours}, INT8 / float", partial(latency, "INT8", "folded"), at_most=0.65),
         Case("speed of parsing logs", partial(_parsing, megabytes, rounds=few), "MB/s", at_least=20),
@@ -184,9 +174,8 @@ def _line(case: Case) -> tuple[str, str, str]:
     return f"{value:.4g} {case.unit}".rstrip() + spread, case.bar, held if case.bar else "no bar"
 
 
-def _over(above: str, below: str, runs: Mapping[str, Call], *, rounds: int) -> Ratio:
-    seconds = in_turn(runs, rounds=rounds)
-    return ratio(seconds[above], seconds[below])
+def _over(above: Call, below: Call, *, rounds: int) -> Ratio:
+    return ratio(*in_turn({"above": above, "below": below}, rounds=rounds).values())
 
 
 def _graphs(model: str, scratch: Path) -> dict[str, Path]:
@@ -199,6 +188,10 @@ def _graphs(model: str, scratch: Path) -> dict[str, Path]:
     for kind, graph in made.items():
         onnx.save(graph, scratch / f"{kind}.onnx")
     return {kind: scratch / f"{kind}.onnx" for kind in made}
+
+
+def _nodes(graph: onnx.ModelProto) -> int:
+    return Graph(graph).operators.total()
 
 
 def _parsing(megabytes: int, *, rounds: int) -> Timing:

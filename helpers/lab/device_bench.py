@@ -77,6 +77,16 @@ def main(device: str, *, folder: Path = DATA / "measured", seconds: float = SECO
     name = torch.cuda.get_device_name() if device == "cuda" else cpu()
     path = folder / f"{re.sub(r'[^a-z0-9]+', '_', name.lower()).strip('_')}.json"
     rows: list[dict[str, Any]] = []
+    table = {
+        "title": f"Images per second on {name}",
+        "source": f"measured with `python -m helpers bench --device`, {date.today()}",
+        "conditions": f"torch {torch.__version__}, timm {version('timm')}, Python "
+        f"{platform.python_version()}; {INPUT_SIZE} × {INPUT_SIZE} pixels, random weights, BatchNorm fused, "
+        "pictures on the device; networks in turn, PyTorch's defaults (in fp32, convolutions on CUDA may use "
+        "TF32)",
+        "columns": COLUMNS,
+        "rows": rows,
+    }
     left_out = 0
     end = time.monotonic() + seconds
     for setting in plan():
@@ -88,7 +98,9 @@ def main(device: str, *, folder: Path = DATA / "measured", seconds: float = SECO
         for row in measure(setting, device=device):
             rows.append(row)
             print(f"{row['model']:<24}{what}  {row['fps']:>9,.0f} images/s", flush=True)
-            write(path, name, rows)
+            with replacing(path) as temporary:
+                text = json.dumps(table, indent=1, ensure_ascii=False)
+                temporary.write_text(text + "\n", encoding="utf-8")
     print(path)
     return int(left_out > 0)
 
@@ -104,9 +116,7 @@ def measure(setting: Setting, *, device: str) -> Iterator[dict[str, Any]]:
         timing = Timing.of(seconds[name])
         yield {
             "model": name,
-            "mode": setting.mode,
-            "dtype": setting.dtype,
-            "batch": setting.batch,
+            **{key: getattr(setting, key) for key in ("mode", "dtype", "batch")},
             "fps": round(setting.batch / timing.median, 1),
             "fps_low": round(setting.batch / timing.high, 1),
             "fps_high": round(setting.batch / timing.low, 1),
@@ -145,19 +155,3 @@ def pass_megabytes(run: Callable[[], None], device: str) -> float | None:
     torch.cuda.reset_peak_memory_stats()
     run()
     return round((torch.cuda.max_memory_allocated() - before) / 1e6, 1)
-
-
-def write(path: Path, device: str, rows: list[dict[str, Any]]) -> None:
-    """The table of what has been measured so far."""
-    table = {
-        "title": f"Images per second on {device}",
-        "source": f"measured with `python -m helpers bench --device`, {date.today()}",
-        "conditions": f"torch {torch.__version__}, timm {version('timm')}, Python "
-        f"{platform.python_version()}; {INPUT_SIZE} × {INPUT_SIZE} pixels, random weights, BatchNorm fused, "
-        "pictures on the device; networks in turn, PyTorch's defaults (in fp32, convolutions on CUDA may use "
-        "TF32)",
-        "columns": COLUMNS,
-        "rows": rows,
-    }
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -8,15 +8,14 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
-from helpers.files import DATA, ROOT, shown
+from helpers.files import ROOT
 from helpers.finding import Finding
 from helpers.model.source import ENVIRONMENT_VARIABLE, WORDS
-from helpers.process import probe
-from helpers.pulsar2.tool import newest
+from helpers.pulsar2.tool import Pulsar2Missing, find_tool
 
 GB = 10**9
 MEMORY_OF_A_CHAPTER = 1.0 * GB
@@ -25,7 +24,6 @@ MEMORY_WITH_LAB = 1.3 * GB
 """The same with JupyterLab's server beside it."""
 DISK = 1.0 * GB
 """What the chapters leave in build/: 0.5 GB, and as much again while it is made anew."""
-_DOCKER_SECONDS = 1.4
 _INSTALL = "run `make tutorial`, or `pip install -c constraints.txt -e .`"
 
 
@@ -49,8 +47,8 @@ def examine() -> Iterator[Finding]:
         return
     yield memory(usable_bytes())
     yield disk(shutil.disk_usage(ROOT).free)
-    yield weights(os.environ, shipped=DATA / "weights" / "pocket.safetensors")
-    yield pulsar2(shutil.which, _docker_images)
+    yield weights(os.environ)
+    yield pulsar2()
     yield ssh(shutil.which)
 
 
@@ -120,11 +118,8 @@ def disk(free: int) -> Finding:
     return Finding("disk", "ok" if free >= DISK else "warn", said)
 
 
-def weights(environment: Mapping[str, str], *, shipped: Path) -> Finding:
-    """The pocket model, and the checkpoint that the environment names."""
-    if not shipped.is_file():
-        get = f"get it with `git checkout {shown(shipped)}`"
-        return Finding("weights", "fail", f"{shipped.name} is missing: {get}")
+def weights(environment: Mapping[str, str]) -> Finding:
+    """The checkpoint that the environment names; the pocket model's lie in the checkout."""
     named = environment.get(ENVIRONMENT_VARIABLE)
     if not named:
         said = "M0 to M5 are random unless a chapter gets `-p checkpoint FILE`, or `timm` with network"
@@ -135,22 +130,14 @@ def weights(environment: Mapping[str, str], *, shipped: Path) -> Finding:
     return Finding("weights", "fail", said)
 
 
-def pulsar2(which: Callable[[str], str | None], images: Callable[[str], Sequence[str] | None]) -> Finding:
-    """The compiler, native or in docker; `images` lists the local ones, None when docker does not answer."""
-    if native := which("pulsar2"):
-        return Finding("Pulsar2", "ok", native)
-    docker = which("docker")
-    listed = images(docker) if docker else None
-    if listed is not None and (image := newest(listed)):
-        return Finding("Pulsar2", "ok", f"docker image {image}")
-    if docker is None:
-        lacks, do = "neither pulsar2 nor docker is there", "install docker"
-    elif listed is None:
-        lacks, do = "docker does not answer", "start docker's daemon"
-    else:
-        lacks, do = "docker has no image of it", "`docker load -i` the archive of AXERA-TECH/Pulsar2"
-    stands_in = "chapter 07 shows the command and reads a specimen of a log"
-    return Finding("Pulsar2", "warn", f"{lacks}: {stands_in}; to compile, {do}")
+def pulsar2() -> Finding:
+    """The compiler, native or in docker."""
+    try:
+        tool = find_tool()
+    except Pulsar2Missing as error:
+        stands_in = "without it chapter 07 shows the command and reads a specimen of a log"
+        return Finding("Pulsar2", "warn", f"{error}; {stands_in}")
+    return Finding("Pulsar2", "ok", f"docker image {tool.image}" if tool.image else tool.program)
 
 
 def ssh(which: Callable[[str], str | None]) -> Finding:
@@ -181,8 +168,3 @@ def _installed(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _docker_images(docker: str) -> list[str] | None:
-    answer = probe([docker, "images", "--format", "{{.Repository}}:{{.Tag}}"], seconds=_DOCKER_SECONDS)
-    return answer.out.split() if answer and answer.status == 0 else None

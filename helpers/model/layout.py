@@ -11,16 +11,13 @@ from torch import Tensor, nn
 
 from helpers.model.checkpoint import listed
 
-_BLOCKS = tuple(f"blocks.{block}" for block in range(4))  # of the deepest stage, M5's last
-_STAGES = (
-    _BLOCKS,
-    *(("downsample.res1", "downsample.patchmerge", "downsample.res2", *_BLOCKS) for _ in range(2)),
-)
+_BLOCKS = [f"blocks.{block}" for block in range(4)]  # of the deepest stage, M5's last
+_LATER = ["downsample.res1", "downsample.patchmerge", "downsample.res2", *_BLOCKS]
 _MODULES = {
     **{f"patch_embed.{2 * i}.": f"patch_embed.conv{i + 1}." for i in range(4)},
     **{
         f"blocks{stage + 1}.{i}.": f"stages.{stage}.{module}."
-        for stage, modules in enumerate(_STAGES)
+        for stage, modules in enumerate((_BLOCKS, _LATER, _LATER))
         for i, module in enumerate(modules)
     },
 }

@@ -69,13 +69,6 @@ class Subsample(nn.Sequential):
         super().__init__(OrderedDict(zip(names, steps, strict=True)))
 
 
-class Stage(nn.Sequential):
-    """Sandwich blocks at one resolution; every stage but the first subsamples before them."""
-
-    def __init__(self, subsample: Subsample | None, blocks: list[SandwichBlock]) -> None:
-        super().__init__(OrderedDict(subsample=subsample or nn.Identity(), blocks=nn.Sequential(*blocks)))
-
-
 class EfficientViT(nn.Module):
     """Images [batch, 3, size, size], normalised as for ImageNet -> logits [batch, classes].
 
@@ -111,7 +104,10 @@ class EfficientViT(nn.Module):
                 )
                 for _ in range(depth)
             ]
-            self.stages.append(Stage(subsample, blocks))
+            stage: OrderedDict[str, nn.Module] = OrderedDict(
+                subsample=subsample or nn.Identity(), blocks=nn.Sequential(*blocks)
+            )
+            self.stages.append(nn.Sequential(stage))
             inputs = width
         self.head = nn.Sequential(
             OrderedDict(

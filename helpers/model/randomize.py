@@ -1,10 +1,11 @@
 """Random weights that are not degenerate: an error anywhere in the network shows in the logits."""
 
-import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from helpers.model.reference import fresh_copy
 
 _PROBE_IMAGES = 4
 
@@ -23,9 +24,7 @@ def randomize(model: nn.Module, *, seed: int) -> None:
     def uniform(like: tuple[int, ...], low: float, high: float) -> Tensor:
         return torch.rand(like, generator=generator, dtype=torch.float64) * (high - low) + low
 
-    was_training = model.training
-    model.train()  # empties timm's bias cache, which cannot be copied after a forward with gradients
-    twin: Any = copy.deepcopy(model).to("cpu", torch.float64).eval()
+    twin: Any = fresh_copy(model).to("cpu", torch.float64)
     norms: list[Any] = [
         module for module in twin.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
     ]
@@ -53,7 +52,6 @@ def randomize(model: nn.Module, *, seed: int) -> None:
     head.weight.mul_(scale)
     head.bias.mul_(scale)
     model.load_state_dict(twin.state_dict())
-    model.train(was_training)
 
 
 def _coarse(values: Tensor) -> Tensor:

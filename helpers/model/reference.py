@@ -25,18 +25,13 @@ _SCHEMAS = {
 _LIBRARIES: list[torch.library.Library] = []  # a Library undoes its definitions when it is collected
 
 
-def _declare_missing_torchvision_operators() -> None:
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        for name, schema in _SCHEMAS.items():
-            if not hasattr(torch.ops.torchvision, name):
-                library = torch.library.Library("torchvision", "FRAGMENT")
-                library.define(schema)
-                _LIBRARIES.append(library)
-
-
-_declare_missing_torchvision_operators()
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:
+    for name, schema in _SCHEMAS.items():
+        if not hasattr(torch.ops.torchvision, name):
+            _LIBRARIES.append(torch.library.Library("torchvision", "FRAGMENT"))
+            _LIBRARIES[-1].define(schema)
 
 import timm as timm
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD

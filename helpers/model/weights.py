@@ -64,14 +64,11 @@ def _from_file(name: str, path: Path) -> nn.Module:
     classes = layout.classes(state)
     model = init_model(name, classes=classes)
     if reasons := layout.misfit(state, model):
-        with torch.device("meta"):
-            others = [
-                other
-                for other in (*VARIANTS, POCKET)
-                if other != name and not layout.misfit(state, init_model(other, classes=classes))
-            ]
-        if others:
-            raise CheckpointError(f"{path} does not fit {name} but {others[0]}: load it as {others[0]!r}")
+        for other in {*VARIANTS, POCKET} - {name}:
+            with torch.device("meta"):
+                candidate = init_model(other, classes=classes)
+            if not layout.misfit(state, candidate):
+                raise CheckpointError(f"{path} does not fit {name} but {other}: load it as {other!r}")
         raise CheckpointError(f"{path} does not fit {name}, nor another of the models: {'; '.join(reasons)}")
     if broken := layout.unusable(state, model):
         raise CheckpointError(

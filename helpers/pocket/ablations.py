@@ -38,7 +38,7 @@ from helpers.model.reference import (
 from helpers.model.source import POCKET_WEIGHTS
 from helpers.model.variants import INPUT_SIZE
 from helpers.pocket import data
-from helpers.pocket.training import TEST_PICTURES, Card, Recipe, evaluate, round_to_half, save, train
+from helpers.pocket.training import TEST_PICTURES, Card, Recipe, evaluate, save, train
 from helpers.timing import in_turn
 
 RECORD = DATA / "pocket_ablations.json"
@@ -156,16 +156,13 @@ def head_similarity(model: nn.Module, pictures: NDArray[np.uint8]) -> list[float
     """
     found: list[float] = []
 
-    def look(attention: CascadedGroupAttention, inputs: tuple[Tensor]) -> None:
+    def look(attention: CascadedGroupAttention, _: nn.Module, inputs: tuple[Tensor]) -> None:
         heads = F.normalize(inputs[0].reshape(len(inputs[0]), attention.num_heads, -1), dim=-1)
         cosine = heads @ heads.mT - 2 * torch.eye(attention.num_heads)
         found.append(float(cosine.amax(-1).mean()))
 
     attentions = [module for module in model.modules() if isinstance(module, CascadedGroupAttention)]
-    hooks = [
-        module.proj.register_forward_pre_hook(lambda _, inputs, of=module: look(of, inputs))
-        for module in attentions
-    ]
+    hooks = [module.proj.register_forward_pre_hook(partial(look, module)) for module in attentions]
     model.eval()(to_input(pictures))
     for hook in hooks:
         hook.remove()
@@ -203,7 +200,7 @@ def measure(ablation: str, seed: int, *, folder: Path, recipe: Recipe) -> dict[s
     started, core_started = time.perf_counter(), time.process_time()
     train(model, recipe, *drawings)
     core_minutes, minutes = (time.process_time() - core_started) / 60, (time.perf_counter() - started) / 60
-    round_to_half(model)
+    model.half().float()
     accuracy = evaluate(model, test, answers)
     card = Card(accuracy=accuracy, recipe=asdict(recipe), core_minutes=core_minutes)
     save(model, found.with_suffix(".safetensors"), card)

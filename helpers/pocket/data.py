@@ -7,7 +7,7 @@ every object: only the shape gives the class away.
 
 import colorsys
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
@@ -173,19 +173,8 @@ def _mushroom(pen: Pen, main: Colour, second: Colour, third: Colour) -> None:
         pen.disc(x, y + rim, pen.between(0.11, 0.17), third)
 
 
-_DRAW: dict[str, Callable[[Pen, Colour, Colour, Colour], None]] = {
-    "house": _house,
-    "tree": _tree,
-    "car": _car,
-    "sailboat": _sailboat,
-    "fish": _fish,
-    "cat": _cat,
-    "mug": _mug,
-    "key": _key,
-    "umbrella": _umbrella,
-    "mushroom": _mushroom,
-}
-CLASSES: tuple[str, ...] = tuple(_DRAW)
+_DRAWN = (_house, _tree, _car, _sailboat, _fish, _cat, _mug, _key, _umbrella, _mushroom)
+CLASSES = tuple(draw.__name__.removeprefix("_") for draw in _DRAWN)
 """Class names; a label is a position in this tuple."""
 
 
@@ -253,7 +242,7 @@ def render(index: int, *, split: Split) -> tuple[Pixels, int]:
     place = _place(rng, radius=radius, x=x, y=y, tilt=rng.uniform(-0.7, 0.7), mirror=bool(rng.integers(2)))
     pen = Pen(canvas, rng, place, outline=float(rng.choice([0, 0.018, 0.018])) * side)
     main, second, third = _colours(rng, 3, apart_from=ground)
-    _DRAW[CLASSES[label]](pen, main, second, third)
+    _DRAWN[label](pen, main, second, third)
     for colour in _colours(rng, int(rng.integers(1, 4))):
         _clutter(canvas, rng, side, colour, rng.uniform(0.02, 0.05))
     return np.asarray(image.reduce(SUPERSAMPLE)), label

@@ -164,11 +164,6 @@ def evaluate(model: nn.Module, pictures: NDArray[np.uint8], labels: NDArray[np.i
     return float(right / len(labels))
 
 
-def round_to_half(model: nn.Module) -> None:
-    """Rounds the weights, in place, to what a half-precision file keeps of them; they stay float32."""
-    model.half().float()
-
-
 def save(model: nn.Module, path: Path, card: Card) -> None:
     """Writes half-precision safetensors; `card`, its metadata, holds the accuracy of the rounded weights."""
     tensors = {

@@ -241,7 +241,7 @@ def _stop(docker: str, name: str) -> None:
         removed = process.probe([docker, "rm", "--force", name], seconds=_STOP_SECONDS)
         if removed is None:
             break
-    if removed is None or (removed.status != 0 and "No such container" not in removed.err):
+    if removed is None or (removed.returncode != 0 and "No such container" not in removed.stderr):
         warnings.warn(
             f"docker did not confirm that the container {name} ended: run `docker rm --force {name}`",
             stacklevel=2,

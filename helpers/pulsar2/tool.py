@@ -39,7 +39,7 @@ def find_tool(image: str | None = None) -> Tool:
     """
     if image is None and (native := shutil.which("pulsar2")):
         answer = process.probe([native, "version"], seconds=2 * PROBE_SECONDS)
-        said = re.search(r"^version: (\S{1,40})$", answer.out, re.MULTILINE) if answer else None
+        said = re.search(r"^version: (\S{1,40})$", answer.stdout, re.MULTILINE) if answer else None
         return Tool(str(Path(native).absolute()), said and said[1])  # a build runs in another folder
     try:
         if (docker := shutil.which("docker")) is None:
@@ -78,7 +78,7 @@ def _ask(docker: str, *arguments: str) -> str:
     answer = process.probe([docker, *arguments], seconds=PROBE_SECONDS)
     if answer is None:
         raise LookupError(f"docker did not answer within {PROBE_SECONDS:g} s")
-    if answer.status != 0:
-        said = (answer.err.strip() or answer.out.strip() or f"exit status {answer.status}").splitlines()[-1]
-        raise LookupError(f"docker says: {said.rstrip('.')}")
-    return answer.out
+    if answer.returncode != 0:
+        said = answer.stderr.strip() or answer.stdout.strip() or f"exit status {answer.returncode}"
+        raise LookupError(f"docker says: {said.splitlines()[-1].rstrip('.')}")
+    return answer.stdout

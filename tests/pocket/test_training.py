@@ -90,7 +90,7 @@ def test_fewer_pictures_than_a_batch_are_one_batch(drawn: tuple[data.Pixels, np.
 
 def test_saved_weights_come_back_rounded_with_their_card(tmp_path: Path) -> None:
     model = init_model("pocket", seed=5)
-    training.round_to_half(model)
+    model.half().float()
     card = training.Card(accuracy=0.5, recipe=asdict(TINY), core_minutes=1.0)
     training.save(model, tmp_path / "pocket.safetensors", card)
     loaded = load("pocket", tmp_path / "pocket.safetensors")
