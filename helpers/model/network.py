@@ -91,23 +91,13 @@ class EfficientViT(nn.Module):
         self.stages = nn.Sequential()
         inputs, resolution = 0, image_size // PATCH
         for width, depth, count in zip(widths, depths, heads, strict=True):
-            subsample = Subsample(inputs, width) if inputs else None
+            subsample = Subsample(inputs, width) if inputs else nn.Identity()
             resolution = (resolution + 1) // 2 if inputs else resolution
-            side = min(WINDOW, resolution)
-            blocks = [
-                SandwichBlock(
-                    width,
-                    WindowAttention(
-                        CascadedGroupAttention(width, count, side=side, kernels=kernels, key_dim=key_dim),
-                        side,
-                    ),
-                )
-                for _ in range(depth)
-            ]
-            stage: OrderedDict[str, nn.Module] = OrderedDict(
-                subsample=subsample or nn.Identity(), blocks=nn.Sequential(*blocks)
-            )
-            self.stages.append(nn.Sequential(stage))
+            side, blocks = min(WINDOW, resolution), nn.Sequential()
+            for _ in range(depth):
+                attention = CascadedGroupAttention(width, count, side=side, kernels=kernels, key_dim=key_dim)
+                blocks.append(SandwichBlock(width, WindowAttention(attention, side)))
+            self.stages.append(nn.Sequential(OrderedDict({"subsample": subsample, "blocks": blocks})))
             inputs = width
         self.head = nn.Sequential(
             OrderedDict(
