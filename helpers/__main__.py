@@ -2,12 +2,13 @@
 
 import json
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from helpers.files import in_words
+from helpers.files import PHOTO, in_words
 from helpers.graph import OPSET
 
 OK, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130  # exit statuses
@@ -17,7 +18,8 @@ COMMANDS = {
     "deploy": (
         "the whole way, from a checkpoint to the board's log, as far as the tools at hand allow",
         "--model efficientvit_m5 --checkpoint my.pth --images my_pictures --out out --host my-board",
-        "--model! --out! --checkpoint --images --board-input --npu-mode --batch --host --until",
+        "--model! --out! --checkpoint --images --board-input --target-hardware --npu-mode "
+        "--static-batch-sizes --max-dynamic-batch-size --batch --host --until",
     ),
     "export": (
         "write the gated ONNX files of chapter 05",
@@ -37,7 +39,8 @@ COMMANDS = {
     "configure": (
         "write pulsar2.json, with the 16 bits that a rehearsal in the same folder chose",
         "--onnx out/model-sim.onnx --calibration out/calibration.tar --out out",
-        "--onnx! --calibration! --out! --npu-mode",
+        "--onnx! --calibration! --out! --target-hardware --npu-mode --static-batch-sizes "
+        "--max-dynamic-batch-size",
     ),
     "preflight": (
         "check a graph, its configuration and its pictures",
@@ -66,25 +69,21 @@ COMMANDS = {
     "bench": ("measure the ratios that the chapters rest on against their bars", "", "--device"),
 }
 FLAG = "store_true"
+# What is not given is not passed on: a default stands in the function that has it.
 OPTIONS: dict[str, dict[str, Any]] = {
     "--model": {"help": "efficientvit_m0 to efficientvit_m5"},
     "--out": {"type": Path, "help": "the folder to write into"},
     "--checkpoint": {"help": "a file, or random, or timm (default: EFFICIENTVIT_CHECKPOINT, else random)"},
-    "--images": {"default": "", "help": "a folder of pictures (default: cuts of one photo)"},
-    "--board-input": {
-        "choices": ("bgr", "rgb"),
-        "default": "bgr",
-        "help": "order of colours (default bgr, of the C++ samples)",
-    },
-    "--npu-mode": {
-        "choices": ("NPU1", "NPU2", "NPU3"),
-        "default": "NPU1",
-        "help": "cores in use (default NPU1)",
-    },
-    "--batch": {"type": int, "default": 1, "help": "images per run (default 1)"},
-    "--host": {"default": "", "help": "the board: [USER@]NAME, or an alias of your ssh settings"},
+    "--images": {"help": "a folder of pictures (default: cuts of one photo)"},
+    "--board-input": {"help": "order of colours: bgr, of the C++ samples (default), or rgb"},
+    "--target-hardware": {"help": "the chip (default AX650)"},
+    "--npu-mode": {"help": "cores in use: NPU1 (default), NPU2 or NPU3"},
+    "--static-batch-sizes": {"type": int, "nargs": "+", "metavar": "N", "help": "batches to compile for"},
+    "--max-dynamic-batch-size": {"type": int, "metavar": "N", "help": "compile for every batch up to this"},
+    "--batch": {"type": int, "help": "images per run, in the graph (default 1)"},
+    "--host": {"help": "the board: [USER@]NAME, or an alias of your ssh settings"},
     "--until": {"metavar": "STEP", "help": "stop after this step"},
-    "--opset": {"type": int, "default": OPSET, "help": f"11 to 18 (default {OPSET})"},
+    "--opset": {"type": int, "help": f"11 to 18 (default {OPSET})"},
     "--keep-residuals": {"action": FLAG, "help": "more operators, less loss in INT8 (chapter 06)"},
     "--onnx": {"type": Path, "help": "the graph"},
     "--calibration": {"type": Path, "help": "the calibration archive: .tar, .tar.gz or .zip"},
@@ -92,8 +91,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--docker-image": {"help": "such as pulsar2:7.0 (default: pulsar2 on PATH, else the newest image)"},
     "--axmodel": {"type": Path, "help": "the compiled model"},
     "--photo": {"type": Path, "help": "what it looks at (default: the tutorial's cat)"},
-    "--repeats": {"type": int, "default": 100, "help": "runs that are timed (default 100)"},
-    "--affinity": {"type": int, "default": 1, "help": "mask of NPU cores, 1 to 7 (default 1)"},
+    "--repeats": {"type": int, "help": "runs that are timed (default 100)"},
+    "--affinity": {"type": int, "help": "mask of NPU cores, 1 to 7 (default 1)"},
     "files": {"nargs": "+", "metavar": "FILE"},
     "--table": {"action": FLAG, "help": "a table instead of JSON"},
     "--csv": {"action": FLAG, "help": "CSV instead of JSON"},
@@ -101,31 +100,26 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--params-m": {"type": float, "help": "million parameters"},
     "--commit-outputs": {"action": FLAG, "help": "then put them into notebooks/"},
     "chapter": {"help": "its number, such as 05"},
-    "-p": {
-        "dest": "parameters",
-        "nargs": 2,
-        "action": "append",
-        "default": [],
-        "metavar": ("NAME", "VALUE"),
-        "help": "a parameter",
-    },
+    "-p": {"dest": "parameters", "nargs": 2, "action": "append", "metavar": ("NAME", "VALUE")},
     "--device": {"help": "measure the networks on cuda (or cpu) instead, into data/measured/"},
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command and returns its exit status; a refusal is one sentence on stderr and status 2."""
-    options = parser().parse_args(arguments)
+    """Runs one command and returns its exit status; a refusal is one sentence on stderr.
+
+    Its status is 2, but for `deploy`, which answers 1 where a step failed and 2 for wrong arguments.
+    """
+    given = vars(parser().parse_args(arguments))
+    name = given.pop("name")
     try:
-        return int(globals()[f"_{options.name.replace('-', '_')}"](options))
-    except OSError as refusal:
-        print(f"{options.name}: {in_words(refusal)}", file=sys.stderr)
-    except (ValueError, RuntimeError) as refusal:
-        print(f"{options.name}: {refusal}", file=sys.stderr)
+        return int(globals()[f"_{name.replace('-', '_')}"](**given))
+    except (ValueError, RuntimeError, OSError) as refusal:
+        print(f"{name}: {in_words(refusal) if isinstance(refusal, OSError) else refusal}", file=sys.stderr)
+        return FAILED if name == "deploy" and not isinstance(refusal, ValueError) else WRONG
     except KeyboardInterrupt:
-        print(f"{options.name}: interrupted; what was finished before stays", file=sys.stderr)
+        print(f"{name}: interrupted; what was finished before stays", file=sys.stderr)
         return INTERRUPTED
-    return WRONG
 
 
 def parser() -> ArgumentParser:
@@ -134,7 +128,9 @@ def parser() -> ArgumentParser:
     commands = top.add_subparsers(dest="name", required=True, metavar="COMMAND")
     for name, (summary, example, options) in COMMANDS.items():
         shown = f"example: python -m helpers {name} {example}".rstrip()
-        command = commands.add_parser(name, help=summary, description=summary, epilog=shown)
+        command = commands.add_parser(
+            name, help=summary, description=summary, epilog=shown, argument_default=SUPPRESS
+        )
         for option in options.split():
             needed: dict[str, Any] = {"required": True} if option.endswith("!") else {}
             command.add_argument(option.rstrip("!"), **OPTIONS[option.rstrip("!")], **needed)
@@ -144,183 +140,141 @@ def parser() -> ArgumentParser:
 # Each command imports what it needs: reading a log must not wait for torch.
 
 
-def _deploy(options: Namespace) -> int:
+def _deploy(until: str = "", **given: Any) -> int:
     from helpers.chain import STEPS, CannotGoOn, deploy
 
-    if options.until not in (None, *STEPS):
-        raise ValueError(f"--until {options.until}: choose one of {', '.join(STEPS)}")
-    last = None
+    if until not in ("", *STEPS):
+        raise ValueError(f"--until {until}: choose one of {', '.join(STEPS)}")
+    artifact = None
     try:
-        for done in deploy(
-            options.model,
-            options.out,
-            checkpoint=options.checkpoint,
-            images=options.images,
-            board_input=options.board_input,
-            npu_mode=options.npu_mode,
-            batch=options.batch,
-            host=options.host,
-        ):
+        for done in deploy(**given):
             print(done, flush=True)
-            last = done
-            if done.step == options.until:
+            artifact = done.artifact
+            if done.step == until:
                 break
     except CannotGoOn as stop:
         print(f"next: {stop}", file=sys.stderr)
-        if options.until or options.host:
+        if until or "host" in given:
             return FAILED
-    except (RuntimeError, OSError) as failure:
-        print(f"deploy: {in_words(failure) if isinstance(failure, OSError) else failure}", file=sys.stderr)
-        return FAILED
-    if last:
-        print(last.artifact)
+    print(artifact)
     return OK
 
 
-def _export(options: Namespace) -> int:
+def _export(**given: Any) -> int:
     from helpers.graph.export import export
 
-    made = export(
-        options.model,
-        options.out,
-        checkpoint=options.checkpoint,
-        opset=options.opset,
-        batch=options.batch,
-        board_input=options.board_input,
-        keep_residuals=options.keep_residuals,
-    )
+    made = export(**given)
     print(f"{made.simplified}: {made.nodes_simplified} nodes ({made.nodes_plain} before simplification)")
-    print(f"opset {options.opset}, batch {options.batch}, {options.board_input} input")
-    print(f"weights: {made.weights}")
+    print(f"{made.preprocessing.format} input, weights: {made.weights}")
     print(f"differs from PyTorch by at most {made.parity:.1e} of the logits' standard deviation")
     return OK
 
 
-def _calibrate(options: Namespace) -> int:
+def _calibrate(onnx: Path, **given: Any) -> int:
     from helpers.graph.graph import load
     from helpers.pulsar2.archive import calibrate
     from helpers.pulsar2.rehearse import preprocessing_of
 
-    made = calibrate(options.out, preprocessing_of(load(options.onnx)), images=options.images)
-    print(made)
+    print(calibrate(preprocessing=preprocessing_of(load(onnx)), **given))
     return OK
 
 
-def _rehearse(options: Namespace) -> int:
+def _rehearse(**given: Any) -> int:
     from helpers.pulsar2.rehearse import rehearse
 
-    made = rehearse(options.onnx, options.calibration, options.out, config=options.config)
+    made = asdict(rehearse(**given))
     shown = ("sqnr_db", "cosine_median", "agreement", "pictures", "layer_configs")
-    print(json.dumps({key: value for key, value in asdict(made).items() if key in shown}))
+    print(json.dumps({key: made[key] for key in shown}))
     return OK
 
 
-def _configure(options: Namespace) -> int:
+def _configure(onnx: Path, out: Path, **given: Any) -> int:
     from helpers.graph.graph import load
     from helpers.pulsar2.config import configure
     from helpers.pulsar2.rehearse import preprocessing_of
 
-    graph = load(options.onnx)
-    rehearsal = options.out / "rehearsal.json"
+    graph = load(onnx)
+    rehearsal = out / "rehearsal.json"
     chosen = json.loads(rehearsal.read_text())["facts"]["layer_configs"] if rehearsal.is_file() else []
-    made = configure(
-        options.out,
-        preprocessing_of(graph),
-        calibration=options.calibration,
-        tensor_name=graph.graph.input[0].name,
-        npu_mode=options.npu_mode,
-        layer_configs=chosen,
-    )
-    print(made.path("pulsar2.json"))
+    fed = {"preprocessing": preprocessing_of(graph), "tensor_name": graph.graph.input[0].name}
+    print(configure(out, layer_configs=chosen, **fed, **given).path("pulsar2.json"))
     return OK
 
 
-def _preflight(options: Namespace) -> int:
+def _preflight(**given: Any) -> int:
     from helpers.pulsar2.preflight import preflight
 
-    findings = preflight(options.onnx, options.config, options.calibration)
-    for finding in findings:
-        print(finding)
+    findings = preflight(**given)
+    print(*findings, sep="\n")
     return FAILED if any(finding.level == "fail" for finding in findings) else OK
 
 
-def _build(options: Namespace) -> int:
+def _build(docker_image: str | None = None, **given: Any) -> int:
     from helpers.pulsar2.build import compile_model
     from helpers.pulsar2.tool import find_tool
 
-    tool = find_tool(options.docker_image)
-    made = compile_model(options.onnx, options.config, options.calibration, options.out, tool=tool)
-    print(made.path("compiled.axmodel"))
+    print(compile_model(tool=find_tool(docker_image), **given).path("compiled.axmodel"))
     return OK
 
 
-def _run_board(options: Namespace) -> int:
+def _run_board(host: str, photo: Path = PHOTO, **given: Any) -> int:
     from helpers.board.run import run
     from helpers.board.ssh import Board
-    from helpers.chain import PHOTO
 
-    runs = run(
-        Board.at(options.host),
-        options.axmodel,
-        out=options.out,
-        image=options.photo or PHOTO,
-        repeats=options.repeats,
-        affinity=options.affinity,
-    )
+    runs = run(Board.at(host), photo=photo, **given)
     for record in runs.records:
         print(json.dumps(record.to_json(), allow_nan=False))
     print(f"log: {runs.log}", file=sys.stderr)
     return OK if all(record.ok for record in runs.records) else FAILED
 
 
-def _parse_log(options: Namespace) -> int:
+def _parse_log(files: list[str], **given: bool) -> int:
     from helpers.logs import parse_log
 
-    if options.table and options.csv:
+    if len(given) == 2:
         raise ValueError("give --table or --csv, not both")
-    return parse_log.main(options.files, table=options.table, csv=options.csv)
+    return parse_log.main(files, **given)
 
 
-def _forecast(options: Namespace) -> int:
+def _forecast(onnx: Path | None = None, **given: float) -> int:
     from helpers.board import forecast
 
-    numbers = (options.macs_m, options.params_m)
-    if options.onnx and numbers == (None, None):
+    if (onnx is None) != (len(given) == 2) or (onnx and given):
+        raise ValueError("give either --onnx, or --macs-m and --params-m")
+    if onnx:
         from helpers.graph.cost import graph_cost
         from helpers.graph.graph import load
 
-        found = graph_cost(load(options.onnx))
-        numbers = (found.macs / 1e6, found.parameters / 1e6)
-    elif options.onnx or None in numbers:
-        raise ValueError("give either --onnx, or --macs-m and --params-m")
-    return forecast.main(macs_m=numbers[0], params_m=numbers[1])
+        found = graph_cost(load(onnx))
+        given = {"macs_m": found.macs / 1e6, "params_m": found.parameters / 1e6}
+    return forecast.main(**given)
 
 
-def _tutorial(options: Namespace) -> int:
+def _tutorial(**given: bool) -> int:
     from helpers.artifacts import alone
     from helpers.files import BUILD
     from helpers.lab import notebooks
 
     with alone(BUILD):
-        return notebooks.tutorial(commit_outputs=options.commit_outputs)
+        return notebooks.tutorial(**given)
 
 
-def _run(options: Namespace) -> int:
+def _run(chapter: str, parameters: Sequence[tuple[str, str]] = ()) -> int:
     from helpers.lab import notebooks
 
-    return notebooks.run_one(options.chapter, dict(options.parameters))
+    return notebooks.run_one(chapter, dict(parameters))
 
 
-def _doctor(options: Namespace) -> int:
+def _doctor() -> int:
     from helpers.lab import doctor
 
     return doctor.main()
 
 
-def _bench(options: Namespace) -> int:
+def _bench(device: str = "") -> int:
     from helpers.lab import bench, device_bench
 
-    return device_bench.main(options.device) if options.device else bench.main()
+    return device_bench.main(device) if device else bench.main()
 
 
 if __name__ == "__main__":

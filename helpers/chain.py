@@ -1,15 +1,13 @@
 """The one way, as a chain of steps: each makes what is missing, and the first that cannot go on ends it."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers import artifacts
 from helpers.artifacts import GateFailed
-from helpers.board.run import run
+from helpers.board.run import run_once
 from helpers.board.ssh import Board
-from helpers.files import DATA
 from helpers.graph.export import export
 from helpers.graph.preprocess import BoardInput
 from helpers.logs.parse_log import parse
@@ -18,11 +16,10 @@ from helpers.pulsar2.build import build_command, compile_model
 from helpers.pulsar2.config import configure, validate
 from helpers.pulsar2.preflight import preflight
 from helpers.pulsar2.rehearse import rehearse
-from helpers.pulsar2.schema import NpuMode
+from helpers.pulsar2.schema import Hardware, NpuMode
 from helpers.pulsar2.tool import DOCUMENTED, Pulsar2Missing, find_tool
 
 STEPS = ("export", "calibrate", "rehearse", "configure", "preflight", "build", "run-board", "parse-log")
-PHOTO = DATA / "images" / "chelsea.jpg"  # what the board looks at
 WORDS = {True: "made", False: "kept", None: "read"}
 
 
@@ -50,16 +47,20 @@ def deploy(
     checkpoint: str | Path | None = None,
     images: Path | str = "",
     board_input: BoardInput = "bgr",
+    target_hardware: Hardware = "AX650",
     npu_mode: NpuMode = "NPU1",
+    static_batch_sizes: Sequence[int] = (),
+    max_dynamic_batch_size: int = 0,
     batch: int = 1,
     host: str = "",
 ) -> Iterator[Done]:
     """Each of STEPS when it is done, with its artifacts in `out`; a second call keeps what is the same.
 
-    Raises CannotGoOn where Pulsar2 or a board is missing, GateFailed where preflight fails or the board's run
-    did, and what the steps raise; what was made before stays.
+    The arguments are those of the steps. Raises CannotGoOn where Pulsar2 or a board is missing, GateFailed
+    where preflight fails or the board's run did, and what the steps raise; what was made before stays.
     """
-    validate({"npu_mode": npu_mode})  # refuses another one before any work
+    batches = {"static_batch_sizes": static_batch_sizes, "max_dynamic_batch_size": max_dynamic_batch_size}
+    validate({"target_hardware": target_hardware, "npu_mode": npu_mode, "compiler": batches})  # before work
     board = Board.at(host) if host else None
     exported = export(model, out, checkpoint=checkpoint, batch=batch, board_input=board_input)
     graph = exported.simplified
@@ -78,7 +79,10 @@ def deploy(
         out,
         exported.preprocessing,
         calibration=archive.path,
+        target_hardware=target_hardware,
         npu_mode=npu_mode,
+        static_batch_sizes=static_batch_sizes,
+        max_dynamic_batch_size=max_dynamic_batch_size,
         layer_configs=rehearsed.layer_configs,
     )
     config = configured.path("pulsar2.json")
@@ -93,7 +97,9 @@ def deploy(
     try:
         tool = find_tool()
     except Pulsar2Missing as missing:
-        raise CannotGoOn(f"{missing}\nor build where it is, in {out}: {elsewhere(out)}") from None
+        raise CannotGoOn(
+            f"{missing}\nor build where it is, in {out}: {elsewhere(out, target_hardware)}"
+        ) from None
     built = compile_model(graph, config, archive.path, out, tool=tool)
     axmodel = built.path("compiled.axmodel")
     yield Done("build", axmodel, built.remade, f"Pulsar2 {tool.version}, {built.facts['macs']} MACs")
@@ -103,22 +109,14 @@ def deploy(
             "no board was named: give --host here, or "
             f"`python -m helpers run-board --axmodel {axmodel} --host HOST --out {out}`"
         )
-    ran = artifacts.step(
-        "board",
-        out,
-        lambda scratch: _run(board, axmodel, scratch),
-        files=["board.log"],
-        arguments={"host": host, "image": PHOTO.name},
-        inputs={"axmodel": axmodel},
-        code="helpers.board.run",
-    )
+    ran = run_once(board, axmodel, out)
     log = ran.path("board.log")
     yield Done("run-board", log, ran.remade, host)
     times = [record.latency_ms.avg for record in parse(log) if record.kind == "board_run"]
     yield Done("parse-log", log, None, f"{times[0]} ms an image, engine NPU, device {host}")
 
 
-def elsewhere(out: Path) -> str:
+def elsewhere(out: Path, target_hardware: Hardware) -> str:
     """The command that builds what lies in `out`, for a machine that has Pulsar2."""
     command = build_command(
         DOCUMENTED,
@@ -126,12 +124,6 @@ def elsewhere(out: Path) -> str:
         config=out / "pulsar2.json",
         output_dir=out / "output",
         work=out,
+        target_hardware=target_hardware,
     )
     return shlex.join(command).replace(str(out.resolve()), "$PWD")
-
-
-def _run(board: Board, axmodel: Path, scratch: Path) -> artifacts.Facts:
-    runs = run(board, axmodel, out=scratch, image=PHOTO)
-    if wrong := [error for run in runs.records for error in run.errors]:
-        raise GateFailed(f"the run on {board.name} did not go well: {'; '.join(wrong)}")
-    return {"runs": [run.to_json() | {"source": "board.log"} for run in runs.records]}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS, DATA, BUILD = ROOT / "notebooks", ROOT / "data", ROOT / "build"
+PHOTO = DATA / "images" / "chelsea.jpg"  # one cat, where nobody gives a picture
 
 
 def shown(path: Path) -> str:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from helpers import artifacts
 from helpers.board.ssh import Board, BoardError, session
+from helpers.files import PHOTO
 from helpers.logs.parse_log import parse
 from helpers.logs.records import BoardRun
 
@@ -53,16 +55,16 @@ def run(
     axmodel: Path,
     *,
     out: Path,
-    image: Path | None = None,
+    photo: Path | None = None,
     image_size: int = 224,
     repeats: int = 100,
     affinity: int = 1,
     timeout: float = 600,
     progress: bool = True,
 ) -> BoardRuns:
-    """Runs a compiled model: with the classification sample on `image`, then with `ax_run_model`.
+    """Runs a compiled model: with the classification sample on `photo`, then with `ax_run_model`.
 
-    Without an image the sample is left out, and so is a program that the board does not have.
+    Without a photo the sample is left out, and so is a program that the board does not have.
     `image_size` is the side of the model's input in pixels, `repeats` holds for both; `affinity` (a
     mask of NPU cores, 1 to 7) for `ax_run_model`; `timeout` is in seconds, for all of it. The options:
     AXERA-TECH/ax-samples, ax_classification_steps.cc; pulsar2-docs-en, other_tools/ax_run_model.
@@ -72,18 +74,18 @@ def run(
     whatever happens.
 
     Raises BoardError when the board cannot be used, has none of the programs, or is not done in time;
-    FileNotFoundError for a missing model or image; ValueError for numbers out of range.
+    FileNotFoundError for a missing model or photo; ValueError for numbers out of range.
     """
     if repeats < 1 or not 1 <= affinity <= 7:
         raise ValueError(f"repeats={repeats}, affinity={affinity}: give 1 or more, and a mask from 1 to 7")
     files = {}
-    for path in filter(None, (axmodel, image)):
+    for path in filter(None, (axmodel, photo)):
         if not path.is_file():
             raise FileNotFoundError(f"there is no file {path}: build the model first, or correct the path")
         files[re.sub(r"[^A-Za-z0-9._+-]|^[.-]", "_", path.name[-100:])] = path
     wanted: dict[tuple[str, ...], str] = {}
     model = next(iter(files))
-    if image is not None:
+    if photo is not None:
         wanted[_CLASSIFIERS] = f"-m {model} -i {[*files][-1]} -g {image_size},{image_size} -r {repeats}"
     wanted[_RUN_MODELS] = f"-m {model} -r {repeats} -w {_WARMUP} -a {affinity}"
     script = "\n".join(
@@ -113,6 +115,29 @@ def run(
             "the board's SDK), or link yours into /opt/bin"
         )
     return BoardRuns(tuple(runs.values()), missing, log)
+
+
+def run_once(board: Board, axmodel: Path, out: Path) -> artifacts.Made:
+    """`run` as a step: `board.log` and `board.json` in `out`, or those already there of this model and board.
+
+    Raises GateFailed where a program did not go well, and what `run` raises.
+    """
+
+    def work(scratch: Path) -> artifacts.Facts:
+        records = run(board, axmodel, out=scratch, photo=PHOTO).records
+        if wrong := [error for record in records for error in record.errors]:
+            raise artifacts.GateFailed(f"the run on {board.name} did not go well: {'; '.join(wrong)}")
+        return {"runs": [record.to_json() | {"source": "board.log"} for record in records]}
+
+    return artifacts.step(
+        "board",
+        out,
+        work,
+        files=["board.log"],
+        arguments={"board": board.name},
+        inputs={"axmodel": axmodel, "photo": PHOTO},
+        code="helpers.board.run",
+    )
 
 
 def check(board: Board, *, timeout: float = 60) -> BoardInfo:

@@ -24,7 +24,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from helpers import artifacts
-from helpers.files import DATA
+from helpers.files import PHOTO
 from helpers.finding import Finding, Level
 from helpers.graph.graph import Graph, axes
 from helpers.graph.preprocess import (
@@ -36,22 +36,19 @@ from helpers.graph.preprocess import (
     normalize,
     sample_linear,
 )
-from helpers.pulsar2.schema import EVERY, InputQuantConfig
+from helpers.pulsar2.schema import CALIBRATION_SIZE, EVERY, InputQuantConfig
 
-STAND_IN = DATA / "images" / "chelsea.jpg"
-CUTS = 40  # of the stand-in photo: a rehearsal measures on a fifth, which leaves 32 to calibrate
-TYPICAL = 32  # pictures: Pulsar2's default calibration_size
+PICTURES = CALIBRATION_SIZE * 5 // 4  # that an archive needs: a rehearsal measures on a fifth of them
 MIN_SIDE = 64  # pixels; below it the board program enlarges a picture more than four times
 READ = ("RGB", "L", "1", "P", "CMYK")  # Pillow's modes beside 16-bit grey that cv::imread reads as a picture
 Images = Path | str | Collection[Path | str]  # a folder, or paths
 
 
 class ArchiveError(ValueError):
-    """An archive that cannot be made, or read, or must not be unpacked; one sentence that says what to do."""
+    """An archive that cannot be made, or read, or must not be unpacked; one sentence that says what to do.
 
-
-class _Invalid(ValueError):
-    """One picture that cannot serve; the message is the reason."""
+    Of one picture: the reason why it cannot serve.
+    """
 
 
 @dataclass(frozen=True)
@@ -68,27 +65,32 @@ class ArchiveReport:
         megabytes = self.path.stat().st_size / 1e6
         lines = [f"{self.path.name}: {self.count} pictures (Image), {megabytes:.1f} MB"]
         lines += [f"left out {name}: {reason}" for name, reason in self.left_out]
-        if self.count < TYPICAL:
-            lines.append(f"warning: fewer than {TYPICAL}: the ranges found may be too narrow; add more")
+        if self.count < CALIBRATION_SIZE:
+            lines.append(
+                f"warning: fewer than {CALIBRATION_SIZE}: the ranges found may be too narrow; add more"
+            )
         return "\n".join([*lines, *([self.stand_in] if self.stand_in else [])])
 
 
 def calibrate(out: Path, preprocessing: Preprocessing, *, images: Images = "") -> ArchiveReport:
     """Writes `calibration.tar` and `calibration.json` into `out`, or keeps those of the same pictures.
 
-    `images` is a folder or paths; where it is empty, cuts of one photo stand in, and the report says so.
-    Members are the crops as PNG in RGB, which Pulsar2 reads in `tensor_format` order and normalises itself.
-    Grey and CMYK pictures become RGB, as the board reads them; those that are broken, tiny or transparent are
-    left out and named. Raises ArchiveError when none is left or there is no such folder.
+    `images` is a folder or paths; where it is empty, cuts of one photo stand in, and the report says so. Of
+    more than are needed PICTURES are drawn, always the same ones, and as many again for those that cannot
+    serve: broken, tiny or transparent ones are left out and named. Members are the crops as PNG in RGB, which
+    Pulsar2 reads in `tensor_format` order and normalises itself; grey and CMYK pictures become RGB, as the
+    board reads them. Raises ArchiveError when none is left or there is no such folder.
     """
-    named = _listed(images) if images else [(STAND_IN.name, STAND_IN)]
+    named = _listed(images) if images else [(PHOTO.name, PHOTO)]
+    if len(named) > PICTURES:
+        named = random.Random(0).sample(named, min(len(named), 2 * PICTURES))
     made = artifacts.step(
         "calibration",
         out,
         lambda scratch: _make(scratch / "calibration.tar", named, preprocessing.size, cuts=not images),
         files=["calibration.tar"],
         arguments={"preprocessing": asdict(preprocessing)},
-        inputs={f"{place:05d} {name}": path for place, (name, path) in enumerate(named)},
+        inputs={f"{place:02d} {name}": path for place, (name, path) in enumerate(named)},
         code="helpers.pulsar2.archive",
         packages=["pillow", "numpy"],
     )
@@ -104,11 +106,14 @@ def calibration_in(folder: Path, preprocessing: Preprocessing) -> Path:
 def _make(path: Path, named: list[tuple[str, Path]], size: int, *, cuts: bool) -> artifacts.Facts:
     left_out: list[tuple[str, str]] = []
     crops = _cuts(named[0][1], size) if cuts else _valid(named, size, left_out)
-    if not (count := _pack(path, crops)):
+    shown = tqdm(
+        crops, desc="calibration pictures", unit="picture", total=min(PICTURES, len(named)), disable=cuts
+    )
+    if not (count := _pack(path, itertools.islice(shown, PICTURES))):
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out[:3]) or "there are none"
         raise ArchiveError(f"no usable picture for {path.name} ({reasons}); give other images")
     stand_in = (
-        f"Stand-in: all {count} pictures are cuts of one photo ({STAND_IN.name}). They show that the build "
+        f"Stand-in: all {count} pictures are cuts of one photo ({PHOTO.name}). They show that the build "
         "runs; for accuracy, calibrate on images of your own task."
     )
     return {"count": count, "left_out": left_out, "stand_in": stand_in if cuts else None}
@@ -130,11 +135,11 @@ def _pack(path: Path, crops: Iterable[tuple[str, Pixels]]) -> int:
 
 
 def _cuts(photo: Path, size: int) -> Iterator[tuple[str, Pixels]]:
-    """CUTS random square cuts of one photo, half of them mirrored, the same ones each time."""
+    """Random square cuts of one photo, half of them mirrored, the same ones each time."""
     pixels = np.asarray(_open_rgb(photo))
     height, width = pixels.shape[:2]
     draw = random.Random(0)
-    for index in range(CUTS):
+    for index in itertools.count():
         side = draw.uniform(0.5, 1.0) * min(height, width)
         top, left = draw.uniform(0, height - side), draw.uniform(0, width - side)
         steps = (np.arange(size) + 0.5) * (side / size) - 0.5
@@ -158,31 +163,31 @@ def _valid(
     named: list[tuple[str, Path]], size: int, left_out: list[tuple[str, str]]
 ) -> Iterator[tuple[str, Pixels]]:
     """The crops that can serve, under the names of their files; the rest goes to `left_out`."""
-    for name, path in tqdm(named, desc="calibration pictures", unit="picture"):
+    for name, path in named:
         try:
             crop = centre_crop(_open_rgb(path), size)
-        except _Invalid as error:
+        except ArchiveError as error:
             left_out.append((name, str(error)))
         else:
             yield Path(name).stem, crop
 
 
 def _open_rgb(path: Path) -> Image.Image:
-    """The decoded image, or _Invalid with the reason."""
+    """The decoded image, or ArchiveError with the reason."""
     try:
         with Image.open(path) as image:
             width, height = image.size
             if min(width, height) < MIN_SIDE:
-                raise _Invalid(f"tiny: {width} × {height}, the short side must have {MIN_SIDE} pixels")
+                raise ArchiveError(f"tiny: {width} × {height}, the short side must have {MIN_SIDE} pixels")
             if image.has_transparency_data:
-                raise _Invalid(f"transparent ({image.mode})")
+                raise ArchiveError(f"transparent ({image.mode})")
             if image.mode not in READ and not image.mode.startswith("I;16"):
-                raise _Invalid(f"of mode {image.mode}, neither RGB nor grey nor CMYK")
+                raise ArchiveError(f"of mode {image.mode}, neither RGB nor grey nor CMYK")
             return as_rgb(image)
-    except _Invalid:
+    except ArchiveError:
         raise
     except Exception as error:  # decoders raise nearly anything on damaged files
-        raise _Invalid(f"not a picture that Pillow can read ({error})") from error
+        raise ArchiveError(f"not a picture that Pillow can read ({error})") from error
 
 
 class Member(NamedTuple):
@@ -248,10 +253,9 @@ def _decoded(content: bytes, preprocessing: Preprocessing) -> npt.NDArray[np.flo
 def check_archive(path: Path, entry: InputQuantConfig | None, graph: Graph | None) -> Finding:
     """One archive against its entry in the configuration and the model's input, each where there is one."""
     try:
-        held = contents(path)
+        level, text = _judged(contents(path), entry, graph)
     except ArchiveError as error:
         return Finding("calibration", "fail", str(error))
-    level, text = _judged(held, entry, graph)
     return Finding("calibration", level, f"{path.name}: {text}")
 
 
@@ -261,16 +265,17 @@ def _judged(held: Counter[Member], entry: InputQuantConfig | None, graph: Graph 
     formats = {member.format for member in held}
     wanted = entry.calibration_format if entry else "Image" if "Image" in formats else "Numpy"
     wanted = "Numpy" if wanted == "NumpyObject" else wanted
-    count = sum(number for member, number in held.items() if member.format == wanted)
-    if not count or formats != {wanted}:
-        text = f"{count} of {held.total()} members are of the format {wanted}: {said}; chapter 07 makes one"
-        return "fail", text
+    if formats != {wanted}:
+        return "fail", f"not all members are of the format {wanted}: {said}; chapter 07 makes one"
     if mismatch := _mismatch(held, entry.tensor_name if entry else EVERY, graph):
         return "fail", mismatch
     if wanted == "Image" and (odd := sorted({member.detail for member in held} - {"RGB"})):
         return "warn", f"some pictures are {', '.join(odd)}, not RGB"
-    if count < TYPICAL:
-        return "warn", f"{count} files, fewer than {TYPICAL}: the ranges found may be too narrow; add more"
+    if (count := held.total()) < CALIBRATION_SIZE:
+        return (
+            "warn",
+            f"{count} files, fewer than {CALIBRATION_SIZE}: the ranges found may be too narrow; add more",
+        )
     if entry is not None and count < entry.calibration_size:
         return "warn", f"{count} files, fewer than calibration_size {entry.calibration_size}: all are used"
     return "ok", said

@@ -54,7 +54,7 @@ def build_command(
     config: Path,
     output_dir: Path,
     work: Path,
-    hardware: str = "AX650",
+    target_hardware: str = "AX650",
     name: str = "pulsar2-build",
 ) -> list[str]:
     """The argument list of `pulsar2 build`, to be run in the folder `work`; `shlex.join` shows it.
@@ -64,7 +64,7 @@ def build_command(
     `work` or one that a program would take for something else.
     """
     output = _inside(work, output_dir)
-    arguments = ["build", "--target_hardware", hardware, "--input", _inside(work, onnx)]
+    arguments = ["build", "--target_hardware", target_hardware, "--input", _inside(work, onnx)]
     arguments += ["--output_dir", output, "--config", _inside(work, config)]
     if tool.image is None:
         return [tool.program, *arguments]
@@ -130,7 +130,7 @@ def _build(
         config=written,
         output_dir=output,
         work=folder,
-        hardware=settings.target_hardware,
+        target_hardware=settings.target_hardware,
         name=name,
     )
 

@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails
 from helpers import artifacts
 from helpers.finding import Finding
 from helpers.graph.preprocess import Preprocessing
-from helpers.pulsar2.schema import BuildConfig, Hardware, Message, NpuMode
+from helpers.pulsar2.schema import CALIBRATION_SIZE, BuildConfig, Hardware, Message, NpuMode
 
 
 class ConfigError(ValueError):
@@ -72,7 +72,7 @@ def configure(
     *,
     calibration: Path,
     tensor_name: str = "input",
-    hardware: Hardware = "AX650",
+    target_hardware: Hardware = "AX650",
     npu_mode: NpuMode = "NPU1",
     static_batch_sizes: Sequence[int] = (),
     max_dynamic_batch_size: int = 0,
@@ -92,7 +92,7 @@ def configure(
         "tensor_name": tensor_name,
         "calibration_dataset": calibration.name,
         "calibration_format": "Image",
-        "calibration_size": 32,
+        "calibration_size": CALIBRATION_SIZE,
         "calibration_mean": preprocessing.mean,  # the default of the processor's own mean and std
         "calibration_std": preprocessing.std,
     }
@@ -108,7 +108,7 @@ def configure(
     config = validate(
         {
             "model_type": "ONNX",
-            "target_hardware": hardware,
+            "target_hardware": target_hardware,
             "npu_mode": npu_mode,
             "quant": {
                 "input_configs": [inputs],
@@ -149,6 +149,7 @@ def _problem(details: ErrorDetails) -> str:
         context = details["ctx"]
         path += f".{context['field']}" if context["field"] else ""
         value, hint = context["value"], f"allowed: {context['allowed']}"
+        value = list(value) if isinstance(value, tuple) else value
     else:
         said = details["msg"].removeprefix("Input should be ").replace("valid tuple", "list in [ ]")
         hint = f"allowed: {said}"

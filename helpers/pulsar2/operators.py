@@ -4,9 +4,9 @@ The list (`data/ax650_operators.json`, with its source) is a pre-screen, not a p
 operator that it lacks and refused two that it has. An attribute written at its ONNX default counts as absent.
 """
 
+import functools
 import json
-from collections.abc import Callable, Iterable
-from functools import cache
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ Problem = tuple[Level, str, str, str]  # level, operator, what is wrong and what
 KINDS_SHOWN = 5
 
 
-@cache
+@functools.cache
 def table() -> dict[str, Any]:
     """The data file: operators with their restrictions, and what was measured beyond the list."""
     loaded: dict[str, Any] = json.loads((DATA / "ax650_operators.json").read_text(encoding="utf-8"))
@@ -57,8 +57,7 @@ def _unlisted(graph: Graph) -> Iterable[Problem]:
 
 def _restricted(graph: Graph) -> Iterable[Problem]:
     for node in (node for node in graph.nodes if node.domain in STANDARD):
-        in_words = RULES[node.op_type](node, graph) if node.op_type in RULES else None
-        for text in (*_by_table(node, graph), *([in_words] if in_words else [])):
+        for text in (*_by_table(node, graph), *_in_words(node, graph)):
             yield "fail", node.op_type, text, name_of(node)
         for text in _by_experience(node, graph):
             yield "warn", node.op_type, text, name_of(node)
@@ -92,74 +91,39 @@ def _by_table(node: onnx.NodeProto, graph: Graph) -> Iterable[str]:
                 yield f"{name} is {value}, only {', '.join(map(str, rule))} can be compiled"
 
 
-def _average_pool(node: onnx.NodeProto, graph: Graph) -> str | None:
-    padded = any(graph.attribute(node, "pads", []))
-    if padded and graph.attribute(node, "count_include_pad") != 1:
-        return "count_include_pad must be 1 where there is padding"
-    return None
-
-
-def _conv_transpose(node: onnx.NodeProto, graph: Graph) -> str | None:
-    extra = graph.attribute(node, "output_padding", [])
-    pads = graph.attribute(node, "pads", [0] * 2 * len(extra))
-    if any(more > end for more, end in zip(extra, pads[len(pads) // 2 :], strict=False)):
-        return f"output_padding {extra} is larger than the end pads {pads[len(pads) // 2 :]}"
-    return None
-
-
-def _gather(node: onnx.NodeProto, graph: Graph) -> str | None:
-    indices = graph.shape(input_of(node, 1))
-    if indices is None or len(indices) == 1:
-        return None
-    return f"{len(indices)}-D indices, only 1-D ones can be compiled: simplify the graph first (onnxsim)"
-
-
-def _last_axis(node: onnx.NodeProto, graph: Graph) -> str | None:
-    axis, shape = graph.attribute(node, "axis"), graph.shape(input_of(node, 0))
-    if axis == -1 or axis is None or (shape is not None and axis == len(shape) - 1):
-        return None
-    return f"axis is {axis}, only the last one can be compiled"
-
-
-def _pow(node: onnx.NodeProto, graph: Graph) -> str | None:
-    exponent = graph.constant(input_of(node, 1))
-    if exponent is None or exponent.size != 1:
-        return "the exponent must be one constant number"
-    return None
-
-
-def _prelu(node: onnx.NodeProto, graph: Graph) -> str | None:
-    shape, slope = graph.shape(input_of(node, 0)), graph.shape(input_of(node, 1))
-    if shape is None or slope is None or len(shape) != 4:
-        return None
-    if slope not in ((shape[1],), (1, shape[1], 1, 1)):
-        return f"the slope has shape {slope}, only ({shape[1]},) and (1, {shape[1]}, 1, 1) can be compiled"
-    return None
-
-
-def _resize(node: onnx.NodeProto, graph: Graph) -> str | None:
-    nearest = graph.attribute(node, "nearest_mode")
-    if graph.attribute(node, "mode") == "nearest" and nearest != "round_prefer_ceil":
-        return f"nearest_mode is {nearest}, only round_prefer_ceil can be compiled"
-    return None
-
-
-def _roi_align(node: onnx.NodeProto, graph: Graph) -> str | None:
-    return "sampling_ratio must not be 0" if graph.attribute(node, "sampling_ratio") == 0 else None
-
-
-# The restrictions that the data file states in words.
-RULES: dict[str, Callable[[onnx.NodeProto, Graph], str | None]] = {
-    "AveragePool": _average_pool,
-    "ConvTranspose": _conv_transpose,
-    "Gather": _gather,
-    "LayerNormalization": _last_axis,
-    "LpNormalization": _last_axis,
-    "Pow": _pow,
-    "PRelu": _prelu,
-    "Resize": _resize,
-    "RoiAlign": _roi_align,
-}
+def _in_words(node: onnx.NodeProto, graph: Graph) -> Iterable[str]:
+    """The restrictions that the data file states in words."""
+    first, second = (graph.shape(input_of(node, place)) for place in (0, 1))
+    value = functools.partial(graph.attribute, node)
+    match node.op_type:
+        case "AveragePool":
+            if any(value("pads", [])) and value("count_include_pad") != 1:
+                yield "count_include_pad must be 1 where there is padding"
+        case "ConvTranspose":
+            extra = value("output_padding", [])
+            ends = value("pads", [0] * 2 * len(extra))[len(extra) :]
+            if any(more > end for more, end in zip(extra, ends, strict=False)):
+                yield f"output_padding {extra} is larger than the end pads {ends}"
+        case "Gather":
+            if second is not None and len(second) != 1:
+                yield f"{len(second)}-D indices, only 1-D ones can be compiled: simplify the graph (onnxsim)"
+        case "LayerNormalization" | "LpNormalization":
+            if (axis := value("axis")) not in (-1, None) and (first is None or axis != len(first) - 1):
+                yield f"axis is {axis}, only the last one can be compiled"
+        case "Pow":
+            exponent = graph.constant(input_of(node, 1))
+            if exponent is None or exponent.size != 1:
+                yield "the exponent must be one constant number"
+        case "PRelu":
+            fits = () if first is None or len(first) != 4 else ((first[1],), (1, first[1], 1, 1))
+            if fits and second is not None and second not in fits:
+                yield f"the slope has shape {second}, only {fits[0]} and {fits[1]} can be compiled"
+        case "Resize":
+            if value("mode") == "nearest" and (nearest := value("nearest_mode")) != "round_prefer_ceil":
+                yield f"nearest_mode is {nearest}, only round_prefer_ceil can be compiled"
+        case "RoiAlign":
+            if value("sampling_ratio") == 0:
+                yield "sampling_ratio must not be 0"
 
 
 def _by_experience(node: onnx.NodeProto, graph: Graph) -> Iterable[str]:

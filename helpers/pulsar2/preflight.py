@@ -17,7 +17,7 @@ from helpers.graph.preprocess import Preprocessing, read_metadata
 from helpers.pulsar2 import config as configs
 from helpers.pulsar2.archive import check_archive
 from helpers.pulsar2.operators import check_operators, name_of
-from helpers.pulsar2.schema import EVERY, BuildConfig, InputProcessor
+from helpers.pulsar2.schema import EVERY, BuildConfig
 
 # AX650 starts at 11 (pulsar2-docs-en, op_support_list_ax650). 18 was built (onnxsim/onnxsim,
 # scripts/axera/README.md); 23 was refused, says one user; nobody reports on the versions between.
@@ -32,16 +32,16 @@ Verdict = tuple[Level, str]  # of one check, with what to do
 
 
 def preflight(
-    onnx_file: Path | str, config: Path | str | None = None, calibration: Path | str | None = None
+    onnx: Path | str, config: Path | str | None = None, calibration: Path | str | None = None
 ) -> list[Finding]:
-    """All findings for a graph, a configuration and a calibration archive.
+    """All findings for the graph in the file `onnx`, a configuration and a calibration archive.
 
     Without `calibration` the archives that the configuration names are looked up, in the current folder as
     the tool does, then beside the configuration. What is wrong with a file is a finding, not an exception.
     """
     graph: Graph | None = None
     try:
-        graph = Graph(load(onnx_file))
+        graph = Graph(load(onnx))
         findings = check_graph(graph)
         if findings[0].level == "fail":
             graph = None  # what onnx's checker refuses is held against nothing else
@@ -124,9 +124,10 @@ def _opset(graph: Graph) -> Verdict:
 
 
 def _static(graph: Graph) -> Verdict:
-    values = [*graph.inputs, *graph.outputs]
-    shapes = ", ".join(f"{value.name} {list(axes(value))}" for value in values)
-    dynamic = [v.name for v in values if not axes(v) or not all(isinstance(n, int) for n in axes(v))]
+    shapes = ", ".join(f"{name} {list(sizes)}" for name, sizes in graph.ends.items())
+    dynamic = [
+        n for n, sizes in graph.ends.items() if not sizes or not all(isinstance(x, int) for x in sizes)
+    ]
     if dynamic:
         return "fail", f"{shapes}: not all of {', '.join(dynamic)} is fixed; export without dynamic_axes"
     return "ok", shapes
@@ -158,8 +159,7 @@ def _int64(graph: Graph) -> Verdict:
 
 
 def _names(graph: Graph) -> Verdict:
-    odd = [v.name for v in (*graph.inputs, *graph.outputs) if "/" in v.name]
-    if odd:
+    if odd := [name for name in graph.ends if "/" in name]:
         return "warn", f"{', '.join(odd)}: the board's tools make file names of them; rename without a slash"
     return "ok", f"inputs {[v.name for v in graph.inputs]}"
 
@@ -206,7 +206,7 @@ def _feed(config: BuildConfig) -> Verdict:
 
 def _channel_order(config: BuildConfig, exported: Preprocessing | None) -> Verdict:
     for processor in config.input_processors:
-        tensor, mean = processor.tensor_format, _mean_of(config, processor)
+        tensor, (mean, _) = processor.tensor_format, config.mean_and_std(processor)
         for other, order in (
             ("src_format, and Pulsar2 swaps no channels", processor.src_format),
             ("what the graph was exported for", exported.format if exported else None),
@@ -222,13 +222,6 @@ def _channel_order(config: BuildConfig, exported: Preprocessing | None) -> Verdi
     if exported is None:
         return "warn", f"{named}, {FEEDS[named]}; the graph does not say which order it takes: check it"
     return "ok", f"{named} in graph and configuration, {FEEDS[named]}"
-
-
-def _mean_of(config: BuildConfig, processor: InputProcessor) -> tuple[float, ...]:
-    """The mean that an input gets: its own, else that of its calibration."""
-    wanted = (processor.tensor_name, EVERY)
-    calibrated = (e.calibration_mean for e in config.quant.input_configs if e.tensor_name in wanted)
-    return processor.mean or next(calibrated, ())
 
 
 def _order_of(mean: Sequence[float]) -> str | None:
@@ -255,10 +248,7 @@ def _mean_std(config: BuildConfig, exported: Preprocessing | None) -> Verdict:
             return "warn", f"{path}{problem}; near, but take those"
     arrays = (entry for entry in entries if entry.calibration_format != "Image")
     if idle := {entry.tensor_name for entry in arrays if entry.calibration_mean or entry.calibration_std}:
-        return (
-            "warn",
-            f"calibration_mean and _std of {_listed(idle)} are not applied to arrays",
-        )
+        return "warn", f"calibration_mean and _std of {_listed(idle)} are not applied to arrays"
     return "ok", f"mean {list(mean)}, std {list(std)} in 0–255 units"
 
 

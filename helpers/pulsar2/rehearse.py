@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
+from onnx import ModelProto
 from pydantic import TypeAdapter
 
 from helpers import artifacts
@@ -15,8 +15,6 @@ from helpers.graph.metrics import sqnr_db
 from helpers.graph.preprocess import Preprocessing, read_metadata
 from helpers.pulsar2 import archive as archives
 from helpers.pulsar2 import config as configs
-
-PICTURES = 40  # of the archive: a fifth measures, which leaves 32 to calibrate
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Rehearsed:
     remade: bool
 
 
-def rehearse(graph: Path, archive: Path, out: Path, *, config: Path | None = None) -> Rehearsed:
+def rehearse(onnx: Path, calibration: Path, out: Path, *, config: Path | None = None) -> Rehearsed:
     """Writes `model-int8.onnx` and `rehearsal.json` into `out`, or returns what is there of the same inputs.
 
     Takes any graph with one input of pictures. Mean, std and order come from the configuration, else from
@@ -51,22 +49,24 @@ def rehearse(graph: Path, archive: Path, out: Path, *, config: Path | None = Non
     made = artifacts.step(
         "rehearsal",
         out,
-        lambda scratch: _rehearse(load(graph), archive, scratch, config),
+        lambda scratch: _rehearse(load(onnx), calibration, scratch, config),
         files=["model-int8.onnx"],
         arguments={},
-        inputs={"graph": graph, "archive": archive} | ({"config": config} if config else {}),
+        inputs={"onnx": onnx, "calibration": calibration} | ({"config": config} if config else {}),
         code="helpers.pulsar2.rehearse",
         packages=["onnx", "onnxruntime", "numpy"],
     )
     return Rehearsed(quantized=made.path("model-int8.onnx"), remade=made.remade, **made.facts)
 
 
-def _rehearse(graph: onnx.ModelProto, archive: Path, out: Path, config: Path | None) -> Facts:
+def _rehearse(graph: ModelProto, archive: Path, out: Path, config: Path | None) -> Facts:
+    import onnx
+
     from helpers.quant.simulate import simulate_int8  # what is kept must not wait for ONNX Runtime
 
     index = Graph(graph)
     batch = index.static_shape(index.inputs[0].name)[0]
-    cuts = archives.pictures(archive, preprocessing_of(graph, config), PICTURES)
+    cuts = archives.pictures(archive, preprocessing_of(graph, config), archives.PICTURES)
     cuts = [np.concatenate(cuts[place : place + batch]) for place in range(0, len(cuts) - batch + 1, batch)]
     found = simulate_int8(graph, cuts)
     onnx.save(found.quantized, out / "model-int8.onnx")
@@ -86,7 +86,7 @@ def _rehearse(graph: onnx.ModelProto, archive: Path, out: Path, config: Path | N
     }
 
 
-def preprocessing_of(graph: onnx.ModelProto, config: Path | None = None) -> Preprocessing:
+def preprocessing_of(graph: ModelProto, config: Path | None = None) -> Preprocessing:
     """What happens to the pixels, by configuration or metadata; ValueError if neither says."""
     if config is None:
         if (said := read_metadata(graph)) is None:
@@ -97,11 +97,12 @@ def preprocessing_of(graph: onnx.ModelProto, config: Path | None = None) -> Prep
     settings = configs.read(config)
     if not (settings.quant.input_configs and settings.input_processors):
         raise ValueError(f"{config.name}: it has no quant.input_configs, or no input_processors: add them")
-    entry, processor = settings.quant.input_configs[0], settings.input_processors[0]
+    processor = settings.input_processors[0]
+    mean, std = settings.mean_and_std(processor)
     said_there = {
         "board_input": "rgb" if processor.tensor_format == "RGB" else "bgr",
-        "mean": entry.calibration_mean,
-        "std": entry.calibration_std,
+        "mean": mean,
+        "std": std,
         "size": graph.graph.input[0].type.tensor_type.shape.dim[-1].dim_value,
     }
     return TypeAdapter(Preprocessing).validate_python(said_there)

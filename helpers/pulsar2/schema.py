@@ -5,11 +5,34 @@ image knows, such as KL calibration and chips that the printed list lacks (read 
 there and in advanced_build_guides.
 """
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StrictBool, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StrictBool
 from pydantic_core import PydanticCustomError
+
+CALIBRATION_SIZE = 32  # pictures: Pulsar2's default
+EVERY = "DEFAULT"  # Pulsar2's name for all inputs or outputs
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".gz", ".zip")
+YUV_FORMATS = ("YUYV422", "UYVY422", "YUV420SP", "YVU420SP")
+
+
+def _refusal(field: str, value: object, allowed: str) -> PydanticCustomError:
+    """`field` is the path below the message that is refused, "" for itself."""
+    context = {"field": field, "value": value, "allowed": allowed}
+    return PydanticCustomError("rule", "allowed: {allowed}", context)
+
+
+def _only(holds: Callable[[Any], bool], allowed: str) -> AfterValidator:
+    """A rule for the values of a field."""
+
+    def checked(value: Any) -> Any:
+        if not holds(value):
+            raise _refusal("", value, allowed)
+        return value
+
+    return AfterValidator(checked)
+
 
 Int = Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)]
 Count = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
@@ -19,6 +42,12 @@ Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
 Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
 Fraction = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1)]
+
+Archive = Annotated[
+    Name, _only(lambda name: name.lower().endswith(ARCHIVES), f"ending in {' '.join(ARCHIVES)}")
+]
+Size = Annotated[Int, _only(lambda size: size == -1 or size >= 1, "-1 (all files) or 1 and more")]
+Threshold = Annotated[Float, _only(lambda it: it == -1 or 0 <= it < 1e-4, "-1, or 0 to below 0.0001")]
 
 Hardware = Literal[
     "AX650", "AX620E", "AX615", "AX637", "AX8860", "M76H", "M57", "AX620L", "LAMBERT", "LAGUNA"
@@ -43,16 +72,6 @@ NPU_MODES: dict[str, tuple[str, ...]] = {
     "AX637": ("NPU1",),
     "AX8860": ("NPU1", "NPU2", "NPU4"),
 }
-EVERY = "DEFAULT"  # Pulsar2's name for all inputs or outputs
-ARCHIVES = (".tar", ".tar.gz", ".tgz", ".gz", ".zip")
-YUV_FORMATS = ("YUYV422", "UYVY422", "YUV420SP", "YVU420SP")
-
-
-def _require(holds: bool, field: str, value: object, allowed: str) -> None:
-    """Refuses `value` unless the rule holds; `field` is the path below its message, "" for itself."""
-    if not holds:
-        context: dict[str, Any] = {"field": field, "value": value, "allowed": allowed}
-        raise PydanticCustomError("rule", "allowed: {allowed}", context)
 
 
 class Message(BaseModel):
@@ -63,42 +82,28 @@ class Message(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def _require(self, holds: object, field: str, allowed: str, *, value: object = None) -> None:
+        """Refuses a field, or the value given, unless the rule holds."""
+        if not holds:
+            raise _refusal(field, getattr(self, field) if value is None else value, allowed)
 
-def _same_length(field: str, std: Sequence[float], mean: Sequence[float]) -> None:
-    """Holds two per-channel lists to one length where both are given."""
-    fits = not mean or not std or len(mean) == len(std)
-    _require(fits, field, list(std), f"{len(mean)} values, as many as the mean has")
-
-
-def _archive(value: str) -> str:
-    _require(value.lower().endswith(ARCHIVES), "", value, f"an archive ending in {', '.join(ARCHIVES)}")
-    return value
-
-
-def _size(value: int) -> int:
-    _require(value == -1 or value >= 1, "", value, "-1 (all files) or 1 and more")
-    return value
-
-
-def _threshold(value: float) -> float:
-    _require(value == -1 or 0 <= value < 1e-4, "", value, "-1, or 0 to below 0.0001")
-    return value
+    def _require_one_length(self, std: str, mean: str) -> None:
+        given, wanted = len(getattr(self, std)), len(getattr(self, mean))
+        self._require(given in (0, wanted) or not wanted, std, f"{wanted} values, as many as the mean has")
 
 
 class InputQuantConfig(Message):
     """Calibration data of one input; mean and std are in 0–255 units, in the order of `tensor_format`."""
 
     tensor_name: Name
-    calibration_dataset: Annotated[Name, AfterValidator(_archive)]
+    calibration_dataset: Archive
     calibration_format: CalibrationFormat = "Image"
-    calibration_size: Annotated[Int, AfterValidator(_size)] = 32
+    calibration_size: Size = CALIBRATION_SIZE
     calibration_mean: tuple[Float, ...] = ()
     calibration_std: tuple[Positive, ...] = ()
 
-    @model_validator(mode="after")
-    def _rules(self) -> Self:
-        _same_length("calibration_std", self.calibration_std, self.calibration_mean)
-        return self
+    def model_post_init(self, _: object) -> None:
+        self._require_one_length("calibration_std", "calibration_mean")
 
 
 class LayerConfig(Message):
@@ -119,21 +124,18 @@ class LayerConfig(Message):
         """The operator types this entry selects; empty when it selects by name or subgraph."""
         return (self.op_type,) if self.op_type else self.op_types
 
-    @model_validator(mode="after")
-    def _rules(self) -> Self:
-        paired = bool(self.start_tensor_names) == bool(self.end_tensor_names)
+    def model_post_init(self, _: object) -> None:
         missing = "end_tensor_names" if self.start_tensor_names else "start_tensor_names"
-        _require(paired, missing, [], "a subgraph needs start_tensor_names and end_tensor_names")
+        paired = bool(self.start_tensor_names) == bool(self.end_tensor_names)
+        self._require(paired, missing, "a subgraph needs start_tensor_names and end_tensor_names")
         single = ("layer_name", "op_type", "layer_names", "op_types", "start_tensor_names")
         chosen = [name for name in single if getattr(self, name)]
-        allowed = f"exactly one of {', '.join(single)}"
-        _require(len(chosen) == 1, "", ", ".join(chosen) or "no selector", allowed)
+        told = ", ".join(chosen) or "no selector"
+        self._require(len(chosen) == 1, "", f"exactly one of {', '.join(single)}", value=told)
         allowed = "U8, S8, U16, S16 for Conv (FP32 goes to its output_data_type)"
-        _require("Conv" not in self.operators or self.data_type != "FP32", "data_type", "FP32", allowed)
+        self._require("Conv" not in self.operators or self.data_type != "FP32", "data_type", allowed)
         fits = "output_data_type" not in self.model_fields_set or set(self.operators) <= {"Conv"}
-        allowed = f"only for Conv, not {', '.join(self.operators)}"
-        _require(fits, "output_data_type", self.output_data_type, allowed)
-        return self
+        self._require(fits, "output_data_type", f"only for Conv, not {', '.join(self.operators)}")
 
 
 class QuantConfig(Message):
@@ -147,7 +149,7 @@ class QuantConfig(Message):
     precision_analysis_mode: Literal["Reference", "NPUBackend"] = "Reference"
     highest_mix_precision: StrictBool = False
     conv_bias_data_type: Literal["S32", "FP32"] = "S32"
-    refine_weight_threshold: Annotated[Float, AfterValidator(_threshold)] = 1e-6
+    refine_weight_threshold: Threshold = 1e-6
     enable_smooth_quant: StrictBool = False
     smooth_quant_threshold: Fraction | None = None
     smooth_quant_strength: Float | None = None
@@ -167,12 +169,9 @@ class QuantConfig(Message):
     finetune_lr: Positive = 1e-3
     device: Device = "cpu"
 
-    @model_validator(mode="after")
-    def _rules(self) -> Self:
-        both = self.highest_mix_precision and bool(self.layer_configs)
-        allowed = "false beside layer_configs, which would have no effect"
-        _require(not both, "highest_mix_precision", True, allowed)
-        return self
+    def model_post_init(self, _: object) -> None:
+        both = self.highest_mix_precision and self.layer_configs
+        self._require(not both, "highest_mix_precision", "false beside layer_configs, which would do nothing")
 
 
 class OnnxOptimizeOption(Message):
@@ -216,26 +215,23 @@ class InputProcessor(Message):
     scale: Float = 0.0
     zeropoint: Int = 0
 
-    @model_validator(mode="after")
-    def _rules(self) -> Self:
-        _same_length("std", self.std, self.mean)
+    def model_post_init(self, _: object) -> None:
+        self._require_one_length("std", "mean")
         yuv, source = self.src_format in YUV_FORMATS, f"with src_format {self.src_format}"
-        allowed = f"Matrix, FullRange or LimitedRange {source}"
-        _require(not yuv or self.csc_mode != "NoCSC", "csc_mode", "NoCSC", allowed)
+        matrix = f"Matrix, FullRange or LimitedRange {source}"
+        self._require(not yuv or self.csc_mode != "NoCSC", "csc_mode", matrix)
         packed = "src_layout" not in self.model_fields_set or self.src_layout == "NHWC"
-        _require(not yuv or packed, "src_layout", self.src_layout, f"NHWC {source}")
-        fits = len(self.csc_mat) == (12 if self.csc_mode == "Matrix" else 0)
+        self._require(not yuv or packed, "src_layout", f"NHWC {source}")
         allowed = "12 numbers, row by row, with csc_mode Matrix, none with another csc_mode"
-        _require(fits, "csc_mat", list(self.csc_mat), allowed)
+        self._require(len(self.csc_mat) == (12 if self.csc_mode == "Matrix" else 0), "csc_mat", allowed)
         for index, value in enumerate(self.csc_mat):
             low, high = (-9, 8) if index % 4 == 3 else (-524289, 524288)
             allowed = f"between {low} and {high}, both excluded"
-            _require(low < value < high, f"csc_mat[{index}]", value, allowed)
+            self._require(low < value < high, f"csc_mat[{index}]", allowed, value=value)
         for field in ("padding", "slicing"):
-            ends = list(getattr(self, field))
-            _require(len(ends) % 2 == 0, field, ends, "a start and an end per axis, so an even count")
-        _require(not self.zeropoint or bool(self.scale), "zeropoint", self.zeropoint, "0 unless scale is set")
-        return self
+            even = len(getattr(self, field)) % 2 == 0
+            self._require(even, field, "a start and an end per axis, so an even count")
+        self._require(not self.zeropoint or self.scale, "zeropoint", "0 unless scale is set")
 
 
 class OutputProcessor(Message):
@@ -246,11 +242,9 @@ class OutputProcessor(Message):
     dst_perm: tuple[Int, ...] = ()
     output_dtype: Literal["FP32", "U8"] = "FP32"
 
-    @model_validator(mode="after")
-    def _rules(self) -> Self:
-        axes = list(self.dst_perm)
-        _require(sorted(axes) == list(range(len(axes))), "dst_perm", axes, "each axis once, counted from 0")
-        return self
+    def model_post_init(self, _: object) -> None:
+        each_once = sorted(self.dst_perm) == list(range(len(self.dst_perm)))
+        self._require(each_once, "dst_perm", "each axis once, counted from 0")
 
 
 class OpProcessor(Message):
@@ -308,12 +302,9 @@ class CompilerConfig(Message):
     start_tensor_names: tuple[Name, ...] = ()
     end_tensor_names: tuple[Name, ...] = ()
 
-    @model_validator(mode="after")
-    def _rules(self) -> Self:
-        largest = self.max_dynamic_batch_size
-        allowed = "0 beside static_batch_sizes: choose one"
-        _require(not self.static_batch_sizes or not largest, "max_dynamic_batch_size", largest, allowed)
-        return self
+    def model_post_init(self, _: object) -> None:
+        both = self.static_batch_sizes and self.max_dynamic_batch_size
+        self._require(not both, "max_dynamic_batch_size", "0 beside static_batch_sizes: choose one")
 
 
 class Debug(Message):
@@ -343,13 +334,20 @@ class BuildConfig(Message):
     compiler: CompilerConfig = CompilerConfig()
     debug: Debug = Debug()
 
-    @model_validator(mode="after")
-    def _rules(self) -> Self:
+    def mean_and_std(self, processor: InputProcessor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Those that an input gets: its own, else those of its calibration."""
+        wanted = (processor.tensor_name, EVERY)
+        entry = next((entry for entry in self.quant.input_configs if entry.tensor_name in wanted), None)
+        mean, std = (entry.calibration_mean, entry.calibration_std) if entry else ((), ())
+        return processor.mean or mean, processor.std or std
+
+    def model_post_init(self, _: object) -> None:
         modes = NPU_MODES.get(self.target_hardware, (self.npu_mode,))
-        allowed = f"{', '.join(modes)} on {self.target_hardware}"
-        _require(self.npu_mode in modes, "npu_mode", self.npu_mode, allowed)
-        shapes = [len(processor.src_extra_shapes) for processor in self.input_processors]
-        for index, count in enumerate(shapes):
-            path = f"input_processors[{index}].src_extra_shapes"
-            _require(count == shapes[0], path, count, f"{shapes[0]} shapes, as for every input")
-        return self
+        self._require(self.npu_mode in modes, "npu_mode", f"{', '.join(modes)} on {self.target_hardware}")
+        counts = [len(processor.src_extra_shapes) for processor in self.input_processors]
+        for index, count in enumerate(counts):
+            path, allowed = (
+                f"input_processors[{index}].src_extra_shapes",
+                f"{counts[0]} shapes, as for every input",
+            )
+            self._require(count == counts[0], path, allowed, value=count)

@@ -23,7 +23,7 @@ def test_a_run_brings_back_both_records_and_leaves_nothing_behind(
     far.prints(CLASSIFIER, "sample_classification.log", f'cat "$2" "$4" > {seen}')
     board = far.board(tmp_path / "far")
     runs = run(
-        board, model, out=tmp_path / "out", image=image, image_size=192, repeats=200, affinity=3,
+        board, model, out=tmp_path / "out", photo=image, image_size=192, repeats=200, affinity=3,
         progress=False,
     )  # fmt: skip
     wait_until(lambda: is_clean(tmp_path / "far"))
@@ -66,7 +66,7 @@ def test_a_program_that_fails_gives_a_record_that_says_so(
     script: str, said: str, far: FarSide, model: Path, image: Path, tmp_path: Path
 ) -> None:
     far.program(CLASSIFIER, script)
-    runs = run(far.board(tmp_path / "far"), model, image=image, out=tmp_path / "out", progress=False)
+    runs = run(far.board(tmp_path / "far"), model, photo=image, out=tmp_path / "out", progress=False)
     failed, times = runs.records
     assert not failed.ok and any(said in error for error in failed.errors)
     assert times.ok  # the second program ran all the same
@@ -84,16 +84,16 @@ def test_what_is_there_is_run_and_what_is_missing_is_named(
 ) -> None:
     board, out = far.board(tmp_path / "far"), tmp_path / "out"
     (far.programs / RUN_MODEL).unlink()
-    runs = run(board, model, image=image, out=out, progress=False)
+    runs = run(board, model, photo=image, out=out, progress=False)
     assert [(record.program, record.ok) for record in runs.records] == [(CLASSIFIER, True)]
     assert runs.missing == (RUN_MODEL,)
     other = far.programs / "ax_classification"  # its name in AXERA-TECH/ax-samples
     (far.programs / CLASSIFIER).rename(other)
-    (record,) = run(board, model, image=image, out=out, progress=False).records
+    (record,) = run(board, model, photo=image, out=out, progress=False).records
     assert record.program == other.name
     other.unlink()
     with pytest.raises(BoardError, match=f"has no {CLASSIFIER} and no {RUN_MODEL}: "):
-        run(board, model, image=image, out=out, progress=False)
+        run(board, model, photo=image, out=out, progress=False)
 
 
 def test_a_missing_file_and_numbers_out_of_range_are_refused_at_once(model: Path, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_no_file_name_passes_for_an_option_or_a_command(
     seen = tmp_path / "seen"
     far.prints(CLASSIFIER, "sample_classification.log", f'cat "$2" "$4" > {seen}')
     board = far.board(tmp_path / "far")
-    runs = run(board, image, image=Path(name), out=Path("out"), progress=False)
+    runs = run(board, image, photo=Path(name), out=Path("out"), progress=False)
     assert runs.records[0].ok
     assert far.calls()[1:5] == ["-m", "fox.jpg", "-i", far_name]
     assert seen.read_bytes() == image.read_bytes() + name.encode()

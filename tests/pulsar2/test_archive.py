@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.files import PHOTO
 from helpers.graph.preprocess import Preprocessing, as_rgb, board_crop, centre_crop, normalize
 from helpers.pulsar2 import archive
 from helpers.pulsar2.archive import ArchiveError, Member, calibrate, calibration_in, contents, pictures
@@ -68,13 +69,27 @@ def test_an_archive_is_kept_until_one_of_its_pictures_changes(folder: Path, tmp_
 
 def test_where_there_are_no_images_cuts_of_one_photo_stand_in(tmp_path: Path, folder: Path) -> None:
     report = calibrate(tmp_path / "a", BGR)
-    assert report.stand_in and archive.STAND_IN.name in str(report)
-    assert contents(report.path) == {Member("Image", (64, 64), "RGB"): archive.CUTS}
-    assert len(set(members(report.path).values())) == archive.CUTS
+    assert report.stand_in and PHOTO.name in str(report)
+    assert contents(report.path) == {Member("Image", (64, 64), "RGB"): archive.PICTURES}
+    assert len(set(members(report.path).values())) == archive.PICTURES
     assert calibrate(tmp_path / "b", BGR, images=[]).path.read_bytes() == report.path.read_bytes()
     own = calibrate(tmp_path / "c", BGR, images=folder).path
     assert calibration_in(tmp_path / "c", BGR) == own and len(members(own)) == 3  # whoever made it
     assert calibration_in(tmp_path / "d", BGR).read_bytes() == report.path.read_bytes()
+
+
+def test_of_many_pictures_some_are_packed_whatever_cannot_serve(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    for seed in range(3 * archive.PICTURES):
+        path = picture(folder / f"{seed:03d}.png", seed)
+        if seed % 5 == 0:
+            path.write_text("no picture")
+    report = calibrate(tmp_path / "a", BGR, images=folder)
+    held = list(members(report.path))
+    assert report.count == len(held) == archive.PICTURES
+    places = sorted(int(name.split("_")[1].removesuffix(".png")) for name in held)
+    assert places[0] < archive.PICTURES and places[-1] > 2 * archive.PICTURES  # from all of the folder
+    assert calibrate(tmp_path / "b", BGR, images=folder).path.read_bytes() == report.path.read_bytes()
 
 
 def test_what_cannot_serve_is_named_and_left_out(folder: Path, tmp_path: Path) -> None:

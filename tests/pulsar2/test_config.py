@@ -191,7 +191,7 @@ def test_the_file_holds_what_the_tutorial_chose_and_nothing_else(tmp_path: Path)
 
 def test_what_is_asked_for_arrives(tmp_path: Path) -> None:
     layers = [{"op_types": ["Softmax"], "data_type": "U16"}, {"layer_name": "head", "data_type": "S16"}]
-    asked: dict[str, Any] = {"hardware": "AX620E", "npu_mode": "NPU2", "max_dynamic_batch_size": 8}
+    asked: dict[str, Any] = {"target_hardware": "AX620E", "npu_mode": "NPU2", "max_dynamic_batch_size": 8}
     made = configure(tmp_path, BGR, calibration=ARCHIVE, tensor_name="DEFAULT", layer_configs=layers, **asked)
     plain = json.loads(made.path("pulsar2.json").read_text())
     assert plain["quant"]["layer_configs"] == layers

@@ -50,15 +50,6 @@ def test_the_data_file_has_every_operator_and_every_restriction() -> None:
         ), name
 
 
-def test_a_rule_in_words_has_its_function() -> None:
-    worded = {
-        name
-        for name, rules in operators.table()["operators"].items()
-        if any(isinstance(rule, str) and rule != "absent" for rule in rules.values())
-    }
-    assert worded == set(operators.RULES)
-
-
 @pytest.mark.parametrize("operator", ["Mod", "Einsum", "LRN", "NonMaxSuppression", "Reciprocal", "IsNaN"])
 def test_an_operator_off_the_list_fails(operator: str) -> None:
     finding = listed(graph(node(operator)))
@@ -116,38 +107,47 @@ def test_what_equals_the_default_or_is_allowed_passes(made: onnx.NodeProto, extr
     assert kept(graph(made, **extra)).level == "ok"
 
 
-@pytest.mark.parametrize(
-    ("made", "extra", "word"),
-    [
-        (node("Gemm", ["input", "b", "c"], alpha=0.5), GEMM, "alpha"),
-        (node("Gemm", ["input", "b", "c"], beta=2.0), GEMM, "beta"),
-        (node("BatchNormalization", ["input", *NORM], momentum=0.5), NORM, "momentum"),
-        (node("Conv", ["input", "w"], auto_pad="SAME_UPPER"), WEIGHT, "auto_pad"),
-        (node("AveragePool", kernel_shape=[2, 2], pads=[1, 1, 1, 1]), {}, "count_include_pad"),
-        (node("MaxPool", kernel_shape=[2, 2], dilations=[2, 2]), {}, "dilations"),
-        (node("ConvTranspose", ["input", "w"], output_padding=[1, 1]), WEIGHT, "output_padding"),
-        (node("ConvTranspose", ["input", "w"], output_shape=[10, 10]), WEIGHT, "output_shape"),
-        (node("Pad", ["input", "p"], mode="reflect"), {"p": np.zeros(8, np.int64)}, "mode"),
-        (
-            node("Pad", ["input", "p", "", "a"]),
-            {"p": np.zeros(4, np.int64), "a": np.array([2, 3]), "opset": 18},
-            "axes",
-        ),
-        (node("Cast", to=TensorProto.INT64), {"out_dtype": TensorProto.INT64}, "int64"),
-        (node("Pow", ["input", "input"]), {}, "exponent"),
-        (node("Gather", ["input", "i"], axis=1), {"i": np.zeros((2, 2), np.int64)}, "2-D indices"),
-        (node("LayerNormalization", ["input", "w"], axis=2), {"w": np.ones(8, F32), "opset": 17}, "axis"),
-        (node("LpNormalization", p=2, axis=1), {}, "axis"),
-        (node("PRelu", ["input", "s"]), {"s": np.ones((3, 1, 1), F32)}, "slope"),
-        (node("Resize", ["input", "", "k"], mode="nearest"), {"k": np.ones(4, F32)}, "nearest_mode"),
-        (node("Resize", ["input", "", "k"], mode="cubic"), {"k": np.ones(4, F32)}, "mode"),
-        (node("DepthToSpace", blocksize=2, mode="CRD"), {}, "mode"),
-        (node("RoiAlign"), {}, "sampling_ratio"),
-        (node("ArgMax", select_last_index=1), {"opset": 12}, "select_last_index"),
-        (node("ReduceSum", noop_with_empty_axes=1), {"opset": 13}, "noop_with_empty_axes"),
-        (node("LSTM", ["input", "w", "w", "", "n"]), {**WEIGHT, "n": np.ones(1)}, "sequence_lens"),
-    ],
-)  # fmt: skip
+BROKEN: list[tuple[onnx.NodeProto, dict[str, Any], str]] = [
+    (node("Gemm", ["input", "b", "c"], alpha=0.5), GEMM, "alpha"),
+    (node("Gemm", ["input", "b", "c"], beta=2.0), GEMM, "beta"),
+    (node("BatchNormalization", ["input", *NORM], momentum=0.5), NORM, "momentum"),
+    (node("Conv", ["input", "w"], auto_pad="SAME_UPPER"), WEIGHT, "auto_pad"),
+    (node("AveragePool", kernel_shape=[2, 2], pads=[1, 1, 1, 1]), {}, "count_include_pad"),
+    (node("MaxPool", kernel_shape=[2, 2], dilations=[2, 2]), {}, "dilations"),
+    (node("ConvTranspose", ["input", "w"], output_padding=[1, 1]), WEIGHT, "output_padding"),
+    (node("ConvTranspose", ["input", "w"], output_shape=[10, 10]), WEIGHT, "output_shape"),
+    (node("Pad", ["input", "p"], mode="reflect"), {"p": np.zeros(8, np.int64)}, "mode"),
+    (
+        node("Pad", ["input", "p", "", "a"]),
+        {"p": np.zeros(4, np.int64), "a": np.array([2, 3]), "opset": 18},
+        "axes",
+    ),
+    (node("Cast", to=TensorProto.INT64), {"out_dtype": TensorProto.INT64}, "int64"),
+    (node("Pow", ["input", "input"]), {}, "exponent"),
+    (node("Gather", ["input", "i"], axis=1), {"i": np.zeros((2, 2), np.int64)}, "2-D indices"),
+    (node("LayerNormalization", ["input", "w"], axis=2), {"w": np.ones(8, F32), "opset": 17}, "axis"),
+    (node("LpNormalization", p=2, axis=1), {}, "axis"),
+    (node("PRelu", ["input", "s"]), {"s": np.ones((3, 1, 1), F32)}, "slope"),
+    (node("Resize", ["input", "", "k"], mode="nearest"), {"k": np.ones(4, F32)}, "nearest_mode"),
+    (node("Resize", ["input", "", "k"], mode="cubic"), {"k": np.ones(4, F32)}, "mode"),
+    (node("DepthToSpace", blocksize=2, mode="CRD"), {}, "mode"),
+    (node("RoiAlign"), {}, "sampling_ratio"),
+    (node("ArgMax", select_last_index=1), {"opset": 12}, "select_last_index"),
+    (node("ReduceSum", noop_with_empty_axes=1), {"opset": 13}, "noop_with_empty_axes"),
+    (node("LSTM", ["input", "w", "w", "", "n"]), {**WEIGHT, "n": np.ones(1)}, "sequence_lens"),
+]  # fmt: skip
+
+
+def test_each_restriction_in_words_is_broken_below() -> None:
+    worded = {
+        name
+        for name, rules in operators.table()["operators"].items()
+        if any(isinstance(rule, str) and rule != "absent" for rule in rules.values())
+    }
+    assert worded <= {made.op_type for made, _, _ in BROKEN}
+
+
+@pytest.mark.parametrize(("made", "extra", "word"), BROKEN)
 def test_a_broken_restriction_fails(made: onnx.NodeProto, extra: dict[str, Any], word: str) -> None:
     finding = kept(graph(made, **extra))
     assert finding.level == "fail" and word in finding.message and "; " not in finding.message

@@ -36,7 +36,7 @@ def test_the_command_native_and_of_the_documented_image(tmp_path: Path) -> None:
         *("--input", "m.onnx", "--output_dir", "my output", "--config", "c.json"),
     ]
     tool = Tool("/opt/bin/pulsar2", "6.0")
-    native = pulsar2.build_command(tool, **paths, work=tmp_path, hardware="AX620E")
+    native = pulsar2.build_command(tool, **paths, work=tmp_path, target_hardware="AX620E")
     assert native == ["/opt/bin/pulsar2", "build", "--target_hardware", "AX620E", *shown[-6:]]
 
 
