@@ -237,7 +237,7 @@ def _parse_log(files: list[str], **given: bool) -> int:
 
 
 def _forecast(onnx: Path | None = None, **given: float) -> int:
-    from helpers.board import forecast
+    from helpers.board.forecast import forecast
 
     if (onnx is None) != (len(given) == 2) or (onnx and given):
         raise ValueError("give either --onnx, or --macs-m and --params-m")
@@ -247,7 +247,9 @@ def _forecast(onnx: Path | None = None, **given: float) -> int:
 
         found = graph_cost(load(onnx))
         given = {"macs_m": found.macs / 1e6, "params_m": found.parameters / 1e6}
-    return forecast.main(**given)
+    predicted = {npu: asdict(one) for npu, one in forecast(**given).items()}
+    print(json.dumps({npu: {name: round(x, 1) for name, x in one.items()} for npu, one in predicted.items()}))
+    return OK
 
 
 def _tutorial(**given: bool) -> int:

@@ -7,10 +7,9 @@ forecast worse. It knows this family at batch 8 only: a network of other operato
 has other fixed costs. Outside M0 to M5 the interval assumes that the line goes on.
 """
 
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -75,17 +74,6 @@ def leave_one_out() -> dict[str, list[LeftOut]]:
             one = _fitted(npu, [name for name in _COUNTED if name != model], at=_COUNTED[model])
             found.setdefault(npu, []).append(LeftOut(model=model, measured=fps, forecast=one))
     return found
-
-
-def main(*, macs_m: float, params_m: float) -> int:
-    """Prints the forecast as one JSON object and returns the exit status."""
-    found = forecast(macs_m=macs_m, params_m=params_m)
-    print(
-        json.dumps(
-            {npu: {name: round(fps, 1) for name, fps in asdict(one).items()} for npu, one in found.items()}
-        )
-    )
-    return 0
 
 
 def _measured(npu: str) -> dict[str, float]:

@@ -49,17 +49,13 @@ def known_failures(where: Where) -> list[dict[str, str]]:
     return [*(rows["run"] if where == "run" else ()), *rows["build"]]
 
 
-def find(text: str, where: Where) -> dict[str, str] | None:
-    """The first known failure of a build or a run that the text shows, None if it shows none."""
-    text = text[:_MAX_TEXT]
-    known = known_failures(where)
-    return next((one for one in known if re.search(one["pattern"], text, re.MULTILINE)), None)
-
-
 def advise(text: str, where: Where) -> str | None:
     """What the first known failure in the text means and what to do, as one line; None if there is none."""
-    known = find(text, where)
-    return f"{known['meaning']} {known['action']} [{known['source']}]" if known else None
+    text = text[:_MAX_TEXT]
+    for known in known_failures(where):
+        if re.search(known["pattern"], text, re.MULTILINE):
+            return f"{known['meaning']} {known['action']} [{known['source']}]"
+    return None
 
 
 @dataclass(slots=True)

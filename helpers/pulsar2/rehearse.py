@@ -1,6 +1,6 @@
 """INT8 before the compiler: the graph simulated with the calibration pictures that Pulsar2 will get."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,22 +68,13 @@ def _rehearse(graph: ModelProto, archive: Path, out: Path, config: Path | None) 
     batch = index.static_shape(index.inputs[0].name)[0]
     cuts = archives.pictures(archive, preprocessing_of(graph, config), archives.PICTURES)
     cuts = [np.concatenate(cuts[place : place + batch]) for place in range(0, len(cuts) - batch + 1, batch)]
-    found = simulate_int8(graph, cuts)
-    onnx.save(found.quantized, out / "model-int8.onnx")
-    kinds = [step.op_type for step in found.int16_steps]
-    scores = len(index.static_shape(index.outputs[0].name)) == 2 and len(index.outputs) == 1
-    return {
-        "nsr": found.nsr,
-        "nsr_mixed": found.nsr_mixed,
-        "sqnr_db": sqnr_db(found.nsr),
-        "cosine_median": found.cosine_median,
-        "agreement": found.agreement if scores else None,
-        "pictures": batch * found.pictures,
-        # By ONNX's names, which work; those of Pulsar2's fused operators are ignored without a word
-        # (onnxsim/onnxsim, pull request 1303).
-        "layer_configs": [{"op_types": kinds, "data_type": "U16"}] if kinds else [],
-        "layers": [asdict(layer) for layer in found.layers],
-    }
+    quantized, found = simulate_int8(graph, cuts)
+    onnx.save(quantized, out / "model-int8.onnx")
+    # By ONNX's names, which work; those of Pulsar2's fused operators are ignored without a word
+    # (onnxsim/onnxsim, pull request 1303).
+    kinds = found.pop("int16")
+    layer_configs = [{"op_types": kinds, "data_type": "U16"}] if kinds else []
+    return found | {"sqnr_db": sqnr_db(found["nsr"]), "layer_configs": layer_configs}
 
 
 def preprocessing_of(graph: ModelProto, config: Path | None = None) -> Preprocessing:

@@ -8,8 +8,8 @@ import onnx.parser
 import pytest
 from onnx import numpy_helper
 
-from helpers.__main__ import main as command_line
-from helpers.board.forecast import _COUNTED, _T_QUANTILE, CONFIDENCE, forecast, leave_one_out, main
+from helpers.__main__ import main
+from helpers.board.forecast import _COUNTED, _T_QUANTILE, CONFIDENCE, forecast, leave_one_out
 from helpers.model.cost import cost, total
 from helpers.model.variants import VARIANTS
 from helpers.model.weights import init_model
@@ -64,7 +64,7 @@ def test_however_far_the_interval_stays_finite_and_positive(macs_m: float, param
 
 
 def test_it_prints_the_contract(capsys: pytest.CaptureFixture[str]):
-    assert main(**M5) == 0
+    assert main(["forecast", "--macs-m", "522", "--params-m", "12.474"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert list(printed) == ["NPU1", "NPU3"]
     for one in printed.values():
@@ -80,9 +80,10 @@ def test_a_graph_is_forecast_as_its_counts(tmp_path: Path, capsys: pytest.Captur
     )
     made.graph.initializer.append(numpy_helper.from_array(np.ones((700, 3, 64, 64), np.float32), "w"))
     onnx.save(made, tmp_path / "model.onnx")
-    assert command_line(["forecast", "--onnx", str(tmp_path / "model.onnx")]) == 0
+    assert main(["forecast", "--onnx", str(tmp_path / "model.onnx")]) == 0
     counted = capsys.readouterr().out
-    assert main(macs_m=700 * 81 * 12288 / 1e6, params_m=700 * 12288 / 1e6) == 0
+    numbers = ["--macs-m", str(700 * 81 * 12288 / 1e6), "--params-m", str(700 * 12288 / 1e6)]
+    assert main(["forecast", *numbers]) == 0
     assert counted == capsys.readouterr().out
 
 
@@ -90,7 +91,7 @@ def test_a_graph_is_forecast_as_its_counts(tmp_path: Path, capsys: pytest.Captur
     "given", [[], ["--macs-m", "5"], ["--onnx", "m", "--macs-m", "5", "--params-m", "5"]]
 )
 def test_half_of_the_numbers_are_refused(given: list[str], capsys: pytest.CaptureFixture[str]):
-    assert command_line(["forecast", *given]) == 2
+    assert main(["forecast", *given]) == 2
     assert "either --onnx, or --macs-m and --params-m" in capsys.readouterr().err
 
 

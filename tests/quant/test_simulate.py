@@ -1,6 +1,7 @@
 """INT8 simulated: losses by layer and group, the choice of 16 bits, and which pictures do what."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import pairwise
 
 import numpy as np
@@ -192,19 +193,20 @@ def test_the_last_fifth_measures_and_the_others_calibrate(
         return 0.5, [simulate.Int16Step("Add", 0.25), simulate.Int16Step("Relu", 0.125)]
 
     monkeypatch.setattr(simulate, "choose", choose)
-    made = simulate.simulate_int8(toy(), pictures)
+    quantized, made = simulate.simulate_int8(toy(), pictures)
     assert [int(picture.max()) for picture in measured] == list(range(count - held_out + 1, count + 1))
-    assert (made.nsr, made.nsr_mixed, made.pictures) == (0.5, 0.125, held_out)
+    assert (made["nsr"], made["nsr_mixed"], made["pictures"]) == (0.5, 0.125, held_out)
     calibration = quantize.calibrate(toy(), pictures[: count - held_out])
-    assert made.quantized == quantize.quantize(calibration)
-    assert made.layers == tuple(simulate.layer_losses(toy(), made.quantized, measured))
+    assert quantized == quantize.quantize(calibration)
+    losses = simulate.layer_losses(toy(), quantized, measured)
+    assert made["layers"] == [asdict(layer) for layer in losses]
 
 
 def test_without_a_step_the_mixed_graph_is_the_plain_one(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(simulate, "choose", lambda *_, **__: (0.5, []))
     pictures = [np.full((1, 1, 4, 4), place, np.float32) for place in (1, 2)]
-    made = simulate.simulate_int8(toy(), pictures)
-    assert (made.nsr, made.nsr_mixed, made.int16_steps) == (0.5, 0.5, ())
+    _, made = simulate.simulate_int8(toy(), pictures)
+    assert (made["nsr"], made["nsr_mixed"], made["int16"]) == (0.5, 0.5, [])
 
 
 def test_one_picture_cannot_calibrate_and_measure():
