@@ -42,7 +42,6 @@ class Made:
     folder: Path
     files: tuple[str, ...]
     facts: Facts
-    made_from: Facts
     remade: bool
 
     def path(self, name: str) -> Path:
@@ -80,7 +79,7 @@ def step(
     new = not out.exists()
     with alone(out, wait=True):
         if (kept := _kept(report, files, made_from)) is not None:
-            return Made(out, tuple(files), kept, made_from, remade=False)
+            return Made(out, tuple(files), kept, remade=False)
         for left in out.glob(f".{name}-*"):  # of a process that was killed: nobody else holds the lock
             shutil.rmtree(left, ignore_errors=True)
         try:
@@ -89,7 +88,7 @@ def step(
             if new and [path.name for path in out.iterdir()] == [LOCK]:
                 shutil.rmtree(out)  # nothing came of it: no trace is left
             raise
-    return Made(out, tuple(files), facts, made_from, remade=True)
+    return Made(out, tuple(files), facts, remade=True)
 
 
 def _make(report: Path, work: Callable[[Path], Facts], files: Sequence[str], made_from: Facts) -> Facts:

@@ -131,8 +131,8 @@ class BoardError(RuntimeError):
 class Board:
     """A board that ssh reaches.
 
-    `host` is a name, an address, or an alias of the ssh configuration; `user`, `port`, `identity` (a
-    private key) and `config` (an ssh configuration file) are left to ssh where they are not given.
+    `host` is a name, an address, or an alias of the ssh configuration; `user`, `port` and `config` (an ssh
+    configuration file, which may name a private key) are left to ssh where they are not given.
     `folder` is where on the board the folder for a run is made. Raises ValueError for a host that ssh
     could take for something else.
     """
@@ -140,7 +140,6 @@ class Board:
     host: str
     user: str = ""
     port: int = 0
-    identity: Path | None = None
     config: Path | None = None
     folder: str = "/tmp"
 
@@ -166,10 +165,9 @@ class Board:
     def arguments(self) -> list[str]:
         """What ssh is given, up to the host."""
         words = [word for key, value in _OPTIONS.items() for word in ("-o", f"{key}={value}")]
-        given = {"-l": self.user, "-p": self.port, "-i": self.identity, "-F": self.config}
+        given = {"-l": self.user, "-p": self.port, "-F": self.config and self.config.expanduser()}
         for option, value in given.items():
-            if value:
-                words += [option, str(value.expanduser() if isinstance(value, Path) else value)]
+            words += [option, str(value)] if value else []
         return [*words, "--", self.host]
 
 

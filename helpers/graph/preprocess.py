@@ -47,10 +47,10 @@ class Preprocessing:
         Raises ValueError for another order, for values already in 0–255 units, and for a std of 0 or less.
         """
         order = channels(board_input)
-        if len(mean) != 3 or len(std) != 3:
-            raise ValueError(f"mean {tuple(mean)} and std {tuple(std)}: give three values each, in RGB order")
-        if not (all(0 <= value <= 1 for value in mean) and all(0 < value <= 1 for value in std)):
-            raise ValueError(f"mean {tuple(mean)}, std {tuple(std)}: give them in 0–1 units, as timm does")
+        fits = all(0 <= value <= 1 for value in mean) and all(0 < value <= 1 for value in std)
+        if not (fits and len(mean) == len(std) == 3):
+            given = f"mean {tuple(mean)}, std {tuple(std)}"
+            raise ValueError(f"{given}: give three values each, in RGB and 0–1 units, as timm does")
         if not 1 <= size <= SHORT_SIDE:
             raise ValueError(f"size {size}: the board program cuts out 1 to {SHORT_SIDE} pixels")
         r, g, b = (tuple(round(float(values[i]) * 255, 6) for values in (mean, std)) for i in order)

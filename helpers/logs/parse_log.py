@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from helpers.logs.build import BuildReader, is_progress, shows_build
 from helpers.logs.command import Command, joined, read_command
 from helpers.logs.failures import FailureReader
-from helpers.logs.prefix import Bare
+from helpers.logs.prefix import bare
 from helpers.logs.records import BoardRun, BuildLog, Unknown
 from helpers.logs.report import print_csv, print_table
 from helpers.logs.run import RunReader, head_family, shows_run
@@ -68,7 +68,7 @@ class _Splitter:
     def records(self, stream: BinaryIO) -> Iterator[Record]:
         """The records of the text; each is given as soon as its last line is read."""
         found, count = False, 0
-        for count, line in enumerate(joined(map(Bare().line, iter_lines(stream))), start=1):  # noqa: B007
+        for count, line in enumerate(joined(bare(iter_lines(stream))), start=1):  # noqa: B007
             if record := self._feed(line):
                 found = True
                 yield record

@@ -5,6 +5,7 @@ write the first two; a block of code in Markdown has the third.
 """
 
 import re
+from collections.abc import Iterator
 
 _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
 _STAMP = rf"\[?(?:\d{{4}}-\d\d-\d\d[T ])?{_CLOCK}\]?|[A-Z][a-z]{{2}} [ \d]\d {_CLOCK}|\d{{10}}\.\d{{3,9}}"
@@ -21,25 +22,22 @@ _FIRST_CHARACTERS = frozenset("0123456789[JFMASOND")
 _TABLE = frozenset("|+│├└┌┃┡┏╭╰")
 
 
-class Bare:
+def bare(lines: Iterator[str]) -> Iterator[str]:
     """Lines as the program printed them; one before which nothing known stands is left as it is.
 
     The margin is the indentation of a paragraph's first line.
     """
-
-    def __init__(self) -> None:
-        self._margin: str | None = None  # None at the begin of a paragraph
-
-    def line(self, line: str) -> str:
-        """The next line, bare."""
+    margin: str | None = None  # None at the begin of a paragraph
+    for line in lines:
         first = line[:1]
         if first in _TABLE or (first == "2" and line[23:26] == " | "):  # most lines of a build's log
-            self._margin = ""
-            return line
-        if (first in _FIRST_CHARACTERS or "\t" in line or "  | " in line) and (found := _PREFIX.match(line)):
-            line = line[found.end() :]
-        if not line:
-            self._margin = None
-        elif self._margin is None:
-            self._margin = line[: len(line) - len(line.lstrip(" \t"))]
-        return line.removeprefix(self._margin) if self._margin else line
+            margin = ""
+        else:
+            marked = first in _FIRST_CHARACTERS or "\t" in line or "  | " in line
+            if marked and (found := _PREFIX.match(line)):
+                line = line[found.end() :]
+            if not line:
+                margin = None
+            elif margin is None:
+                margin = line[: len(line) - len(line.lstrip(" \t"))]
+        yield line.removeprefix(margin) if margin else line

@@ -17,6 +17,7 @@ from helpers.logs.records import BoardRun, Detection, Score
 _MAX_ITEMS = 1_000  # scores and boxes kept per run: a real log has dozens
 _MAX_MESSAGES = 100
 
+_PASSED = ("Available providers", "Using provider", "Chip type", "SOC Name", "VNPU type")
 # Names before a colon, and where the value belongs in the record.
 _FIELDS = {
     "model file": "model",
@@ -34,10 +35,7 @@ _FIELDS = {
     "[INFO] Engine version": "versions.engine",  # from here on pyaxengine
     "[INFO] Model type": "npu_type",
     "[INFO] Compiler version": "versions.pulsar2",
-    **dict.fromkeys(
-        ("vnpu", "affinity", "parallel", "[INFO] Available providers", "[INFO] Using provider"), ""
-    ),
-    **dict.fromkeys(("[INFO] Chip type", "[INFO] SOC Name", "[INFO] VNPU type"), ""),
+    **dict.fromkeys(("vnpu", "affinity", "parallel", *(f"[INFO] {name}" for name in _PASSED)), ""),
 }
 _COUNTS = frozenset({"repeats", "warmup", "batch", "cmm_bytes"})
 _NUMBER = r"-?\d{1,15}(?:\.\d{1,20})?(?:[eE][-+]?\d{1,2})?"

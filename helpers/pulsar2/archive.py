@@ -12,7 +12,7 @@ import re
 import tarfile
 import zipfile
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -39,8 +39,10 @@ from helpers.graph.preprocess import (
 from helpers.pulsar2.schema import CALIBRATION_SIZE, EVERY, InputQuantConfig
 
 PICTURES = CALIBRATION_SIZE * 5 // 4  # that an archive needs: a rehearsal measures on a fifth of them
+FEW = f"fewer than {CALIBRATION_SIZE}: the ranges found may be too narrow; add more"
 MIN_SIDE = 64  # pixels; below it the board program enlarges a picture more than four times
 READ = ("RGB", "L", "1", "P", "CMYK")  # Pillow's modes beside 16-bit grey that cv::imread reads as a picture
+NUMPY = b"\x93NUMPY"  # how an array's file begins
 Images = Path | str | Collection[Path | str]  # a folder, or paths
 
 
@@ -65,11 +67,8 @@ class ArchiveReport:
         megabytes = self.path.stat().st_size / 1e6
         lines = [f"{self.path.name}: {self.count} pictures (Image), {megabytes:.1f} MB"]
         lines += [f"left out {name}: {reason}" for name, reason in self.left_out]
-        if self.count < CALIBRATION_SIZE:
-            lines.append(
-                f"warning: fewer than {CALIBRATION_SIZE}: the ranges found may be too narrow; add more"
-            )
-        return "\n".join([*lines, *([self.stand_in] if self.stand_in else [])])
+        lines += [f"warning: {FEW}"] if self.count < CALIBRATION_SIZE else []
+        return "\n".join([*lines, *filter(None, [self.stand_in])])
 
 
 def calibrate(out: Path, preprocessing: Preprocessing, *, images: Images = "") -> ArchiveReport:
@@ -104,12 +103,20 @@ def calibration_in(folder: Path, preprocessing: Preprocessing) -> Path:
 
 
 def _make(path: Path, named: list[tuple[str, Path]], size: int, *, cuts: bool) -> artifacts.Facts:
+    """Writes PICTURES crops into a tar at most; same pictures, same bytes."""
     left_out: list[tuple[str, str]] = []
     crops = _cuts(named[0][1], size) if cuts else _valid(named, size, left_out)
-    shown = tqdm(
-        crops, desc="calibration pictures", unit="picture", total=min(PICTURES, len(named)), disable=cuts
-    )
-    if not (count := _pack(path, itertools.islice(shown, PICTURES))):
+    bar = tqdm(crops, "calibration pictures", min(PICTURES, len(named)), unit="picture", disable=cuts)
+    count = 0
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
+        for count, (name, crop) in enumerate(itertools.islice(bar, PICTURES), start=1):
+            buffer = io.BytesIO()
+            Image.fromarray(crop).save(buffer, "PNG", compress_level=6)
+            # Our own flat names: nothing of a file's name can point out of the folder it is unpacked in.
+            member = tarfile.TarInfo(f"{count - 1:05d}_{re.sub('[^A-Za-z0-9-]', '_', name)[:60]}.png")
+            member.size, member.mode = buffer.tell(), 0o644  # owner, group and time stay 0
+            archive.addfile(member, io.BytesIO(buffer.getvalue()))
+    if not count:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out[:3]) or "there are none"
         raise ArchiveError(f"no usable picture for {path.name} ({reasons}); give other images")
     stand_in = (
@@ -117,21 +124,6 @@ def _make(path: Path, named: list[tuple[str, Path]], size: int, *, cuts: bool) -
         "runs; for accuracy, calibrate on images of your own task."
     )
     return {"count": count, "left_out": left_out, "stand_in": stand_in if cuts else None}
-
-
-def _pack(path: Path, crops: Iterable[tuple[str, Pixels]]) -> int:
-    """Writes named crops into a tar; how many there were. Same crops, same bytes."""
-    count = 0
-    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
-        for name, crop in crops:
-            buffer = io.BytesIO()
-            Image.fromarray(crop).save(buffer, "PNG", compress_level=6)
-            # Our own flat names: nothing of a file's name can point out of the folder it is unpacked in.
-            member = tarfile.TarInfo(f"{count:05d}_{re.sub('[^A-Za-z0-9-]', '_', name)[:60]}.png")
-            member.size, member.mode = buffer.tell(), 0o644  # owner, group and time stay 0
-            archive.addfile(member, io.BytesIO(buffer.getvalue()))
-            count += 1
-    return count
 
 
 def _cuts(photo: Path, size: int) -> Iterator[tuple[str, Pixels]]:
@@ -210,7 +202,7 @@ def contents(path: Path | str) -> Counter[Member]:
 def _member(name: str, content: bytes) -> Member:
     file = io.BytesIO(content)
     try:
-        if content.startswith(b"\x93NUMPY"):
+        if content.startswith(NUMPY):
             version = np.lib.format.read_magic(file)
             one = version == (1, 0)
             header = np.lib.format.read_array_header_1_0 if one else np.lib.format.read_array_header_2_0
@@ -230,24 +222,20 @@ def pictures(path: Path | str, preprocessing: Preprocessing, count: int) -> list
     """
     path, size, found = Path(path), preprocessing.size, []
     for name, content in itertools.islice(_files(path), count):
-        values = _decoded(content, preprocessing)
+        try:
+            if content.startswith(NUMPY):
+                values = np.load(io.BytesIO(content), allow_pickle=False)
+            else:
+                with Image.open(io.BytesIO(content)) as image:
+                    pixels = in_board_order(np.asarray(image.convert("RGB")), preprocessing)
+                values = normalize(pixels, preprocessing)
+        except Exception:  # decoders raise nearly anything on damaged files
+            values = None
         if values is None or values.shape != (1, 3, size, size) or values.dtype != np.float32:
             text = f"{path.name}: {name!r} is no picture of {size} × {size}"
             raise ArchiveError(f"{text}; make the archive again for this model")
         found.append(values)
     return found
-
-
-def _decoded(content: bytes, preprocessing: Preprocessing) -> npt.NDArray[np.float32] | None:
-    try:
-        if content.startswith(b"\x93NUMPY"):
-            array: npt.NDArray[np.float32] = np.load(io.BytesIO(content), allow_pickle=False)
-            return array
-        with Image.open(io.BytesIO(content)) as image:
-            pixels = np.asarray(image.convert("RGB"))
-    except Exception:  # decoders raise nearly anything on damaged files
-        return None
-    return normalize(in_board_order(pixels, preprocessing), preprocessing)
 
 
 def check_archive(path: Path, entry: InputQuantConfig | None, graph: Graph | None) -> Finding:
@@ -272,10 +260,7 @@ def _judged(held: Counter[Member], entry: InputQuantConfig | None, graph: Graph 
     if wanted == "Image" and (odd := sorted({member.detail for member in held} - {"RGB"})):
         return "warn", f"some pictures are {', '.join(odd)}, not RGB"
     if (count := held.total()) < CALIBRATION_SIZE:
-        return (
-            "warn",
-            f"{count} files, fewer than {CALIBRATION_SIZE}: the ranges found may be too narrow; add more",
-        )
+        return "warn", f"{count} files, {FEW}"
     if entry is not None and count < entry.calibration_size:
         return "warn", f"{count} files, fewer than calibration_size {entry.calibration_size}: all are used"
     return "ok", said

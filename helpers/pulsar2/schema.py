@@ -53,11 +53,7 @@ Hardware = Literal[
     "AX650", "AX620E", "AX615", "AX637", "AX8860", "M76H", "M57", "AX620L", "LAMBERT", "LAGUNA"
 ]  # fmt: skip
 NpuMode = Literal["NPU1", "NPU2", "NPU3", "NPU4", "NPU5", "ISP1", "ISP2", "ISP3"]
-ModelType = Literal["ONNX", "QuantAxModel", "QuantONNX", "OptimizedQuantAxModel", "ISP"]
-CalibrationMethod = Literal["MinMax", "Percentile", "MSE", "KL"]
-CalibrationFormat = Literal["Image", "Numpy", "Binary", "NumpyObject"]
 LayerType = Literal["U8", "S8", "U16", "S16", "FP32"]
-TensorFormat = Literal["AutoColorSpace", "BGR", "RGB", "GRAY"]
 SourceFormat = Literal[
     "AutoColorSpace", "GRAY", "BGR", "RGB", "RGBA", "YUYV422", "UYVY422", "YUV420SP", "YVU420SP", "RAW"
 ]  # fmt: skip
@@ -97,7 +93,7 @@ class InputQuantConfig(Message):
 
     tensor_name: Name
     calibration_dataset: Archive
-    calibration_format: CalibrationFormat = "Image"
+    calibration_format: Literal["Image", "Numpy", "Binary", "NumpyObject"] = "Image"
     calibration_size: Size = CALIBRATION_SIZE
     calibration_mean: tuple[Float, ...] = ()
     calibration_std: tuple[Positive, ...] = ()
@@ -143,7 +139,7 @@ class QuantConfig(Message):
 
     input_configs: tuple[InputQuantConfig, ...] = ()
     layer_configs: tuple[LayerConfig, ...] = ()
-    calibration_method: CalibrationMethod = "MinMax"
+    calibration_method: Literal["MinMax", "Percentile", "MSE", "KL"] = "MinMax"
     precision_analysis: StrictBool = False
     precision_analysis_method: Literal["PerLayer", "EndToEnd"] = "PerLayer"
     precision_analysis_mode: Literal["Reference", "NPUBackend"] = "Reference"
@@ -198,7 +194,7 @@ class InputProcessor(Message):
     """
 
     tensor_name: Name
-    tensor_format: TensorFormat = "AutoColorSpace"
+    tensor_format: Literal["AutoColorSpace", "BGR", "RGB", "GRAY"] = "AutoColorSpace"
     tensor_layout: Literal["NHWC", "NCHW"] = "NCHW"
     src_format: SourceFormat = "AutoColorSpace"
     src_layout: Literal["NHWC", "NCHW"] = "NCHW"
@@ -320,7 +316,7 @@ class BuildConfig(Message):
     output_dir: Text | None = None
     output_name: Name = "compiled.axmodel"
     work_dir: Text | None = None
-    model_type: ModelType = "ONNX"
+    model_type: Literal["ONNX", "QuantAxModel", "QuantONNX", "OptimizedQuantAxModel", "ISP"] = "ONNX"
     target_hardware: Hardware = "AX650"
     npu_mode: NpuMode = "NPU1"
     input_shapes: Text | None = None

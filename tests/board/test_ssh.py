@@ -206,10 +206,10 @@ def test_a_host_that_could_be_misread_is_refused(host: str) -> None:
 
 
 def test_what_the_user_gives_reaches_ssh_and_nothing_relaxes_the_host_key() -> None:
-    board = Board(host="fe80::1%eth0", user="-oX", port=22, identity=Path("-key"), config=Path("~/c"))
+    board = Board(host="fe80::1%eth0", user="-oX", port=22, config=Path("~/c"))
     arguments = board.arguments()
     assert "BatchMode=yes" in arguments
     assert not [word for word in arguments if "HostKey" in word or "KnownHosts" in word]
-    assert arguments[-10:] == [
-        *("-l", "-oX", "-p", "22", "-i", "-key", "-F", str(Path.home() / "c"), "--", "fe80::1%eth0"),
+    assert arguments[-8:] == [
+        *("-l", "-oX", "-p", "22", "-F", str(Path.home() / "c"), "--", "fe80::1%eth0"),
     ]

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from helpers.logs.parse_log import parse
-from helpers.logs.prefix import Bare
+from helpers.logs.prefix import bare
 from helpers.logs.records import BoardRun, BuildLog
 
 RUN = """\
@@ -82,10 +82,9 @@ def test_a_cut_run_behind_a_prefix_is_not_ok(prefix: str) -> None:
     "line", [*RUN.splitlines(), *BUILD.splitlines(), "", "[  12.345678] axcl: up", "2.0000, 3"]
 )
 def test_a_line_of_the_programs_themselves_has_no_prefix(line: str) -> None:
-    assert Bare().line(line) == line
+    assert list(bare(iter([line]))) == [line]
 
 
 def test_the_margin_is_that_of_a_paragraphs_first_line() -> None:
-    bare = Bare()
     text = ["RuntimeError: it failed", "    inside", "", "", "    ValueError: a block", "      more", "end"]
-    assert [bare.line(line) for line in text] == [*text[:4], "ValueError: a block", "  more", "end"]
+    assert list(bare(iter(text))) == [*text[:4], "ValueError: a block", "  more", "end"]
