@@ -113,7 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = vars(parser().parse_args(arguments))
     name = given.pop("name")
     try:
-        return int(globals()[f"_{name.replace('-', '_')}"](**given))
+        return globals()[f"_{name.replace('-', '_')}"](**given) or OK
     except (ValueError, RuntimeError, OSError) as refusal:
         print(f"{name}: {in_words(refusal) if isinstance(refusal, OSError) else refusal}", file=sys.stderr)
         return FAILED if name == "deploy" and not isinstance(refusal, ValueError) else WRONG
@@ -137,7 +137,7 @@ def parser() -> ArgumentParser:
     return top
 
 
-# Each command imports what it needs: reading a log must not wait for torch.
+# Each command imports what it needs: reading a log must not wait for torch. None stands for OK.
 
 
 def _deploy(until: str = "", **given: Any) -> int:
@@ -160,35 +160,32 @@ def _deploy(until: str = "", **given: Any) -> int:
     return OK
 
 
-def _export(**given: Any) -> int:
+def _export(**given: Any) -> None:
     from helpers.graph.export import export
 
     made = export(**given)
     print(f"{made.simplified}: {made.nodes_simplified} nodes ({made.nodes_plain} before simplification)")
     print(f"{made.preprocessing.format} input, weights: {made.weights}")
     print(f"differs from PyTorch by at most {made.parity:.1e} of the logits' standard deviation")
-    return OK
 
 
-def _calibrate(onnx: Path, **given: Any) -> int:
+def _calibrate(onnx: Path, **given: Any) -> None:
     from helpers.graph.graph import load
     from helpers.pulsar2.archive import calibrate
     from helpers.pulsar2.rehearse import preprocessing_of
 
     print(calibrate(preprocessing=preprocessing_of(load(onnx)), **given))
-    return OK
 
 
-def _rehearse(**given: Any) -> int:
+def _rehearse(**given: Any) -> None:
     from helpers.pulsar2.rehearse import rehearse
 
     made = asdict(rehearse(**given))
     shown = ("sqnr_db", "cosine_median", "agreement", "pictures", "layer_configs")
     print(json.dumps({key: made[key] for key in shown}))
-    return OK
 
 
-def _configure(onnx: Path, out: Path, **given: Any) -> int:
+def _configure(onnx: Path, out: Path, **given: Any) -> None:
     from helpers.graph.graph import load
     from helpers.pulsar2.config import configure
     from helpers.pulsar2.rehearse import preprocessing_of
@@ -198,7 +195,6 @@ def _configure(onnx: Path, out: Path, **given: Any) -> int:
     chosen = json.loads(rehearsal.read_text())["facts"]["layer_configs"] if rehearsal.is_file() else []
     fed = {"preprocessing": preprocessing_of(graph), "tensor_name": graph.graph.input[0].name}
     print(configure(out, layer_configs=chosen, **fed, **given).path("pulsar2.json"))
-    return OK
 
 
 def _preflight(**given: Any) -> int:
@@ -209,12 +205,11 @@ def _preflight(**given: Any) -> int:
     return FAILED if any(finding.level == "fail" for finding in findings) else OK
 
 
-def _build(docker_image: str | None = None, **given: Any) -> int:
+def _build(docker_image: str | None = None, **given: Any) -> None:
     from helpers.pulsar2.build import compile_model
     from helpers.pulsar2.tool import find_tool
 
     print(compile_model(tool=find_tool(docker_image), **given).path("compiled.axmodel"))
-    return OK
 
 
 def _run_board(host: str, photo: Path = PHOTO, **given: Any) -> int:
@@ -236,7 +231,7 @@ def _parse_log(files: list[str], **given: bool) -> int:
     return parse_log.main(files, **given)
 
 
-def _forecast(onnx: Path | None = None, **given: float) -> int:
+def _forecast(onnx: Path | None = None, **given: float) -> None:
     from helpers.board.forecast import forecast
 
     if (onnx is None) != (len(given) == 2) or (onnx and given):
@@ -249,7 +244,6 @@ def _forecast(onnx: Path | None = None, **given: float) -> int:
         given = {"macs_m": found.macs / 1e6, "params_m": found.parameters / 1e6}
     predicted = {npu: asdict(one) for npu, one in forecast(**given).items()}
     print(json.dumps({npu: {name: round(x, 1) for name, x in one.items()} for npu, one in predicted.items()}))
-    return OK
 
 
 def _tutorial(**given: bool) -> int:

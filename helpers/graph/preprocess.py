@@ -144,21 +144,19 @@ def for_board(model: "nn.Module", board_input: BoardInput) -> "nn.Module":
 
 def write_metadata(graph: "onnx.ModelProto", preprocessing: Preprocessing) -> None:
     """Writes into the metadata of `graph`, in place, how its pixels must come: preflight reads it there."""
-    kept = [entry for entry in graph.metadata_props if entry.key != METADATA_KEY]
-    del graph.metadata_props[:]
-    graph.metadata_props.extend(kept)
-    graph.metadata_props.add(key=METADATA_KEY, value=json.dumps(asdict(preprocessing)))
+    from onnx import helper
+
+    kept = {entry.key: entry.value for entry in graph.metadata_props}
+    helper.set_model_props(graph, kept | {METADATA_KEY: json.dumps(asdict(preprocessing))})
 
 
 def read_metadata(graph: "onnx.ModelProto") -> Preprocessing | None:
     """What `write_metadata` wrote into `graph`; None where it says nothing, or in another form."""
-    for entry in graph.metadata_props:
-        if entry.key == METADATA_KEY:
-            try:
-                return TypeAdapter(Preprocessing).validate_json(entry.value)
-            except ValidationError:
-                return None
-    return None
+    kept = {entry.key: entry.value for entry in graph.metadata_props}
+    try:
+        return TypeAdapter(Preprocessing).validate_json(kept.get(METADATA_KEY, ""))
+    except ValidationError:
+        return None
 
 
 def channels(board_input: str) -> tuple[int, int, int]:

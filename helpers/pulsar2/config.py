@@ -84,10 +84,6 @@ def configure(
     in the work folder of the build; `tensor_name` the graph's input, or DEFAULT for all; `layer_configs`
     are the rehearsal's. Raises ConfigError for what Pulsar2 would refuse, both kinds of batch included.
     """
-
-    def given(**fields: object) -> dict[str, object]:  # what is not given does not stand in the file
-        return {name: value for name, value in fields.items() if value}
-
     inputs = {
         "tensor_name": tensor_name,
         "calibration_dataset": calibration.name,
@@ -105,6 +101,7 @@ def configure(
         "src_dtype": "U8",
         "csc_mode": "NoCSC",
     }
+    batches = {"static_batch_sizes": static_batch_sizes, "max_dynamic_batch_size": max_dynamic_batch_size}
     config = validate(
         {
             "model_type": "ONNX",
@@ -112,15 +109,13 @@ def configure(
             "npu_mode": npu_mode,
             "quant": {
                 "input_configs": [inputs],
-                **given(layer_configs=layer_configs),
+                **({"layer_configs": layer_configs} if layer_configs else {}),
                 "calibration_method": "MinMax",
                 "precision_analysis": True,
             },
             "input_processors": [processor],
-            "compiler": {
-                "check": 0,
-                **given(static_batch_sizes=static_batch_sizes, max_dynamic_batch_size=max_dynamic_batch_size),
-            },
+            # what is not asked for does not stand in the file
+            "compiler": {"check": 0} | {name: asked for name, asked in batches.items() if asked},
         }
     )
 

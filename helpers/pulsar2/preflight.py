@@ -26,7 +26,8 @@ INT64_LIMIT = 64 * 1024  # bytes; shapes and axes need a few hundred
 IMAGENET_RGB = (123.675, 116.28, 103.53)  # means in 0–255 units; also the older 123.68, 116.779, 103.939
 # Verified in FP32 by Pulsar2's documentation (advanced_build_guides); others were ignored without a word.
 FP32_OPERATORS = {"LeakyRelu", "Sigmoid", "Relu", "Add", "Mul", "Div", "Sub", "Concat", "Softmax"}
-NEAR = 2.0  # grey levels between the mean and std of one data set as different authors print them
+# Grey levels from the exported mean and std: different authors print those of one data set 2 apart.
+LIMITS: tuple[tuple[float, Level], ...] = ((2.0, "fail"), (0.01, "warn"))
 FEEDS = {"BGR": "as the C++ board programs feed", "RGB": "as pyaxengine's example feeds"}
 Verdict = tuple[Level, str]  # of one check, with what to do
 
@@ -67,9 +68,7 @@ def _calibrations(
     """One finding per archive: the given one, else each that the configuration names."""
     entries = config.quant.input_configs if config else ()
     if config is not None and not entries:
-        return [
-            Finding("calibration", "fail", "quant.input_configs is empty: name the input and its archive")
-        ]
+        return [Finding("calibration", "fail", "quant.input_configs is empty: name input and archive")]
     if calibration is None:
         here = [(Path(entry.calibration_dataset), entry) for entry in entries]
         return [check_archive(path if path.is_file() else folder / path, e, graph) for path, e in here]
@@ -92,8 +91,7 @@ def check_graph(graph: Graph) -> list[Finding]:
     if first[0].level == "fail":
         return first
     further = {"shapes": _static, "dtype": _dtype, "int64": _int64, "names": _names}
-    checked = [Finding(name, *check(graph)) for name, check in further.items()]
-    return [*first, *check_operators(graph), *checked]
+    return [*first, *check_operators(graph), *(Finding(name, *of(graph)) for name, of in further.items())]
 
 
 def _valid(model: onnx.ModelProto) -> Verdict:
@@ -240,12 +238,10 @@ def _mean_std(config: BuildConfig, exported: Preprocessing | None) -> Verdict:
     given = {path: pair for path, pair in held.items() if any(pair)}
     if not given:
         return "warn", "none given, so the model gets 0–255: give the model's own unless it was trained so"
-    for path, (mean, std) in given.items():
-        if problem := _implausible(mean, std) or _unlike(exported, mean, std, tolerance=NEAR):
-            return "fail", f"{path}{problem}"
-    for path, (mean, std) in given.items():
-        if problem := _unlike(exported, mean, std, tolerance=0.01):
-            return "warn", f"{path}{problem}; near, but take those"
+    for tolerance, level in LIMITS:
+        for path, (mean, std) in given.items():
+            if problem := _implausible(mean, std) or _unlike(exported, mean, std, tolerance=tolerance):
+                return level, f"{path}{problem}"
     arrays = (entry for entry in entries if entry.calibration_format != "Image")
     if idle := {entry.tensor_name for entry in arrays if entry.calibration_mean or entry.calibration_std}:
         return "warn", f"calibration_mean and _std of {_listed(idle)} are not applied to arrays"
