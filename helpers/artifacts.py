@@ -58,23 +58,23 @@ def step(
     *,
     files: Sequence[str],
     arguments: Facts,
-    code: str,
     inputs: Mapping[str, Path] | None = None,
     packages: Sequence[str] = (),
+    code: str = "",
 ) -> Made:
     """Runs `work`, which writes `files` into the scratch folder that it gets and returns its facts.
 
     It runs only when `NAME.json` in `out` does not vouch for the files: they are kept while `arguments`, the
-    contents of `inputs`, the versions of `packages` and the `code` (a module of helpers with all that it
-    imports) are the same. Whatever `work` raises, nothing in `out` changes. Waits, and says so, while another
-    process works in `out`.
+    contents of `inputs`, the versions of `packages` and the `code` (a module of helpers, else that of `work`,
+    with all that it imports) are the same. Whatever `work` raises, nothing in `out` changes. Waits, and says
+    so, while another process works in `out`.
     """
     report = out / f"{name}.json"
     made_from: Facts = {
         "arguments": json.loads(json.dumps(arguments)),  # tuples become lists, as they are read back
         "inputs": {key: file_hash(path) for key, path in (inputs or {}).items()},
         "packages": {package: importlib.metadata.version(package) for package in packages},
-        "code": code_hash(code),
+        "code": code_hash(code or work.__module__),
     }
     new = not out.exists()
     with alone(out, wait=True):

@@ -3,7 +3,6 @@
 import importlib
 import statistics
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,12 @@ from helpers.logs.records import BoardRun, Latency, Score
 _TOP = 5
 
 
-@dataclass(frozen=True)
-class LocalRun:
-    """The record, and what the model gave: `outputs` in the order of the session, batch first."""
-
-    record: BoardRun
-    outputs: list[Any]
-
-
 def run_local(
     axmodel: Path, pixels: Any, *, repeats: int = 100, warmup: int = 5, progress: bool = True
-) -> LocalRun:
+) -> tuple[BoardRun, list[Any]]:
     """Feeds `pixels` to the model's only input, and times the runs on this board's NPU.
+
+    Returns the record and the model's outputs, in the order of the session, batch first.
 
     `pixels`: an array of exactly the model's shape and type, for the models of this tutorial uint8
     [1, 224, 224, 3] in the order of colours that they were exported for. The times are wall-clock
@@ -77,4 +70,4 @@ def run_local(
         ),
         top_k=[Score(class_id=index, score=scores[index]) for index in best],
     )
-    return LocalRun(record, list(outputs))
+    return record, list(outputs)

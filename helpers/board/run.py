@@ -136,7 +136,6 @@ def run_once(board: Board, axmodel: Path, out: Path) -> artifacts.Made:
         files=["board.log"],
         arguments={"board": board.name},
         inputs={"axmodel": axmodel, "photo": PHOTO},
-        code="helpers.board.run",
     )
 
 

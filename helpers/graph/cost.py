@@ -8,8 +8,8 @@ import onnx
 from helpers.graph.graph import STANDARD, Graph
 
 _PASS_ON = ("DequantizeLinear", "Identity", "Transpose", "Reshape", "Cast")  # a weight stays that weight
-_NOT_COUNTED = ("Einsum", "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul", "Attention")
-_NESTED = ("If", "Loop", "Scan", "LSTM", "GRU", "RNN")
+_NOT_COUNTED = {"Einsum", "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul", "Attention"}
+_NOT_COUNTED |= {"If", "Loop", "Scan", "LSTM", "GRU", "RNN"}
 
 
 class GraphCost(NamedTuple):
@@ -29,7 +29,7 @@ def graph_cost(model: onnx.ModelProto) -> GraphCost:
     """
     graph, macs, parameters = Graph(model), 0, 0
     for node in graph.nodes:
-        if node.op_type in (*_NOT_COUNTED, *_NESTED) or node.domain not in STANDARD:
+        if node.op_type in _NOT_COUNTED or node.domain not in STANDARD:
             raise ValueError(f"{node.op_type} is not counted: give the float graph, before quantisation")
         if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
             continue

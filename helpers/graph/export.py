@@ -80,7 +80,6 @@ def export(
         files=["model.onnx", "model-sim.onnx"],
         arguments=arguments | {"weights": words},
         inputs={"checkpoint": weights.file} if weights.file else {},
-        code="helpers.graph.export",
         packages=["torch", "timm", "onnx", "onnxsim", "onnxruntime"],
     )
     facts = dict(made.facts)

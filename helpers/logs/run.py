@@ -171,9 +171,6 @@ class RunReader:
         session = text.startswith("[INFO] ") and "[INFO] Using provider" in self._heads and not importing
         return session and not self._run.top_k and not self._troubles
 
-    def _pass(self, found: re.Match[str]) -> None:
-        """A step that is done says nothing for the record."""
-
     def _field(self, found: re.Match[str]) -> None:
         value = found["value"].strip()
         target, _, name = _FIELDS[found["name"]].rpartition(".")
@@ -284,8 +281,8 @@ _LINES: tuple[tuple[re.Pattern[str], Callable[[RunReader, re.Match[str]], None]]
         (rf"{_PERCENT}\[(?P<box>[\d., +-]{{1,400}})\],? *(?P<name>.{{0,200}})", RunReader._box),
         (_TIMING.pattern, RunReader._times),
         (r"detection num: *(?P<count>\d{1,9})", RunReader._detections),
-        (r"Engine (?:creating|get|alloc|push) .{1,40} is done\.|infer model, total \d", RunReader._pass),
-        (_HEAD.pattern, RunReader._pass),
+        (r"Engine (?:creating|get|alloc|push) .{1,40} is done\.|infer model, total \d", lambda *_: None),
+        (_HEAD.pattern, lambda *_: None),
     )
 )
 _ANOTHER = re.compile(rf"Repeat +\d{{1,15}} +times?\b|min =|{_STILLBORN.pattern}")

@@ -47,10 +47,7 @@ Images = Path | str | Collection[Path | str]  # a folder, or paths
 
 
 class ArchiveError(ValueError):
-    """An archive that cannot be made, or read, or must not be unpacked; one sentence that says what to do.
-
-    Of one picture: the reason why it cannot serve.
-    """
+    """An archive that cannot be made, or read, or must not be unpacked; one sentence that says what to do."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,6 @@ def calibrate(out: Path, preprocessing: Preprocessing, *, images: Images = "") -
         files=["calibration.tar"],
         arguments={"preprocessing": asdict(preprocessing)},
         inputs={f"{place:02d} {name}": path for place, (name, path) in enumerate(named)},
-        code="helpers.pulsar2.archive",
         packages=["pillow", "numpy"],
     )
     return ArchiveReport(made.path("calibration.tar"), remade=made.remade, **made.facts)
@@ -128,7 +124,7 @@ def _make(path: Path, named: list[tuple[str, Path]], size: int, *, cuts: bool) -
 
 def _cuts(photo: Path, size: int) -> Iterator[tuple[str, Pixels]]:
     """Random square cuts of one photo, half of them mirrored, the same ones each time."""
-    pixels = np.asarray(_open_rgb(photo))
+    pixels = np.asarray(Image.open(photo).convert("RGB"))
     height, width = pixels.shape[:2]
     draw = random.Random(0)
     for index in itertools.count():
@@ -157,29 +153,23 @@ def _valid(
     """The crops that can serve, under the names of their files; the rest goes to `left_out`."""
     for name, path in named:
         try:
-            crop = centre_crop(_open_rgb(path), size)
-        except ArchiveError as error:
-            left_out.append((name, str(error)))
+            with Image.open(path) as image:
+                crop = None if (reason := _unfit(image)) else centre_crop(as_rgb(image), size)
+        except Exception as error:  # decoders raise nearly anything on damaged files
+            crop, reason = None, f"not a picture that Pillow can read ({error})"
+        if crop is None:
+            left_out.append((name, reason))
         else:
             yield Path(name).stem, crop
 
 
-def _open_rgb(path: Path) -> Image.Image:
-    """The decoded image, or ArchiveError with the reason."""
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            if min(width, height) < MIN_SIDE:
-                raise ArchiveError(f"tiny: {width} × {height}, the short side must have {MIN_SIDE} pixels")
-            if image.has_transparency_data:
-                raise ArchiveError(f"transparent ({image.mode})")
-            if image.mode not in READ and not image.mode.startswith("I;16"):
-                raise ArchiveError(f"of mode {image.mode}, neither RGB nor grey nor CMYK")
-            return as_rgb(image)
-    except ArchiveError:
-        raise
-    except Exception as error:  # decoders raise nearly anything on damaged files
-        raise ArchiveError(f"not a picture that Pillow can read ({error})") from error
+def _unfit(image: Image.Image) -> str:
+    if min(image.size) < MIN_SIDE:
+        return f"tiny: {image.width} × {image.height}, the short side must have {MIN_SIDE} pixels"
+    if image.has_transparency_data:
+        return f"transparent ({image.mode})"
+    fits = image.mode in READ or image.mode.startswith("I;16")
+    return "" if fits else f"of mode {image.mode}, neither RGB nor grey nor CMYK"
 
 
 class Member(NamedTuple):

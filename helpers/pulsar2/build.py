@@ -105,7 +105,6 @@ def compile_model(
         files=["compiled.axmodel", "build.log"],
         arguments={"version": tool.version, "image": tool.image},
         inputs={"onnx": onnx, "config": config, "calibration": calibration},
-        code="helpers.pulsar2.build",
     )
 
 
@@ -186,14 +185,17 @@ class _Follower:
             elif not is_progress(text):
                 self._last = text.strip() or self._last
                 self.reader.feed(text)
-                self._show(self.reader.stage, STAGES.index(self.reader.stage))
+                # a stage that comes again moves nothing back
+                self._bar.n = max(self._bar.n, STAGES.index(self.reader.stage))
+                self._bar.set_description_str(self.reader.stage, refresh=False)
         self._bar.refresh()
 
     def close(self) -> BuildLog:
         """Ends the bar; what the log says."""
         record = self.reader.finish()
         if record.ok:
-            self._show("done", len(STAGES))
+            self._bar.n = len(STAGES)
+            self._bar.set_description_str("done")
         self._bar.close()
         return record
 
@@ -204,10 +206,6 @@ class _Follower:
         said = " ".join(": ".join(part for part in named if part).split())
         said = said if len(said) <= _LONGEST else f"{said[: _LONGEST - 1]}…"
         return f"{said}. {error.advice}" if error and error.advice else said
-
-    def _show(self, stage: str, number: int) -> None:
-        self._bar.set_description_str(stage, refresh=False)
-        self._bar.update(max(number - self._bar.n, 0))  # a stage that comes again moves nothing back
 
 
 def _settings(config: Path, *, calibration: str) -> BuildConfig:

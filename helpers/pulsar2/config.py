@@ -129,7 +129,6 @@ def configure(
         work,
         files=["pulsar2.json"],
         arguments=config.model_dump(mode="json", exclude_unset=True),
-        code="helpers.pulsar2.config",
     )
 
 

@@ -12,6 +12,7 @@ import onnx
 from onnx import numpy_helper
 
 from helpers.finding import Finding, Level
+from helpers.graph import OPSETS
 from helpers.graph.graph import STANDARD, Graph, GraphError, axes, load, tensors
 from helpers.graph.preprocess import Preprocessing, read_metadata
 from helpers.pulsar2 import config as configs
@@ -19,9 +20,7 @@ from helpers.pulsar2.archive import check_archive
 from helpers.pulsar2.operators import check_operators, name_of
 from helpers.pulsar2.schema import EVERY, BuildConfig
 
-# AX650 starts at 11 (pulsar2-docs-en, op_support_list_ax650). 18 was built (onnxsim/onnxsim,
-# scripts/axera/README.md); 23 was refused, says one user; nobody reports on the versions between.
-OPSET_FIRST, OPSET_BUILT, OPSET_REFUSED = 11, 18, 23
+OPSET_REFUSED = 23  # says one user; 18 was built (onnxsim/onnxsim, scripts/axera/README.md), none between
 INT64_LIMIT = 64 * 1024  # bytes; shapes and axes need a few hundred
 IMAGENET_RGB = (123.675, 116.28, 103.53)  # means in 0–255 units; also the older 123.68, 116.779, 103.939
 # Verified in FP32 by Pulsar2's documentation (advanced_build_guides); others were ignored without a word.
@@ -109,15 +108,15 @@ def _valid(model: onnx.ModelProto) -> Verdict:
 def _opset(graph: Graph) -> Verdict:
     functions = [function.name for function in graph.model.functions]
     foreign = sorted({*(n.domain for n in graph.nodes if n.domain not in STANDARD), *functions})
-    version, instead = graph.opset, "export with opset 11 to 18"
+    version, instead = graph.opset, f"export with opset {OPSETS[0]} to {OPSETS[-1]}"
     if foreign:
         return "fail", f"operators of other sets ({', '.join(foreign)}): export with standard ONNX only"
-    if version < OPSET_FIRST:
-        return "fail", f"{version}, the AX650 needs {OPSET_FIRST}: {instead}"
+    if version < OPSETS[0]:
+        return "fail", f"{version}, the AX650 needs {OPSETS[0]}: {instead}"
     if version >= OPSET_REFUSED:
         return "fail", f"{version}, and {OPSET_REFUSED} is reported as refused: {instead}"
-    if version > OPSET_BUILT:
-        return "warn", f"{version}: no build above {OPSET_BUILT} is reported; if it is refused, {instead}"
+    if version > OPSETS[-1]:
+        return "warn", f"{version}: no build above {OPSETS[-1]} is reported; if it is refused, {instead}"
     return "ok", f"{version}"
 
 

@@ -53,7 +53,6 @@ def rehearse(onnx: Path, calibration: Path, out: Path, *, config: Path | None = 
         files=["model-int8.onnx"],
         arguments={},
         inputs={"onnx": onnx, "calibration": calibration} | ({"config": config} if config else {}),
-        code="helpers.pulsar2.rehearse",
         packages=["onnx", "onnxruntime", "numpy"],
     )
     return Rehearsed(quantized=made.path("model-int8.onnx"), remade=made.remade, **made.facts)

@@ -211,7 +211,5 @@ class _Writing:
         return name
 
     def _operator(self, kind: str, inputs: list[str], output: str, *, axis: int | None = None) -> None:
-        node = helper.make_node(kind, inputs, [output], name=f"{output}/{kind}", domain="com.microsoft")
-        if axis is not None:
-            node.attribute.append(helper.make_attribute("axis", axis))
-        self.nodes.append(node)
+        made = {"name": f"{output}/{kind}", "domain": "com.microsoft", "axis": axis}  # None: no attribute
+        self.nodes.append(helper.make_node(kind, inputs, [output], **made))

@@ -46,13 +46,12 @@ def engine(monkeypatch: pytest.MonkeyPatch, *, inputs: int = 1, error: Exception
 
 def test_runs_are_timed_after_the_warm_up_and_scores_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
     fed = engine(monkeypatch)
-    done = run_local(Path("m5.axmodel"), PIXELS, repeats=3, warmup=2, progress=False)
+    record, outputs = run_local(Path("m5.axmodel"), PIXELS, repeats=3, warmup=2, progress=False)
     assert len(fed) == 5 and fed[0]["pixels0"] is PIXELS
-    record = done.record
     assert record.ok and (record.repeats, record.warmup, record.model) == (3, 2, "m5.axmodel")
     assert record.top_k == [Score(1, 9), Score(5, 8), Score(3, 3), Score(4, 2), Score(6, 1)]
     assert record.latency_ms == Latency(avg=3000, min=1000, max=6000, median=2000)
-    assert done.outputs[0].shape == (1, 7)
+    assert outputs[0].shape == (1, 7)
 
 
 def test_without_pyaxengine_the_sentence_tells_where_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
