@@ -15,6 +15,8 @@ import pytest
 from helpers import artifacts, chain
 from helpers.__main__ import main
 from helpers.chain import STEPS
+from helpers.graph.graph import load
+from helpers.pulsar2.rehearse import preprocessing_of
 
 MADE = {
     "export": ("model.onnx", "model-sim.onnx", "export.json"),
@@ -180,3 +182,25 @@ def test_the_commands_of_the_steps_leave_what_deploy_leaves(out: Path, tmp_path:
     assert main(["rehearse", "--onnx", graph, "--calibration", archive, *to]) == 0
     assert main(["configure", "--onnx", graph, "--calibration", archive, *to]) == 0
     assert bytes_of(tmp_path) == bytes_of(out)
+
+
+def test_chip_and_batches_can_be_said_where_the_configuration_is_made(out: Path, tmp_path: Path):
+    files = ["--onnx", str(out / "model-sim.onnx"), "--calibration", str(out / "calibration.tar")]
+    asked = ["--target-hardware", "AX620E", "--npu-mode", "NPU2", "--static-batch-sizes", "1", "8"]
+    assert main(["configure", *files, "--out", str(tmp_path), *asked]) == 0
+    written = json.loads((tmp_path / "pulsar2.json").read_text())
+    assert (written["target_hardware"], written["npu_mode"]) == ("AX620E", "NPU2")
+    assert written["compiler"]["static_batch_sizes"] == [1, 8]
+    both = [*asked, "--max-dynamic-batch-size", "8"]
+    assert main(["configure", *files, "--out", str(tmp_path / "no"), *both]) == 2
+    assert deploy(tmp_path / "no", "--max-dynamic-batch-size", "8", "--static-batch-sizes", "1", "8") == 2
+    assert not (tmp_path / "no").exists()
+
+
+def test_the_processors_own_mean_counts_before_that_of_the_calibration(out: Path, tmp_path: Path):
+    written = json.loads((out / "pulsar2.json").read_text())
+    written["input_processors"][0]["mean"] = [1.0, 2.0, 3.0]
+    (tmp_path / "own.json").write_text(json.dumps(written))
+    fed = preprocessing_of(load(out / "model-sim.onnx"), tmp_path / "own.json")
+    assert fed.mean == (1, 2, 3)
+    assert list(fed.std) == written["quant"]["input_configs"][0]["calibration_std"]

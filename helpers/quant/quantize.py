@@ -211,5 +211,5 @@ class _Writing:
         return name
 
     def _operator(self, kind: str, inputs: list[str], output: str, *, axis: int | None = None) -> None:
-        made = {"name": f"{output}/{kind}", "domain": "com.microsoft", "axis": axis}  # None: no attribute
-        self.nodes.append(helper.make_node(kind, inputs, [output], **made))
+        name = f"{output}/{kind}"  # an axis of None is no attribute
+        self.nodes.append(helper.make_node(kind, inputs, [output], name, domain="com.microsoft", axis=axis))
