@@ -34,7 +34,12 @@ KINDS = (*_OF_KIND, OTHER)
 
 BASELINE = "mobilenetv3_large_100"  # the name in timm of the paper's MobileNetV3-Large
 PROFILED_RUNS = 8
-ENGINES = ("GPU, many images", "CPU, PyTorch, 16 images", "CPU, ONNX Runtime", "one image, other compilers")
+ENGINES = (
+    "GPU, many images",
+    "CPU, PyTorch, 16 images",
+    "CPU, ONNX Runtime",
+    "other compilers, one image if not named",
+)
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
 MMAP_LIMIT = 32 << 20  # bytes; above it glibc asks the system for memory anew each time, mallopt(3)

@@ -50,11 +50,10 @@ def trace(model: nn.Module, shape: tuple[int, ...] = IMAGE) -> list[Op]:
         module.register_forward_pre_hook(partial(lambda path, *_: recorder.path.append(path), path))
         module.register_forward_hook(lambda *_: recorder.path.pop() and None)
     image = torch.empty(shape, device="meta")
-    with sdpa_kernel(SDPBackend.MATH):  # the fused kernels are not all in the flop registry
-        with recorder:
-            model(image)  # timm gathers its bias tables on the first call and keeps them
-            recorder.ops.clear()
-            model(image)
+    with sdpa_kernel(SDPBackend.MATH), recorder:  # the fused kernels are not all in the flop registry
+        model(image)  # timm gathers its bias tables on the first call and keeps them
+        recorder.ops.clear()
+        model(image)
     return recorder.ops
 
 

@@ -232,8 +232,8 @@ def render(index: int, *, split: Split) -> tuple[Pixels, int]:
     side = SIZE * SUPERSAMPLE
     ground, far = _colours(rng, 2)
     ramp = np.linspace(0, 1, side)[:, None, None] * rng.uniform(0.2, 0.6)
-    sky = np.broadcast_to(np.array(ground) * (1 - ramp) + np.array(far) * ramp, (side, side, 3))
-    image = Image.fromarray(sky.astype(np.uint8).copy()).rotate(90 * int(rng.integers(4)))
+    sky = Image.fromarray((np.array(ground) * (1 - ramp) + np.array(far) * ramp).astype(np.uint8))
+    image = sky.resize((side, side), Image.Resampling.NEAREST).rotate(90 * int(rng.integers(4)))
     canvas = ImageDraw.Draw(image)
     for colour in _colours(rng, int(rng.integers(4, 9))):
         _clutter(canvas, rng, side, colour, rng.uniform(0.03, 0.1))
