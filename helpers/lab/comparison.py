@@ -33,7 +33,7 @@ _KIND = {operator: kind for kind, operators in _OF_KIND.items() for operator in 
 KINDS = (*_OF_KIND, OTHER)
 
 BASELINE = "mobilenetv3_large_100"  # the name in timm of the paper's MobileNetV3-Large
-PROFILED_RUNS = 8
+PROFILED_RUNS = 4
 ENGINES = (
     "GPU, many images",
     "CPU, PyTorch, 16 images",
