@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import shutil
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -22,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.hooks import RemovableHandle
 
 from helpers.files import DATA
 from helpers.model.batchnorm import fuse_batchnorm
@@ -42,6 +44,7 @@ from helpers.pocket.training import TEST_PICTURES, Card, Recipe, evaluate, save,
 from helpers.timing import in_turn
 
 RECORD = DATA / "pocket_ablations.json"
+GPU_RECORD = DATA / "pocket_ablations_gpu.json"
 SIMILARITY_PICTURES = 200
 """Test pictures that head similarity is averaged over."""
 ABOUT = (
@@ -185,10 +188,20 @@ def images_per_second(*, batch: int = 16, rounds: int = 50) -> dict[str, float]:
     return {name: batch / min(seconds) for name, seconds in taken.items()}
 
 
-def measure(ablation: str, seed: int, *, folder: Path, recipe: Recipe) -> dict[str, Any]:
-    """One entry of the record: an ablation trained and measured, or what `folder` holds of it.
+def _on(device: str, model: nn.Module) -> list[RemovableHandle]:
+    """Moves `model` to a device; its callers go on giving and getting tensors of the CPU."""
+    model.to(device)
+    return [
+        model.register_forward_pre_hook(lambda _, inputs: inputs[0].to(device)),
+        model.register_forward_hook(lambda _, inputs, outputs: outputs.cpu()),
+    ]
 
-    Its weights are rounded to half precision first, as the shipped ones are, and kept beside it.
+
+def measure(ablation: str, seed: int, *, folder: Path, recipe: Recipe, device: str = "cpu") -> dict[str, Any]:
+    """One entry of the record: an ablation trained on `device` and measured, or what `folder` holds of it.
+
+    Its weights are rounded to half precision first, as the shipped ones are, and kept beside it. Products
+    and convolutions are float32 on every device (no TF32).
     """
     found = folder / f"{ablation}-{seed}.json"
     if found.exists():
@@ -197,10 +210,14 @@ def measure(ablation: str, seed: int, *, folder: Path, recipe: Recipe) -> dict[s
     drawings = data.dataset(recipe.pictures, split="train", folder=folder)
     test, answers = data.dataset(TEST_PICTURES, split="test", folder=folder)
     model = build(ablation, seed=seed)
+    torch.backends.cudnn.allow_tf32 = False
+    hooks = _on(device, model)
     started, core_started = time.perf_counter(), time.process_time()
     train(model, recipe, *drawings)
     core_minutes, minutes = (time.process_time() - core_started) / 60, (time.perf_counter() - started) / 60
-    model.half().float()
+    for hook in hooks:
+        hook.remove()
+    model.cpu().half().float()
     accuracy = evaluate(model, test, answers)
     card = Card(accuracy=accuracy, recipe=asdict(recipe), core_minutes=core_minutes)
     save(model, found.with_suffix(".safetensors"), card)
@@ -218,21 +235,28 @@ def measure(ablation: str, seed: int, *, folder: Path, recipe: Recipe) -> dict[s
 
 
 def main() -> None:
-    """Trains what `--folder` does not hold yet, then writes the record and the weights of the first seed."""
+    """Trains what `--folder` does not hold yet, then writes the record and the weights of the first seed.
+
+    On a GPU only a record of its own: it says how far seeds differ, and the shipped weights stay as they are.
+    """
     parser = argparse.ArgumentParser(prog="python -m helpers.pocket.ablations", description=main.__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--folder", type=Path, default=Path("build/pocket"), help="results and pictures")
     options = parser.parse_args()
     runs = []
     for seed in options.seeds:
         for ablation in ABLATIONS:
-            runs.append(measure(ablation, seed, folder=options.folder, recipe=Recipe()))
-            print(f"{ablation}, seed {seed}: {runs[-1]['accuracy']:.2%}", flush=True)
+            run = measure(ablation, seed, folder=options.folder, recipe=Recipe(), device=options.device)
+            print(f"{ablation}, seed {seed}: {run['accuracy']:.2%}", flush=True)
+            runs.append(run)
+    on_gpu = options.device == "cuda"
+    cpu = f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
     record = {
         "about": ABOUT,
-        "command": "python -m helpers.pocket.ablations",
+        "command": " ".join(["python -m helpers.pocket.ablations", *sys.argv[1:]]),
         "machine": {
-            "processor": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
+            "processor": torch.cuda.get_device_name() if on_gpu else cpu,
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
@@ -241,10 +265,11 @@ def main() -> None:
         "test_pictures": TEST_PICTURES,
         "similarity_pictures": SIMILARITY_PICTURES,
         "runs": runs,
-        "images_per_second": images_per_second(),
     }
-    RECORD.write_text(json.dumps(record, indent=1) + "\n")
-    shutil.copyfile(options.folder / f"efficientvit-{options.seeds[0]}.safetensors", POCKET_WEIGHTS)
+    if not on_gpu:
+        record["images_per_second"] = images_per_second()
+        shutil.copyfile(options.folder / f"efficientvit-{options.seeds[0]}.safetensors", POCKET_WEIGHTS)
+    (GPU_RECORD if on_gpu else RECORD).write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

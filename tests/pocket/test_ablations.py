@@ -147,6 +147,27 @@ def test_speed_is_taken_in_turn_on_one_thread(monkeypatch: pytest.MonkeyPatch) -
     assert seen == [1] and torch.get_num_threads() == threads
 
 
+def test_another_device_is_the_callers_own_business(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures and answers stay where they are; here the other device is one without data."""
+    model = nn.Linear(2, 2)
+    hooks = ablations._on("cpu", model)
+    assert len(model._forward_pre_hooks) == len(model._forward_hooks) == 1
+    assert model(torch.ones(1, 2)).shape == (1, 2)
+    for hook in hooks:
+        hook.remove()
+    with pytest.raises(NotImplementedError, match="meta"):
+        ablations._on("meta", model)
+        model(torch.ones(1, 2))
+
+
+def test_the_gpu_record_is_of_the_same_recipe_and_of_eight_seeds() -> None:
+    own = json.loads(ablations.RECORD.read_text())
+    gpu = json.loads(ablations.GPU_RECORD.read_text())
+    assert gpu["recipe"] == own["recipe"] and gpu["runs"][0].keys() == own["runs"][0].keys()
+    seeds = [run["seed"] for run in gpu["runs"] if run["ablation"] == "efficientvit"]
+    assert seeds == list(range(8))
+
+
 def test_the_record_holds_every_ablation_and_agrees_with_the_shipped_weights() -> None:
     record = json.loads(ablations.RECORD.read_text())
     card = training.card()
