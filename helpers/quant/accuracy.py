@@ -60,17 +60,21 @@ def samples(pairs: Iterable[tuple[Path, int]], preprocessing: Preprocessing) -> 
 
 
 def predictions(
-    graphs: Mapping[str, onnx.ModelProto], pictures: Iterable[tuple[Values, int]], *, total: int
+    graphs: Mapping[str, onnx.ModelProto], pictures: Iterable[tuple[Values, int | Labels]], *, total: int
 ) -> tuple[dict[str, Labels], Labels]:
-    """The label that each graph gives to each of `total` pictures, and the true ones: int64 [total]."""
-    sessions = {name: session_of(graph) for name, graph in graphs.items()}
-    given: dict[str, list[int]] = {name: [] for name in graphs}
-    truth: list[int] = []
-    for picture, label in tqdm(pictures, total=total, desc="pictures", unit="picture", leave=False):
-        truth.append(label)
+    """The label that each graph gives to each picture, and the true ones: int64 [n].
+
+    `pictures`: `total` batches, float32 [batch, 3, h, w], with their labels (int64 [batch] or one number).
+    """
+    sessions = {name: session_of(graph, optimized=True) for name, graph in graphs.items()}
+    given: dict[str, list[Labels]] = {name: [] for name in graphs}
+    truth: list[int | Labels] = []
+    for batch, labels in tqdm(pictures, total=total, desc="pictures", leave=False):
+        truth.append(labels)
         for name, session in sessions.items():
-            given[name].append(int(session.run(None, {"input": picture})[0].argmax()))
-    return {name: np.array(labels) for name, labels in given.items()}, np.array(truth)
+            scores = session.run(None, {"input": batch})[0]
+            given[name].append(scores.reshape(len(batch), -1).argmax(axis=1))
+    return {name: np.concatenate(labels) for name, labels in given.items()}, np.hstack(truth)
 
 
 def evaluate(

@@ -119,9 +119,9 @@ def reached(graph: onnx.ModelProto, *op_types: str) -> list[str]:
 def choose(calibration: Calibration, pictures: Sequence[Values]) -> tuple[float, list[Int16Step]]:
     """The noise of plain INT8 on `pictures`, and the few kinds of operators that are worth 16 bits.
 
-    Greedy: in each step the kind that lowers the noise most, as long as it is WORTHWHILE. Convolutions and
-    the head are no candidates: they hold nearly all multiplications, and 16-bit chains took about 2.5 times
-    the time on a board (onnxsim/onnxsim, docs/axera-step-runner.md).
+    Each kind is tried alone; of the best FEW, one after the other is added if that is WORTHWHILE.
+    Convolutions and the head are no candidates: they hold nearly all multiplications, and 16-bit chains took
+    about 2.5 times the time on a board (onnxsim/onnxsim, docs/axera-step-runner.md).
     """
     exact = logits(calibration.graph, pictures)
 
@@ -132,17 +132,13 @@ def choose(calibration: Calibration, pictures: Sequence[Values]) -> tuple[float,
     kinds = sorted({node.op_type for node in calibration.graph.graph.node} - MOVING - WEIGHTED)
     plain = now = measured([])
     chosen: list[Int16Step] = []
-    while len(chosen) < min(FEW, len(kinds)):
+    alone = {kind: measured([kind]) for kind in tqdm(kinds, desc="16 bits for one kind", leave=False)}
+    for kind in sorted(alone, key=lambda kind: alone[kind])[:FEW]:
         before = [choice.op_type for choice in chosen]
-        left = [kind for kind in kinds if kind not in before]
-        tried = {
-            kind: measured([*before, kind]) for kind in tqdm(left, desc="16 bits for one kind", leave=False)
-        }
-        best = min(tried, key=lambda kind: tried[kind])
-        if tried[best] > WORTHWHILE * now:
-            break
-        now = tried[best]
-        chosen.append(Int16Step(best, now))
+        found = measured([*before, kind]) if before else alone[kind]
+        if found <= WORTHWHILE * now:
+            now = found
+            chosen.append(Int16Step(kind, now))
     return plain, chosen
 
 

@@ -146,14 +146,15 @@ def chosen_by(
 @pytest.mark.parametrize(
     ("noises", "kinds"),
     [
-        ({"A": 0.9, "M": 0.8, "AM": 0.7, "DM": 0.6, "ADM": 0.5, "ADEM": 0.1}, ["Mul", "Div", "Add"]),
+        ({"M": 0.6, "D": 0.7, "A": 0.8, "E": 0.9, "DM": 0.5, "ADM": 0.4, "ADEM": 0}, ["Mul", "Div", "Add"]),
+        ({"M": 0.6, "D": 0.7, "A": 0.8, "DM": 0.52, "AM": 0.5}, ["Mul", "Add"]),  # Div adds too little
         ({"M": 0.85}, ["Mul"]),
         ({"M": 0.86, "A": 0.9}, []),
         ({"M": 0.5, "DM": 0.43}, ["Mul"]),
         ({"A": 0.5, "D": 0.5, "E": 0.5, "M": 0.5}, ["Add"]),  # alike: the first by name
     ],
 )
-def test_kinds_are_taken_one_by_one_while_each_is_worthwhile(
+def test_kinds_are_taken_in_the_order_of_what_each_does_alone_if_worthwhile(
     noises: dict[str, float], kinds: list[str], monkeypatch: pytest.MonkeyPatch
 ):
     assert chosen_by(noises, monkeypatch) == kinds
