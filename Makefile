@@ -11,7 +11,7 @@ tutorial: $(VENV)/ready
 	@$(BIN)/python -m helpers tutorial
 
 test: lint
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --durations 20
 
 # Judges coverage only. A test that takes write permission away cannot pass under it: `make test` says what passes.
 coverage: $(VENV)/ready-test

@@ -15,6 +15,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import helpers.model.reference  # noqa: F401  declares torchvision's operators before any test imports timm
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Chapters first: they take longest, and two workers then end together."""
+    items.sort(key=lambda item: item.path.name != "test_notebooks.py")
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
