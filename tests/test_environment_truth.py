@@ -1,15 +1,21 @@
 """pyproject.toml, constraints.txt and environment.yml say the same."""
 
+import os
 import re
+import subprocess
 import tomllib
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from helpers.files import ROOT
+from helpers.lab.doctor import NEWEST_PYTHON, OLDEST_PYTHON
+from helpers.lab.install import CPU_INDEX
 
 
 def project() -> dict:
@@ -39,9 +45,28 @@ def test_environment_yml_repeats_the_direct_dependencies():
     assert conda["channels"] == ["conda-forge"]
     *plain, with_pip = conda["dependencies"]
     assert plain == ["python=3.11", "pip"]
-    index, *lines = with_pip["pip"]
-    assert index == "--extra-index-url https://download.pytorch.org/whl/cpu"
+    pins, index, *lines = with_pip["pip"]
+    assert pins == "-c constraints.txt"
+    assert index == f"--extra-index-url {CPU_INDEX}"
     assert lines == project()["dependencies"]
+
+
+def test_the_same_pythons_are_named_everywhere():
+    oldest, newest = (".".join(map(str, end)) for end in (OLDEST_PYTHON, NEWEST_PYTHON))
+    minors = [f"3.{minor}" for minor in range(OLDEST_PYTHON[1], NEWEST_PYTHON[1] + 1)]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    makefile = (ROOT / "Makefile").read_text()
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    supported = SpecifierSet(settings["project"]["requires-python"])
+    assert [f"3.{minor}" for minor in range(30) if f"3.{minor}.0" in supported] == minors
+    assert settings["tool"]["mypy"]["python_version"] == oldest
+    assert settings["tool"]["ruff"]["target-version"] == f"py{oldest.replace('.', '')}"
+    assert f"{OLDEST_PYTHON} <= v <= {NEWEST_PYTHON}" in makefile
+    assert " ".join(f"python{minor}" for minor in minors) in makefile
+    assert " ".join(f"{minor}.0" for minor in minors) in makefile  # lock-check
+    assert jobs["nightly"]["strategy"]["matrix"]["python"] == minors
+    for readme in ("README.md", "README.ja.md"):
+        assert re.search(rf"Python {oldest}\D+{newest}\b", (ROOT / readme).read_text(encoding="utf-8"))
 
 
 def test_constraints_keep_cuda_out():
@@ -49,10 +74,20 @@ def test_constraints_keep_cuda_out():
     assert not [pinned for pinned in constraints().values() if "+" in pinned]
 
 
-def test_post_build_stops_at_the_first_error_and_installs_no_dependency():
-    script = (ROOT / "postBuild").read_text()
-    assert "set -e" in script
-    assert "--no-deps" in script
+def test_post_build_installs_no_dependency_and_goes_on_without_the_hub(tmp_path: Path):
+    (tmp_path / "notebooks").mkdir()
+    calls = tmp_path / "calls"
+    for name, status in {"pip": 0, "jupyter": 0, "python": 1}.items():
+        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" >>{calls}\nexit {status}\n')
+        (tmp_path / name).chmod(0o755)
+    search = f"{tmp_path}:{os.environ['PATH']}"
+    subprocess.run([ROOT / "postBuild"], cwd=tmp_path, env={"PATH": search}, check=True)
+    installed, trusted, fetched = calls.read_text().splitlines()
+    assert "--no-deps" in installed
+    assert "trust notebooks" in trusted
+    assert "timm" in fetched
+    (tmp_path / "pip").write_text("#!/bin/sh\nexit 1\n")
+    assert subprocess.run([ROOT / "postBuild"], cwd=tmp_path, env={"PATH": search}).returncode == 1
 
 
 @pytest.mark.parametrize("place", ["postBuild", "Makefile"])

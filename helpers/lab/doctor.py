@@ -24,6 +24,7 @@ MEMORY_WITH_LAB = 1.3 * GB
 """The same with JupyterLab's server beside it."""
 DISK = 1.0 * GB
 """What the chapters leave in build/: 0.5 GB, and as much again while it is made anew."""
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 14)
 _INSTALL = "run `make tutorial`, or `pip install -c constraints.txt -e .`"
 
 
@@ -37,7 +38,7 @@ def main() -> int:
 
 
 def examine() -> Iterator[Finding]:
-    """Each check on the facts of this machine; without Python 3.11 or a package, nothing after that."""
+    """Each check on the facts of this machine; without a fitting Python or a package, nothing after that."""
     yield (first := python(sys.version_info[:3]))
     if first.level == "fail":  # another Python sees other packages
         return
@@ -53,11 +54,12 @@ def examine() -> Iterator[Finding]:
 
 
 def python(version: tuple[int, ...]) -> Finding:
-    """Python, to the minor version: the pins were made for one."""
+    """Python, to the minor version: the pins are resolved for these."""
     said = ".".join(map(str, version))
-    install = "install it, then `make PYTHON=/path/to/python3.11 tutorial`"
-    if version[:2] != (3, 11):
-        return Finding("Python", "fail", f"{said}, but the pinned packages are for 3.11: {install}")
+    if not OLDEST_PYTHON <= version[:2] <= NEWEST_PYTHON:
+        fitting = " to ".join(".".join(map(str, end)) for end in (OLDEST_PYTHON, NEWEST_PYTHON))
+        install = "install one, then `make PYTHON=/path/to/python3.11 tutorial`"
+        return Finding("Python", "fail", f"{said}, but the pinned packages are for {fitting}: {install}")
     return Finding("Python", "ok", said)
 
 

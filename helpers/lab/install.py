@@ -17,7 +17,8 @@ from http.client import HTTPException
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 PROBE_SECONDS = 4.0
 _INDEX_SETTING = re.compile(r"\.((?:extra-)?index-url|find-links|no-index)=")
-_SMALL, _LARGE = "about 1.6 GB", "about 5.6 GB"
+_SMALL, _LARGE = "about 1.6 GB", "about 5.6 GB with CUDA"
+_EITHER = f"{_SMALL}, or {_LARGE}"
 
 
 def main(extras: str = "") -> int:
@@ -45,20 +46,19 @@ def choose(
     `named` is TORCH_INDEX: None when unset, "" to leave pip alone. `settings` are pip's own on indexes.
     """
     if named:
-        return named, f"torch from {named}"
+        return named, f"torch from {named}, as TORCH_INDEX says"
     if named is not None:
-        return None, f"torch as pip finds it, {_SMALL}, or {_LARGE} with CUDA"
+        return None, f"{_EITHER}, as pip finds torch"
     if not linux:
         return None, _SMALL
     if driver:
-        return None, f"an NVIDIA driver is here, so torch comes with CUDA, {_LARGE}; TORCH_INDEX={CPU_INDEX} without"
+        return None, f"{_LARGE}, for an NVIDIA driver is here; `TORCH_INDEX={CPU_INDEX}` for CPUs only"
     if settings:
-        which = ", ".join(sorted(settings))
-        return None, f"torch by your pip settings ({which}), {_SMALL}, or {_LARGE} with CUDA"
+        return None, f"{_EITHER}: pip goes by your settings ({', '.join(sorted(settings))})"
     if answers(CPU_INDEX):
-        return CPU_INDEX, f"no NVIDIA driver, so torch for CPUs from {CPU_INDEX}, {_SMALL}; TORCH_INDEX= for PyPI's"
+        return CPU_INDEX, f"{_SMALL}: no NVIDIA driver, so torch for CPUs from {CPU_INDEX}"
     silent = f"{CPU_INDEX} does not answer within {PROBE_SECONDS:.0f} s"
-    return None, f"{silent}, so torch comes from PyPI with CUDA, {_LARGE}; TORCH_INDEX=… names another index"
+    return None, f"{_LARGE}, because {silent}; `TORCH_INDEX=…` names another index of CPU builds"
 
 
 def pip_settings() -> set[str]:
@@ -68,14 +68,14 @@ def pip_settings() -> set[str]:
 
 
 def answers(index: str, seconds: float = PROBE_SECONDS) -> bool:
-    """Whether an index lists torch. In a thread, because no timeout of urllib covers the name's resolution."""
+    """Whether an index lists torch. In a thread: no timeout of urllib covers a name's resolution."""
     found = threading.Event()
 
     def ask() -> None:
-        with suppress(OSError, HTTPException, ValueError):
-            with urllib.request.urlopen(f"{index.rstrip('/')}/torch/", timeout=seconds) as page:
-                if b"torch-" in page.read(1 << 16):  # a portal's login page does not
-                    found.set()
+        address = f"{index.rstrip('/')}/torch/"
+        with suppress(OSError, HTTPException), urllib.request.urlopen(address, timeout=seconds) as page:
+            if b"torch-" in page.read(1 << 16):  # a portal's login page has no such word
+                found.set()
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()

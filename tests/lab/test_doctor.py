@@ -17,7 +17,8 @@ GB = 10**9
 
 
 @pytest.mark.parametrize(
-    ("version", "level"), [((3, 11, 7), "ok"), ((3, 10, 2), "fail"), ((3, 12, 0), "fail")]
+    ("version", "level"),
+    [((3, 11, 0), "ok"), ((3, 14, 9), "ok"), ((3, 10, 20), "fail"), ((3, 15, 0), "fail")],
 )
 def test_python_is_held_to_the_minor_version(version: tuple[int, ...], level: str):
     finding = doctor.python(version)
