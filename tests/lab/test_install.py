@@ -1,5 +1,6 @@
 """What `make` installs with: the index of torch, against stand-ins on the loopback; a fitting interpreter."""
 
+import io
 import os
 import shutil
 import socket
@@ -42,6 +43,19 @@ def test_an_index_that_is_silent_costs_the_probe_and_no_more():
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         assert not install.answers(address, seconds=0.2)
     assert not install.answers(address, seconds=60)  # and one that is gone is known to be, at once
+
+
+def test_a_name_that_does_not_resolve_costs_the_probe_and_no_more(monkeypatch: pytest.MonkeyPatch):
+    resolved = threading.Event()
+
+    def late(*_: object, **__: object) -> io.BytesIO:
+        resolved.wait(10)
+        return io.BytesIO(b"torch-")
+
+    monkeypatch.setattr("urllib.request.urlopen", late)
+    assert not install.answers("http://mine", seconds=0.2)
+    resolved.set()
+    assert install.answers("http://mine", seconds=60)
 
 
 @pytest.mark.parametrize(
@@ -138,18 +152,17 @@ def test_the_environment_is_of_the_interpreter_that_is_named(tmp_path: Path):
     ours = ("MAKE", "PYTHON", "MFLAGS")  # `make test` sets them
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
-    def make(*named: str) -> subprocess.CompletedProcess[str]:
+    def make(*named: str) -> tuple[int, str]:
         command = ["make", ".venv/ready", *named]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        return ran.returncode, ran.stdout
 
-    first = make(f"PYTHON={one}").stdout
-    assert "pip runs" in first
-    assert "anew" not in first
-    assert "pip runs" not in make().stdout + make(f"PYTHON={one}").stdout
-    second = make(f"PYTHON={other}").stdout
-    assert "pip runs" in second
-    assert "anew" in second
-    refused = make("PYTHON=false")
-    assert refused.returncode != 0
-    assert "3.11 to 3.14" in refused.stdout
-    assert "pip runs" not in make().stdout  # what is there stays
+    status, first = make(f"PYTHON={one}")
+    assert (status, "pip runs" in first, "anew" in first) == (0, True, False)
+    status, second = make(f"PYTHON={other}")
+    assert (status, "pip runs" in second, "anew" in second) == (0, True, True)
+    status, refused = make("PYTHON=false")
+    assert (status > 0, "3.11 to 3.14" in refused) == (True, True)
+    for named in ((), (f"PYTHON={other}",)):  # what is there stays
+        status, again = make(*named)
+        assert (status, "pip runs" in again) == (0, False)
