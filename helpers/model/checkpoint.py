@@ -74,9 +74,17 @@ def _resave(path: Path) -> str:
 def _refusal(path: Path, error: Exception) -> str:
     if found := re.search(r"GLOBAL (\S+)|Can only (?:build|create).* got <class '(\S+)'>", str(error)):
         kind = found[1] or found[2]
+        module, _, name = kind.rpartition(".")
+        whole = f"{module}\n{name}\n".encode()
+        if found[1] and not zipfile.is_zipfile(path) and whole not in path.read_bytes():
+            return _damaged(path, "it ends within the name of a type")
         return f"{path} holds {kind}, which may run code when loaded, and was not read: {_resave(path)}"
     detail = re.search(r"(?:WeightsUnpickler error: *)?(\S[^\n]*)\s*$", str(error).partition("\n\n")[0])
     cause = detail[1][:120] if detail else type(error).__name__
+    return _damaged(path, cause)
+
+
+def _damaged(path: Path, cause: str) -> str:
     return f"{path} is empty, truncated, damaged or no checkpoint ({cause}): get the file again"
 
 

@@ -209,6 +209,15 @@ def test_each_fault_has_one_sentence_that_names_the_file(tmp_path: Path, spoil: 
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("cut", ["c", "ccollec", "ccollections", "ccollections\n", "ccollections\nOrde"])
+def test_a_file_that_ends_within_a_types_name_is_truncated_and_not_suspect(tmp_path: Path, cut: str) -> None:
+    path = saved(tmp_path, {"model": OrderedDict(STATE)}, _use_new_zipfile_serialization=False)
+    before, _, _ = path.read_bytes().partition(b"ccollections\nOrderedDict")
+    path.write_bytes(before + cut.encode())
+    with pytest.raises(CheckpointError, match=r"truncated.*get the file again"):
+        read(path)
+
+
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.99])
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_truncated_file_at_any_length(tmp_path: Path, zipped: bool, keep: float) -> None:
