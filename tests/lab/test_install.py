@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from helpers.files import ROOT
 from helpers.lab import install
-from helpers.lab.paths import ROOT
 
 
 @pytest.fixture
