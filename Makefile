@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in $(BIN)/python python3.11 python3.12 python3.13 p
   $$python -c '$(WHO)' >/dev/null 2>&1 && echo $$python && break; done)
 
 INSTALL = $(BIN)/python -I helpers/lab/install.py
-RESOLVE = $(BIN)/uv pip compile --quiet --all-extras --no-annotate --no-header pyproject.toml
+RESOLVE = $(BIN)/uv pip compile --quiet --only-binary :all: --all-extras --no-annotate --no-header pyproject.toml
 NOT_PINNED = ^(nvidia|cuda|triton|setuptools)
 
 .PHONY: tutorial doctor test coverage lint lab notebooks bench site lock lock-check clean FORCE
@@ -54,7 +54,7 @@ lock: $(VENV)/ready-lock
 	@{ sed -n '/^#/p' constraints.txt; sed 's/ ;.*//' $(VENV)/resolved.txt | grep -vE '$(NOT_PINNED)'; } >$(VENV)/pins.txt
 	@mv $(VENV)/pins.txt constraints.txt
 
-# Resolves the pins as each Python would, and finds what a Python needs and no pin names.
+# Resolves the pins as each Python would, from wheels alone, and finds what a Python needs and no pin names.
 lock-check: $(VENV)/ready-lock
 	@for version in 3.11.0 3.12.0 3.13.0 3.14.0; do \
 	  echo "Python $$version"; \
