@@ -65,6 +65,11 @@ def test_the_same_pythons_are_named_everywhere():
     assert " ".join(f"python{minor}" for minor in minors) in makefile
     assert " ".join(f"{minor}.0" for minor in minors) in makefile  # lock-check
     assert jobs["nightly"]["strategy"]["matrix"]["python"] == minors
+    assert [name for name, job in jobs.items() if {"run": ".ci/run"} in job["steps"]] == [
+        "test",
+        "nightly",
+        "newest",
+    ]
     for readme in ("README.md", "README.ja.md"):
         assert re.search(rf"Python {oldest}\D+{newest}\b", (ROOT / readme).read_text(encoding="utf-8"))
 
