@@ -19,8 +19,9 @@ from helpers.lab import install
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[str]:
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of an index with one file of torch."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     page = tmp_path / "simple" / "torch" / "index.html"
     page.parent.mkdir(parents=True)
     page.write_text('<a href="torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl">torch-2.13.0</a>')
