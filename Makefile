@@ -15,8 +15,9 @@ NOT_PINNED = ^(nvidia|cuda|triton|setuptools)
 .PHONY: tutorial doctor test coverage lint lab notebooks bench site lock lock-check clean FORCE
 .DEFAULT_GOAL := tutorial
 
+# CHAPTERS="05 07" or FROM=06 runs a part, ARGS=--fresh also what was kept.
 tutorial: $(VENV)/ready
-	@$(BIN)/python -m helpers tutorial
+	@$(BIN)/python -m helpers tutorial $(if $(FROM),--from $(FROM)) $(ARGS) $(CHAPTERS)
 
 test: lint
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --durations 20
@@ -36,8 +37,7 @@ lint: $(VENV)/ready-test
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/codespell
 
 lab: $(VENV)/ready
-	@$(BIN)/jupyter trust notebooks/*.ipynb >/dev/null  # else JupyterLab shows none of their figures
-	@$(BIN)/jupyter lab notebooks
+	@$(BIN)/python -m helpers.lab.desk $(ARGS)
 
 notebooks: $(VENV)/ready
 	@$(BIN)/python -m helpers tutorial --commit-outputs
@@ -46,7 +46,7 @@ bench: $(VENV)/ready
 	@$(BIN)/python -m helpers bench
 
 site: $(VENV)/ready-site
-	@$(BIN)/python -m helpers.lab.site
+	@$(BIN)/python -m helpers.lab.site $(if $(SERVE),--serve)
 
 # constraints.txt anew, with the newest versions that all Pythons from 3.11.0 to 3.14 accept.
 lock: $(VENV)/ready-lock
@@ -63,6 +63,7 @@ lock-check: $(VENV)/ready-lock
 	    { echo "constraints.txt does not pin these"; exit 1; }; \
 	done
 
+# It leaves lab/, which holds your own work.
 clean:
 	rm -rf build $(VENV)
 

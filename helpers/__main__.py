@@ -1,6 +1,8 @@
 """`python -m helpers …`: what the notebooks do, for a shell or a CI job."""
 
 import json
+import os
+import signal
 import sys
 from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Sequence
@@ -63,8 +65,16 @@ COMMANDS = {
         "--onnx out/model-sim.onnx",
         "--onnx --macs-m --params-m",
     ),
-    "tutorial": ("run every notebook, in order", "", "--commit-outputs"),
-    "run": ("run one notebook with your own values", "05 -p model efficientvit_m0", "chapter -p"),
+    "tutorial": (
+        "run the notebooks in order, and keep those that ran and are still what they were",
+        "05 07",
+        "numbers --from --fresh --commit-outputs",
+    ),
+    "run": (
+        "run one notebook with your own values",
+        "05 -p model efficientvit_m0",
+        "chapter stray -p --list",
+    ),
     "doctor": ("say what this machine has of what the tutorial needs", "", ""),
     "bench": ("measure the ratios that the chapters rest on against their bars", "", "--device"),
 }
@@ -98,8 +108,17 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--csv": {"action": FLAG, "help": "CSV instead of JSON"},
     "--macs-m": {"type": float, "help": "million MACs per image, where no graph is given"},
     "--params-m": {"type": float, "help": "million parameters"},
-    "--commit-outputs": {"action": FLAG, "help": "then put them into notebooks/"},
-    "chapter": {"help": "its number, such as 05"},
+    "numbers": {"nargs": "*", "metavar": "CHAPTER", "help": "only these, such as 05 07"},
+    "--from": {"dest": "start", "metavar": "CHAPTER", "help": "only this one and those after it"},
+    "--fresh": {"action": FLAG, "help": "keep none"},
+    "--commit-outputs": {"action": FLAG, "help": "run all afresh, then put them into notebooks/"},
+    "chapter": {"nargs": "?", "help": "its number, such as 05"},
+    "stray": {"nargs": "*", "help": SUPPRESS},
+    "--list": {
+        "action": FLAG,
+        "dest": "only_list",
+        "help": "the chapters, or the parameters of one",
+    },
     "-p": {"dest": "parameters", "nargs": 2, "action": "append", "metavar": ("NAME", "VALUE")},
     "--device": {"help": "measure the networks on cuda (or cpu) instead, into data/measured/"},
 }
@@ -246,7 +265,7 @@ def _forecast(onnx: Path | None = None, **given: float) -> None:
     print(json.dumps({npu: {name: round(x, 1) for name, x in one.items()} for npu, one in predicted.items()}))
 
 
-def _tutorial(**given: bool) -> int:
+def _tutorial(**given: Any) -> int:
     from helpers.artifacts import alone
     from helpers.files import BUILD
     from helpers.lab import notebooks
@@ -255,9 +274,22 @@ def _tutorial(**given: bool) -> int:
         return notebooks.tutorial(**given)
 
 
-def _run(chapter: str, parameters: Sequence[tuple[str, str]] = ()) -> int:
+def _run(
+    chapter: str = "",
+    stray: Sequence[str] = (),
+    parameters: Sequence[tuple[str, str]] = (),
+    only_list: bool = False,
+) -> int:
     from helpers.lab import notebooks
 
+    for word in stray:
+        name, _, value = word.partition("=")
+        raise ValueError(f"{word}: a parameter is given as -p {name} {value or 'VALUE'}")
+    if only_list:
+        print(notebooks.listed(chapter))
+        return OK
+    if not chapter:
+        raise ValueError("name a chapter, such as 05; --list shows all")
     return notebooks.run_one(chapter, dict(parameters))
 
 
@@ -273,5 +305,12 @@ def _bench(device: str = "") -> int:
     return device_bench.main(device) if device else bench.main()
 
 
+def _interrupt(*_: object) -> None:
+    """Ctrl-C ends a command in order; a second one, while it does so, ends it at once."""
+    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, _interrupt)
     sys.exit(main())

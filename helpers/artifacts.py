@@ -78,8 +78,8 @@ def step(
     }
     new = not out.exists()
     with alone(out, wait=True):
-        if (kept := _kept(report, files, made_from)) is not None:
-            return Made(out, tuple(files), kept, remade=False)
+        if (facts := kept(report, files, made_from)) is not None:
+            return Made(out, tuple(files), facts, remade=False)
         for left in out.glob(f".{name}-*"):  # of a process that was killed: nobody else holds the lock
             shutil.rmtree(left, ignore_errors=True)
         try:
@@ -108,7 +108,7 @@ def _make(report: Path, work: Callable[[Path], Facts], files: Sequence[str], mad
     return facts
 
 
-def _kept(report: Path, files: Sequence[str], made_from: Facts) -> Facts | None:
+def kept(report: Path, files: Sequence[str], made_from: Facts) -> Facts | None:
     """The facts of the files already there, if they were made from this and are still what they were."""
     try:
         said = json.loads(report.read_text(encoding="utf-8"))
@@ -126,19 +126,19 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def code_hash(module: str) -> str:
-    """The SHA-256 of a module of helpers and of all that it imports from helpers, docstrings left out.
+def code_hash(*modules: str) -> str:
+    """The SHA-256 of modules of helpers and of all that they import from helpers, docstrings left out.
 
     Read from the source, wherever in it an import stands; nothing is imported.
     """
     content = hashlib.sha256()
-    for name in sorted(_reached(module)):
+    for name in sorted(_reached(*modules)):
         content.update(f"{name}\n{_code(name)}\n".encode())
     return content.hexdigest()
 
 
-def _reached(module: str) -> set[str]:
-    found, left = set(), [module]
+def _reached(*modules: str) -> set[str]:
+    found, left = set[str](), list(modules)
     while left:
         if (name := left.pop()) not in found:
             found.add(name)
@@ -153,9 +153,13 @@ def _tree(module: str) -> ast.Module:
 
 @cache
 def _imports(module: str) -> tuple[str, ...]:
-    """The modules of helpers that a module imports: `from helpers.a import b` counts `b` if it is one."""
+    return imports(_tree(module))
+
+
+def imports(tree: ast.Module) -> tuple[str, ...]:
+    """The modules of helpers that code imports: `from helpers.a import b` counts `b` if it is one."""
     names = []
-    for node in ast.walk(_tree(module)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [name.name for name in node.names]
         elif isinstance(node, ast.ImportFrom):

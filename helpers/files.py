@@ -17,6 +17,11 @@ def shown(path: Path) -> str:
     return resolved.relative_to(ROOT).as_posix() if resolved.is_relative_to(ROOT) else path.name
 
 
+def here(path: Path) -> Path:
+    """A path as the caller's folder has it, where it lies below that; else the whole path."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; moved to `path` when the block ends well, removed when it does not."""

@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, Page
 from waiting import PATIENCE, wait_until
 
 from helpers.files import BUILD, ROOT
+from helpers.lab import desk
 from helpers.lab.notebooks import chapters
 
 SCREENS = BUILD / "screens"
@@ -82,14 +83,12 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextlib.contextmanager
 def jupyter_lab(checkout: Path, home: Path) -> Iterator[Lab]:
-    """`jupyter lab` as `make lab` starts it, without this user's own settings, and asking for no news."""
+    """`jupyter lab` as `make lab` starts it, without this user's own settings."""
     folders = {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
     folders |= {f"JUPYTERLAB_{name}_DIR": str(home / name.lower()) for name in ("SETTINGS", "WORKSPACES")}
+    folders["JUPYTER_CONFIG_PATH"] = str(desk.QUIET)
     environment = os.environ | folders | {"PYTHONPATH": str(checkout)}
     environment.pop("JUPYTERHUB_SERVICE_PREFIX", None)
-    news = home / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
-    news.parent.mkdir(parents=True)
-    news.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
     chapters = [str(checkout / "notebooks" / name) for name in CHAPTERS]
     subprocess.run([sys.executable, "-m", "jupyter", "trust", *chapters], env=environment, check=True)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0"]
@@ -183,6 +182,7 @@ def test_chapter_02_runs_and_its_picker_answers(plain: Lab, browser: Browser):
         picker.get_by_role("slider").first.press("ArrowRight")
         picker.get_by_role("img", name="stage 2, block 1, head 2, token (1, 1)").wait_for()
         page.screenshot(path=SCREENS / "02_picker.png")
+        assert not page.locator(".Toastify__toast").count(), "it asks about news"
     assert not plain.faults
 
 

@@ -11,7 +11,7 @@ import pytest
 from helpers.__main__ import main
 from helpers.artifacts import LOCK
 from helpers.files import BUILD
-from helpers.lab import notebooks
+from helpers.lab import notebooks, runner
 from helpers.lab.evidence import harvest
 
 CHAPTERS = notebooks.chapters()
@@ -41,7 +41,7 @@ def test_it_runs_and_so_do_its_solutions(chapter: Path, tmp_path: Path):
     (tmp_path / "notebooks").mkdir()
     copy = tmp_path / "notebooks" / chapter.name
     nbformat.write(notebook, copy)
-    notebooks.run(copy, output=tmp_path / chapter.name)
+    runner.run(copy, output=tmp_path / chapter.name)
     cells = nbformat.read(tmp_path / chapter.name, as_version=4).cells
     own, (status, *answers) = cells[: -len(added)], cells[-len(added) :]
     checks, results = harvest({"cells": own})
@@ -55,7 +55,7 @@ def test_it_runs_and_so_do_its_solutions(chapter: Path, tmp_path: Path):
 
 def test_chapter_07_leaves_for_another_model_what_deploy_leaves(tmp_path: Path):
     chapter = next(path for path in CHAPTERS if path.name.startswith("07"))
-    assert notebooks.run(chapter, output=tmp_path / chapter.name, parameters=ANOTHER).checks
+    assert runner.run(chapter, output=tmp_path / chapter.name, parameters=ANOTHER).checks
     out = tmp_path / "out"
     assert main(["deploy", "--model", ANOTHER["model"], "--out", str(out), "--until", "configure"]) == 0
     left = {path.name for path in out.iterdir() if path.is_file()} - {LOCK}

@@ -8,9 +8,8 @@ import torch
 from helpers.board.forecast import Forecast, forecast
 from helpers.model.cost import cost, total
 from helpers.model.network import EfficientViT
-from helpers.model.variants import VARIANTS
+from helpers.model.variants import VARIANTS, check_plan
 
-STEM_DIVISOR = 8  # the stem's first convolution has an eighth of the first stage's width
 KERNELS = VARIANTS["efficientvit_m5"].kernels
 
 
@@ -31,20 +30,7 @@ def design(
     `widths` are channels, `depths` blocks and `heads` heads, stage by stage; `kernels` belong to heads.
     Raises ValueError with the number to change for a plan that cannot be built.
     """
-    if not len(widths) == len(depths) == len(heads) >= 1:
-        raise ValueError(
-            f"{len(widths)} widths, {len(depths)} depths, {len(heads)} heads: give one of each per stage"
-        )
-    for name, values in (("width", widths), ("depth", depths), ("heads", heads)):
-        if min(values) < 1:
-            raise ValueError(f"{name} {min(values)} is below 1: give positive whole numbers")
-    for width, count in zip(widths, heads, strict=True):
-        if width % count:
-            raise ValueError(f"width {width} does not divide among {count} heads: take a multiple of {count}")
-    if widths[0] % STEM_DIVISOR:
-        raise ValueError(f"first width {widths[0]} is no multiple of {STEM_DIVISOR}, which the stem needs")
-    if max(heads) > len(kernels):
-        raise ValueError(f"{max(heads)} heads need as many kernels, not {len(kernels)}: give more kernels")
+    check_plan(widths, depths, heads, kernels)
     with torch.device("meta"):
         network = EfficientViT(widths=widths, depths=depths, heads=heads, kernels=kernels)
     counted = total(cost(network))

@@ -1,59 +1,35 @@
-"""Running notebooks with papermill: parameters checked, progress shown, evidence collected."""
+"""The chapters: which there are, one run with your own values, and the tutorial, which runs them in order.
 
+Papermill and its like take seconds to import, so functions import them, after the first line is out.
+"""
+
+import ast
+import hashlib
 import json
-import logging
 import os
 import re
-import sys
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nbformat
-import papermill
-import psutil
-from nbclient.exceptions import DeadKernelError
-from nbconvert import HTMLExporter
-from papermill.exceptions import PapermillExecutionError
+from helpers import artifacts
+from helpers.files import BUILD, DATA, NOTEBOOKS, here, replacing
+from helpers.lab.progress import Progress
+from helpers.model import source
 
-from helpers.files import BUILD, NOTEBOOKS, ROOT, replacing, shown
-from helpers.lab import evidence
-from helpers.lab.evidence import harvest
-from helpers.lab.parameters import check_parameters, from_here, from_words
-from helpers.model.source import ENVIRONMENT_VARIABLE
-from helpers.view import journey
+if TYPE_CHECKING:
+    from helpers.lab.runner import NotebookRun
 
-_KILLED = "its kernel was killed, mostly for want of memory: close other programs and run it again"
-logging.getLogger("papermill").setLevel(logging.CRITICAL)  # it says what run() says, without the chapter
+# On these the outputs depend, and on what `evidence.MATTER` names.
+_PACKAGES = ("numpy", "pandas", "matplotlib", "pillow", "nbconvert")
+_SECONDS = 60.0  # of a chapter that nobody ever ran
 
 
 class UnknownNotebook(ValueError):
     """A chapter number or file name that is not among the notebooks."""
-
-
-class NotebookFailed(RuntimeError):
-    """A cell raised. `cell` is its number from 1, `ename` its error; `path` holds everything up to there.
-
-    `ename` is empty where the kernel was killed.
-    """
-
-    def __init__(self, notebook: str, *, cell: int, cells: int, ename: str, evalue: str, path: Path) -> None:
-        why = f"{ename}: {evalue}" if ename else _KILLED
-        super().__init__(f"{notebook} stopped in cell {cell} of {cells}\n{why}")
-        self.notebook, self.cell, self.ename, self.path = notebook, cell, ename, path
-
-
-@dataclass(frozen=True)
-class NotebookRun:
-    """What one run left behind. `peak_mb`: the kernel's peak resident memory, child processes included."""
-
-    name: str
-    seconds: float
-    peak_mb: float
-    checks: list[dict[str, Any]]
-    results: list[dict[str, Any]]
 
 
 def chapters() -> list[Path]:
@@ -71,184 +47,198 @@ def find(chapter: str) -> Path:
     raise UnknownNotebook(f"no notebook {chapter!r}: choose one of {', '.join(p.stem for p in chapters())}")
 
 
-def run(notebook: Path, *, output: Path, parameters: Mapping[str, Any] | None = None) -> NotebookRun:
-    """Executes a notebook into `output`, with a progress line.
+def listed(chapter: str) -> str:
+    """A line for each chapter, its number and its question; of one chapter, a line for each parameter."""
+    if chapter:
+        from helpers.lab.parameters import described
 
-    `output` is written when the run has ended, well or at an error in the notebook; not when interrupted.
-    Raises NotebookFailed; UnknownParameter and WrongValue before anything runs.
-    """
-    check_parameters(notebook, parameters or {})
-    progress = _Progress(notebook, injected=1 if parameters else 0)
-    stopped: PapermillExecutionError | DeadKernelError | None = None
-    with replacing(output) as beside:
-        try:
-            papermill.execute_notebook(
-                notebook,
-                beside,
-                parameters=dict(parameters or {}),
-                cwd=notebook.parent,
-                progress_bar=False,
-                extra_arguments=["--log-level=CRITICAL"],  # the kernel's own log is not the notebook's
-                on_cell_start=progress.cell_started,
-                on_cell_executed=progress.cell_done,
-            )
-        except (PapermillExecutionError, DeadKernelError) as error:
-            stopped = error
-        finally:
-            progress.draw(end="\n")
-        executed = nbformat.read(beside, as_version=4)
-        _drop_widgets(executed)
-        beside.write_text(str(nbformat.writes(executed)) + "\n", encoding="utf-8")
-    if stopped:
-        raise NotebookFailed(
-            notebook.stem,
-            cell=progress.cell,
-            cells=progress.cells,
-            ename=getattr(stopped, "ename", ""),
-            evalue=getattr(stopped, "evalue", ""),
-            path=output,
-        ) from stopped
-    checks, results = harvest(executed)
-    return NotebookRun(notebook.stem, progress.seconds, progress.peak_mb, checks, results)
+        return described(find(chapter))
+    return "\n".join(_sources(notebook)[0].partition("\n")[0].lstrip("# ") for notebook in chapters())
 
 
 def run_one(chapter: str, words: Mapping[str, str]) -> int:
     """`python -m helpers run`: one notebook with what the user typed, beside the tutorial's own outputs."""
     notebook = find(chapter)
-    if named := os.environ.get(ENVIRONMENT_VARIABLE):
-        os.environ[ENVIRONMENT_VARIABLE] = from_here("checkpoint", named)
+    print(f"{notebook.stem}: getting ready", flush=True)
+    from helpers.lab.parameters import from_here, from_words
+    from helpers.lab.runner import run
+
+    if named := os.environ.get(source.ENVIRONMENT_VARIABLE):
+        os.environ[source.ENVIRONMENT_VARIABLE] = from_here("checkpoint", named)
     short = {name: re.sub(r"[^\w.-]+", "-", word)[-40:] for name, word in words.items()}
     values = "".join(f"__{name}={word}" for name, word in short.items())
     output = BUILD / "runs" / f"{notebook.stem}{values}.ipynb"
-    print(_table([run(notebook, output=output, parameters=from_words(notebook, words))]))
-    print(f"\nRead it: {shown(output) if Path.cwd() == ROOT else output}")
+    parameters = from_words(notebook, words)
+    progress = Progress(notebook.stem, expected=_expected()[notebook.stem])
+    print(_table([run(notebook, output=output, parameters=parameters, progress=progress)]))
+    print(f"\nRead it: {here(output)}")
     return 0
 
 
-def tutorial(*, commit_outputs: bool = False) -> int:
-    """`make tutorial`: every notebook in order; stops at one that fails, and keeps what the others made.
+def tutorial(
+    numbers: Sequence[str] = (),
+    *,
+    start: str | None = None,
+    fresh: bool = False,
+    commit_outputs: bool = False,
+) -> int:
+    """`make tutorial`: the notebooks in order, those of `numbers` or from `start` on where one is given.
 
-    With `commit_outputs`, and only when all have passed, their outputs replace those in `notebooks/`.
+    What ran to its end and is still what it was is kept, unless `fresh`. Stops at one that fails, and keeps
+    what the others made. With `commit_outputs` all run afresh, and only when all have passed, their outputs
+    replace those in `notebooks/`.
     """
-    runs: list[NotebookRun] = []
+    if commit_outputs and (numbers or start):
+        raise ValueError("--commit-outputs is of one run of all chapters: name none")
+    print("Looking for chapters that ran already", flush=True)
+    first = find(start) if start else Path()
+    named = {find(number) for number in numbers}
+    wanted = [path for path in chapters() if path >= first and (not named or path in named)]
+    made_from = {path: _made_from(path) for path in wanted}
+    if fresh or commit_outputs:
+        for notebook in wanted:
+            _report(notebook).unlink(missing_ok=True)
+    kept = {
+        path for path in wanted if artifacts.kept(_report(path), _files(path), made_from[path]) is not None
+    }
+    seconds = _expected()
+    foreseen = sum(seconds[path.stem] for path in wanted if path not in kept)
+    count = f"{len(wanted) - len(kept)} of {len(wanted)}"
+    print(f"{count} chapters to run, about {foreseen / 60:.0f} min", flush=True)
+    from helpers.lab import pages
+    from helpers.lab.runner import NotebookFailed, run
+
+    out = BUILD / "notebooks"
     for picture in (NOTEBOOKS / "pictures").glob("*.svg"):  # their texts show some of them
-        _write(BUILD / "notebooks" / "pictures" / picture.name, picture.read_text(encoding="utf-8"))
-    for notebook in chapters():
-        output = BUILD / "notebooks" / notebook.name
+        _write(out / "pictures" / picture.name, picture.read_text(encoding="utf-8"))
+    spent = planned = 0.0
+    for number, notebook in enumerate(wanted, start=1):
+        place, output = f"{number}/{len(wanted)}", out / notebook.name
+        if notebook in kept:
+            date = datetime.fromtimestamp(output.stat().st_mtime)
+            print(f"{place} {notebook.stem:<40} kept from {date:%Y-%m-%d %H:%M}")
+            continue
+        pace = spent / planned if planned else 1.0  # this machine's, against the one that was foreseen
+        later = (seconds[path.stem] for path in wanted[number:] if path not in kept)
+        expected = pace * seconds[notebook.stem]
+        progress = Progress(notebook.stem, place=place, expected=expected, ahead=pace * sum(later))
         try:
-            runs.append(run(notebook, output=output))
+            done = run(notebook, output=output, progress=progress)
         except NotebookFailed as failure:
-            if runs:
-                print(_table(runs))
-            output.with_suffix(".html").unlink(missing_ok=True)  # of an earlier run; it shows that one ended
-            print(f"\n{failure}\nWhat it did up to there: {shown(failure.path)}")
+            for left in (output.with_suffix(".html"), _report(notebook)):  # they say that a run ended well
+                left.unlink(missing_ok=True)
+            print(_table(_publish()), f"\n{failure}", sep="\n")
             return 1
-        _write(output.with_suffix(".html"), _html(output))
-        _write(BUILD / "results.json", _results(runs))
+        spent, planned = spent + done.seconds, planned + seconds[notebook.stem]
+        _write(output.with_suffix(".html"), pages.page(output, texts=NOTEBOOKS))
+        vouched = {
+            "made_from": made_from[notebook],
+            "facts": asdict(done),
+            "sha256": {file: artifacts.file_hash(out / file) for file in _files(notebook)},
+        }
+        _write(_report(notebook), json.dumps(vouched, indent=1) + "\n")
+        _publish()
+    runs = _publish()
     if commit_outputs:
-        pictures = journey.pictures()
-        for notebook in chapters():
-            executed = nbformat.read(BUILD / "notebooks" / notebook.name, as_version=4)
-            pictures |= _pictures(executed)
-            _write(notebook, _for_commit(executed))
-        for name, drawing in pictures.items():
-            _write(NOTEBOOKS / "pictures" / f"{name}.svg", drawing)
+        _commit(runs)
     print(_table(runs))
-    print("\nRead them in build/notebooks (.html, .ipynb); results with their conditions: build/results.json")
+    print(f"\nResults with their conditions: {here(BUILD / 'results.json')}")
+    print(f"All chapters on one page: {here(out / 'index.html')}")
     return 0
 
 
-class _Progress:
-    """One line per notebook: redrawn in place on a terminal, elsewhere the name first, then the rest."""
+def _commit(runs: Sequence["NotebookRun"]) -> None:
+    import nbformat
 
-    def __init__(self, notebook: Path, *, injected: int) -> None:
-        self.name = f"{notebook.stem:<40}"
-        self.cells = len(nbformat.read(notebook, as_version=4).cells) + injected
-        self.started = time.perf_counter()
-        self.seconds = self.peak_mb = 0.0
-        self.cell = 0
-        self.live = sys.stdout.isatty()
-        print(self.name, end="", flush=True)
+    from helpers.lab import pages
+    from helpers.view import journey
 
-    def cell_started(self, cell: Any, cell_index: int) -> None:
-        self.cell = cell_index + 1
-        if self.live:
-            self.draw()
-
-    def cell_done(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
-        self.peak_mb = max(self.peak_mb, _peak_of_children_mb())
-
-    def draw(self, end: str = "") -> None:
-        self.seconds = time.perf_counter() - self.started
-        again = f"\r{self.name}" if self.live else ""
-        print(f"{again} cell {self.cell:>2}/{self.cells}  {self.seconds:6.1f} s", end=end, flush=True)
+    pictures = journey.pictures()
+    for run in runs:
+        executed = nbformat.read(BUILD / "notebooks" / f"{run.name}.ipynb", as_version=4)
+        pictures |= pages.pictures(executed)
+        _write(NOTEBOOKS / f"{run.name}.ipynb", pages.for_commit(executed, seconds=run.seconds))
+    for name, drawing in pictures.items():
+        _write(NOTEBOOKS / "pictures" / f"{name}.svg", drawing)
 
 
-def _peak_of_children_mb() -> float:
-    """Peak resident memory of the processes below this one, MB: Linux keeps each one's high-water mark."""
-    peak = 0.0
-    for child in psutil.Process().children(recursive=True):
-        try:
-            status = Path(f"/proc/{child.pid}/status")
-            if status.exists():
-                peak += sum(map(int, re.findall(r"VmHWM:\s+(\d+) kB", status.read_text()))) * 1024 / 1e6
-            else:
-                peak += child.memory_info().rss / 1e6
-        except (psutil.NoSuchProcess, OSError):
-            continue  # it ended meanwhile
-    return peak
+def _files(notebook: Path) -> tuple[str, str]:
+    return notebook.name, f"{notebook.stem}.html"
 
 
-def _table(runs: Sequence[NotebookRun]) -> str:
+def _report(notebook: Path) -> Path:
+    """What vouches for a run that ended well."""
+    return BUILD / "notebooks" / f"{notebook.stem}.json"
+
+
+def _publish() -> "list[NotebookRun]":
+    """Writes what goes over all chapters that ran to their end, and gives them, in order."""
+    from helpers.lab import evidence, pages
+    from helpers.lab.runner import NotebookRun
+
+    reports = filter(Path.exists, map(_report, chapters()))
+    notebooks = [json.loads(report.read_text(encoding="utf-8"))["facts"] for report in reports]
+    runs = [NotebookRun(**facts) for facts in notebooks]
+    results = [{"notebook": facts["name"]} | row for facts in notebooks for row in facts.pop("results")]
+    machine = {"cpu": evidence.cpu(), "versions": evidence.versions(*evidence.MATTER)}
+    told = {"machine": machine, "notebooks": notebooks, "results": results}
+    _write(BUILD / "results.json", json.dumps(told, indent=1) + "\n")
+    _write(BUILD / "notebooks" / "index.html", pages.index(BUILD / "notebooks", runs))
+    return runs
+
+
+def _made_from(notebook: Path) -> dict[str, Any]:
+    """All that a chapter's outputs depend on; nothing of it is imported."""
+    from helpers.lab import evidence
+
+    data = {path.relative_to(DATA).as_posix(): path for path in sorted(DATA.rglob("*")) if path.is_file()}
+    return {
+        "cells": hashlib.sha256("\0".join(_sources(notebook)).encode()).hexdigest(),
+        "code": artifacts.code_hash("helpers.lab.pages", *_imports(notebook)),
+        "data": hashlib.sha256(
+            "".join(f"{name} {artifacts.file_hash(path)}\n" for name, path in data.items()).encode()
+        ).hexdigest(),
+        "weights": source.find().words,
+        "machine": evidence.cpu(),
+        "packages": evidence.versions(*evidence.MATTER, *_PACKAGES),
+    }
+
+
+def _imports(notebook: Path) -> list[str]:
+    found = list[str]()
+    for cell in _sources(notebook, kind="code"):
+        with suppress(SyntaxError):  # the run will tell
+            found += artifacts.imports(ast.parse(cell))
+    return found
+
+
+def _sources(notebook: Path, *, kind: str | None = None) -> list[str]:
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if kind in (None, cell["cell_type"])]
+
+
+def _expected() -> dict[str, float]:
+    """The seconds of each chapter: of its last run here, else as the notebook has them from its commit."""
+    committed = {
+        notebook.stem: json.loads(notebook.read_text(encoding="utf-8"))["metadata"].get("seconds", _SECONDS)
+        for notebook in chapters()
+    }
+    try:
+        last = json.loads((BUILD / "results.json").read_text(encoding="utf-8"))["notebooks"]
+        return committed | {run["name"]: run["seconds"] for run in last}
+    except (OSError, ValueError, KeyError, TypeError):
+        return committed
+
+
+def _table(runs: Sequence["NotebookRun"]) -> str:
     rows = [(done.name, done.seconds, done.peak_mb, len(done.checks)) for done in runs]
     if len(runs) > 1:
         _, seconds, peaks, checks = zip(*rows, strict=True)
         rows.append(("all", sum(seconds), max(peaks), sum(checks)))
-    width = max(len(name) for name, *_ in rows)
+    width = max((len(name) for name, *_ in rows), default=0)
     lines = [f"{'notebook':<{width}}  seconds  peak MB  checks passed"]
     lines += [f"{name:<{width}}  {time:7.1f}  {peak:7.0f}  {count:13d}" for name, time, peak, count in rows]
     return "\n" + "\n".join(lines)
-
-
-def _results(runs: Sequence[NotebookRun]) -> str:
-    notebooks = [asdict(done) for done in runs]
-    results = [{"notebook": done["name"]} | row for done in notebooks for row in done.pop("results")]
-    machine = {"cpu": evidence.cpu(), "versions": evidence.versions(*evidence.MATTER)}
-    return json.dumps({"machine": machine, "notebooks": notebooks, "results": results}, indent=1) + "\n"
-
-
-def _html(notebook: Path) -> str:
-    """The executed notebook as one HTML file that asks no other host for anything."""
-    nowhere = ("mathjax_url", "require_js_url", "jquery_url", "mermaid_js_url", "mermaid_layout_elk_js_url")
-    exporter = HTMLExporter(embed_images=True, **dict.fromkeys(nowhere, ""))
-    beside = {"metadata": {"path": str(NOTEBOOKS)}}
-    return str(exporter.from_notebook_node(nbformat.read(notebook, as_version=4), beside)[0])
-
-
-def _drop_widgets(executed: nbformat.NotebookNode) -> None:
-    """Takes out what a finished progress bar leaves: a widget without its state, which nothing can show."""
-    widget = "application/vnd.jupyter.widget-view+json"
-    for cell in executed.cells:
-        if "outputs" in cell:
-            cell.outputs = [output for output in cell.outputs if widget not in output.get("data", {})]
-
-
-def _for_commit(executed: nbformat.NotebookNode) -> str:
-    """An executed notebook without times and file names of the run: a re-run then shows only what changed."""
-    for keeper in [executed, *executed.cells]:
-        for key in ("papermill", "execution", "widgets"):
-            keeper.metadata.pop(key, None)
-    return str(nbformat.writes(executed)) + "\n"
-
-
-def _pictures(executed: nbformat.NotebookNode) -> dict[str, str]:
-    """The figures in a notebook's outputs that the README shows, as SVG, by name."""
-    outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
-    return {
-        output.metadata["figure"]: output.data["image/svg+xml"].rstrip() + "\n"
-        for output in outputs
-        if output.get("metadata", {}).get("picture")
-    }
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,17 +1,29 @@
-"""A notebook's parameters: which it has, of what type, and how words of a command line become values."""
+"""A notebook's parameters: which it has, what each takes, and how words of a command line become values."""
 
 import ast
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from papermill.inspection import inspect_notebook
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, PositiveInt, TypeAdapter, ValidationError
 
-from helpers.model.source import WORDS
+from helpers.model import source, variants
 
 TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list[int]": list[int]}  # of parameters cells
-FILES = ("axmodel", "checkpoint", "graph", "log", "photo")  # parameters that may name a file
+FILES = ("axmodel", "graph", "images", "log", "photo")  # they name a file or a folder, or are empty
+# What some take is less than their type. The comment in the parameters cell says it to the reader.
+NARROWER: dict[str, Any] = {
+    "batch": PositiveInt,
+    "board_input": Literal["bgr", "rgb"],
+    "keep": Annotated[float, Field(gt=0, le=1)],
+    "npu_mode": Literal["NPU1", "NPU2", "NPU3"],
+    "opset": Annotated[int, Field(ge=11, le=18)],
+    "passes": PositiveInt,
+    "port": Annotated[int, Field(ge=0, le=65535)],
+    "repeats": PositiveInt,
+    "rounds": PositiveInt,
+}
 
 
 class UnknownParameter(ValueError):
@@ -19,18 +31,40 @@ class UnknownParameter(ValueError):
 
 
 class WrongValue(ValueError):
-    """A value of another type than the parameters cell gives."""
+    """A value that the parameter does not take."""
 
 
 def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
-    """Raises UnknownParameter or WrongValue; papermill itself only warns of the one and takes the other."""
+    """Raises UnknownParameter, WrongValue, or what `variant`, `source.find` and `check_plan` raise.
+
+    Papermill itself only warns of an unknown parameter, and takes any value.
+    """
     for name, entry in _known(notebook, parameters).items():
-        kind = TYPES.get(entry["inferred_type_name"])
+        kind, value = entry["inferred_type_name"], parameters[name]
         try:
-            TypeAdapter(kind or Any).validate_python(parameters[name], strict=True)
+            TypeAdapter(NARROWER.get(name, TYPES.get(kind, Any))).validate_python(value, strict=True)
         except ValidationError as error:
-            wanted = f"{entry['inferred_type_name']}, such as {entry['default']}"
-            raise WrongValue(f"{name} is {wanted}, and not {parameters[name]!r}") from error
+            wanted = f"{kind}, such as {entry['default']}, and not {value!r}"
+            raise WrongValue(f"{name} is {wanted}: {entry['help']}".rstrip(": ")) from error
+        if name in FILES and value and not Path(value).expanduser().exists():
+            raise WrongValue(f"{name}: there is no {value}, check the path")
+        if name == "model":
+            variants.variant(value)
+        if name == "checkpoint":
+            source.find(value)
+    if parameters.get("host") and not parameters.get("axmodel"):
+        raise WrongValue("host needs axmodel, the compiled.axmodel that the board shall run")
+    if parameters.keys() & {"widths", "depths", "heads"}:
+        defaults = {
+            name: _literal(entry["default"]) for name, entry in inspect_notebook(str(notebook)).items()
+        }
+        variants.check_plan(*((defaults | dict(parameters))[name] for name in ("widths", "depths", "heads")))
+
+
+def described(notebook: Path) -> str:
+    """A line for each parameter: its name, its default, and what the parameters cell says of it."""
+    entries = inspect_notebook(str(notebook)).values()
+    return "\n".join(f"{one['name']:<12} {one['default']:<20} {one['help']}" for one in entries)
 
 
 def from_words(notebook: Path, words: Mapping[str, str]) -> dict[str, Any]:
@@ -62,12 +96,12 @@ def _literal(word: str) -> Any:
 
 
 def from_here(name: str, value: Any) -> Any:
-    """A file or folder as the caller's folder has it: the notebook runs in another.
+    """A file or folder as the caller's folder has it: the notebook runs in another folder.
 
     A word stays a word, also where a file has its name: `./random` names that file.
     """
-    if not isinstance(value, str) or not value or (name == "checkpoint" and value in WORDS):
+    if not isinstance(value, str) or not value or (name == "checkpoint" and value in source.WORDS):
         return value
     path = Path(value).expanduser()
-    meant = (name in FILES and path.is_file()) or (name == "images" and path.is_dir())
+    meant = name in (*FILES, "checkpoint") and path.exists()
     return str(path.resolve()) if meant else value

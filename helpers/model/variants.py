@@ -1,6 +1,7 @@
 """The six EfficientViTs of the paper (Table 1), under the names timm gives them."""
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -45,6 +46,7 @@ VARIANTS = {
 POCKET = Variant("pocket", (32, 64, 96), (1, 2, 3), (4, 4, 4), (5, 5, 5, 5))
 """M0 with every width halved, small enough for a laptop; chapter 04 trains it on ten classes of drawings."""
 
+STEM_DIVISOR = 8  # the stem's first convolution has an eighth of the first stage's width
 INPUT_SIZE = 224  # pixels, all of them
 
 
@@ -57,3 +59,26 @@ def variant(name: str) -> Variant:
     if name.startswith(("efficientvit_b", "efficientvit_l")):
         hint = " (efficientvit_b* and efficientvit_l* are MIT's EfficientViT, another network)"
     raise UnknownModel(f"unknown model {name!r}{hint}: choose one of {', '.join(VARIANTS)}")
+
+
+def check_plan(
+    widths: Sequence[int],
+    depths: Sequence[int],
+    heads: Sequence[int],
+    kernels: Sequence[int] = VARIANTS["efficientvit_m5"].kernels,
+) -> None:
+    """Raises ValueError with the number to change for a plan that cannot be built."""
+    if not len(widths) == len(depths) == len(heads) >= 1:
+        raise ValueError(
+            f"{len(widths)} widths, {len(depths)} depths, {len(heads)} heads: give one of each per stage"
+        )
+    for name, values in (("width", widths), ("depth", depths), ("heads", heads)):
+        if min(values) < 1:
+            raise ValueError(f"{name} {min(values)} is below 1: give positive whole numbers")
+    for width, count in zip(widths, heads, strict=True):
+        if width % count:
+            raise ValueError(f"width {width} does not divide among {count} heads: take a multiple of {count}")
+    if widths[0] % STEM_DIVISOR:
+        raise ValueError(f"first width {widths[0]} is no multiple of {STEM_DIVISOR}, which the stem needs")
+    if max(heads) > len(kernels):
+        raise ValueError(f"{max(heads)} heads need as many kernels, not {len(kernels)}: give more kernels")

@@ -1,20 +1,33 @@
 """What a parameters cell lets in, from Python and from a command line."""
 
+import ast
 from pathlib import Path
 from typing import Any
 
 import pytest
+from papermill.inspection import inspect_notebook
 from small_books import CHECKS, book
 
-from helpers.lab import notebooks
-from helpers.lab.parameters import UnknownParameter, WrongValue, check_parameters, from_here, from_words
+from helpers.lab import notebooks, runner
+from helpers.lab.parameters import (
+    FILES,
+    NARROWER,
+    UnknownParameter,
+    WrongValue,
+    check_parameters,
+    described,
+    from_here,
+    from_words,
+)
+from helpers.model.source import CheckpointError
+from helpers.model.variants import UnknownModel
 
-CELL = """model: str = "m5"
+CELL = """name: str = "m5"
 log: str = ""
 port: int = 22
-keep: float = 0.5
+share: float = 0.5
 retrain: bool = False
-widths: list[int] = [1, 2]
+sizes: list[int] = [1, 2]
 free = 3"""
 
 
@@ -26,13 +39,13 @@ def small(house: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "word", "value"),
     [
-        ("model", "7", "7"),
-        ("model", "None", "None"),
+        ("name", "7", "7"),
+        ("name", "None", "None"),
         ("port", "2222", 2222),
-        ("keep", "0.3", 0.3),
-        ("keep", "1", 1),
+        ("share", "0.3", 0.3),
+        ("share", "1", 1),
         ("retrain", "True", True),
-        ("widths", "[3, 4]", [3, 4]),
+        ("sizes", "[3, 4]", [3, 4]),
         ("free", "text", "text"),
         ("free", "4", 4),
     ],
@@ -49,24 +62,24 @@ def test_words_become_what_the_cell_asks_for(small: Path, name: str, word: str, 
         ("port", "abc"),
         ("port", "True"),
         ("port", "1_000_"),
-        ("keep", "half"),
+        ("share", "half"),
         ("retrain", "yes"),
-        ("widths", "[3, 'x']"),
+        ("sizes", "[3, 'x']"),
     ],
 )
 def test_another_type_is_refused_with_the_type_and_an_example(small: Path, name: str, word: str):
     with pytest.raises(WrongValue, match=rf"^{name} is (int|float|bool|list\[int\]), such as .*, and not "):
         check_parameters(small, from_words(small, {name: word}))
-    with pytest.raises(WrongValue, match="model is str"):
-        check_parameters(small, {"model": 5})
+    with pytest.raises(WrongValue, match="name is str"):
+        check_parameters(small, {"name": 5})
 
 
 def test_an_unknown_parameter_is_refused_before_any_work(small: Path, house: Path):
     for refuse in (check_parameters, from_words):
-        with pytest.raises(UnknownParameter, match=r'no parameter widht: it has model \(default "m5"\), log'):
+        with pytest.raises(UnknownParameter, match=r'no parameter widht: it has name \(default "m5"\), log'):
             refuse(small, {"widht": "2"})
     with pytest.raises(UnknownParameter):
-        notebooks.run(small, output=house / "out.ipynb", parameters={"widht": 2})
+        runner.run(small, output=house / "out.ipynb", parameters={"widht": 2})
     assert not (house / "out.ipynb").exists()
 
 
@@ -77,6 +90,40 @@ def test_a_file_is_the_callers_and_a_word_wins_over_a_file_of_its_name(
     for name in ("board.log", "m5", "random"):
         (house / name).write_text("x")
     assert from_words(small, {"log": "board.log"}) == {"log": str(house / "board.log")}
-    assert from_words(small, {"log": "missing.log", "model": "m5"}) == {"log": "missing.log", "model": "m5"}
+    assert from_words(small, {"log": "missing.log", "name": "m5"}) == {"log": "missing.log", "name": "m5"}
     assert from_here("checkpoint", "random") == "random"
     assert from_here("checkpoint", "./random") == from_here("log", "random") == str(house / "random")
+
+
+@pytest.mark.parametrize(
+    ("chapter", "wrong", "error", "named"),
+    [
+        ("05", {"model": "efficientvit_b1"}, UnknownModel, "efficientvit_m5"),
+        ("05", {"checkpoint": "missing.pth"}, CheckpointError, "missing.pth"),
+        ("05", {"opset": 19}, WrongValue, "11 to 18"),
+        ("05", {"batch": 0}, WrongValue, "batch"),
+        ("06", {"board_input": "gbr"}, WrongValue, "bgr or rgb"),
+        ("07", {"npu_mode": "NPU4"}, WrongValue, "NPU1, NPU2 or NPU3"),
+        ("07", {"images": "missing"}, WrongValue, "missing"),
+        ("08", {"log": "missing.log"}, WrongValue, "missing.log"),
+        ("08", {"host": "my-board"}, WrongValue, "axmodel"),
+        ("03", {"keep": 0.0}, WrongValue, "keep"),
+        ("03", {"heads": [4, 4, 5]}, ValueError, "heads"),
+        ("03", {"widths": [128, 224, 321]}, ValueError, "width 321"),
+    ],
+)
+def test_a_wrong_value_is_refused_before_a_kernel_starts(
+    chapter: str, wrong: dict[str, Any], error: type[Exception], named: str
+):
+    with pytest.raises(error, match=named):
+        check_parameters(notebooks.find(chapter), wrong)
+
+
+def test_every_check_has_a_parameter_and_the_chapters_defaults_pass():
+    found = set()
+    for chapter in notebooks.chapters():
+        defaults = {name: entry["default"] for name, entry in inspect_notebook(str(chapter)).items()}
+        check_parameters(chapter, {name: ast.literal_eval(word) for name, word in defaults.items()})
+        found |= defaults.keys()
+        assert all(name in described(chapter) for name in defaults)
+    assert {*NARROWER, *FILES} <= found

@@ -2,20 +2,28 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 from small_books import CHECKS, RESULT, book
+from waiting import PATIENCE, wait_until
 
-from helpers.lab import notebooks
-from helpers.lab.notebooks import NotebookFailed, UnknownNotebook
+from helpers import artifacts, files
+from helpers.lab import notebooks, runner
+from helpers.lab.notebooks import UnknownNotebook
+from helpers.lab.progress import Progress
+from helpers.lab.runner import NotebookFailed
 from helpers.model.source import ENVIRONMENT_VARIABLE
 
 
 def test_a_run_takes_parameters_and_collects_checks_results_time_and_memory(house: Path):
     path = book(house / "notebooks" / "01_small.ipynb", "width: int = 3", f"{CHECKS}\n{RESULT}")
-    done = notebooks.run(path, output=house / "out.ipynb", parameters={"width": 2})
+    done = runner.run(path, output=house / "out.ipynb", parameters={"width": 2})
     assert [entry["claim"] for entry in done.checks] == ["two is two"]
     assert [entry["value"] for entry in done.results] == [2]
     assert done.peak_mb > 20
@@ -25,18 +33,22 @@ def test_a_run_takes_parameters_and_collects_checks_results_time_and_memory(hous
 def test_a_large_array_shows_in_the_peak_even_when_it_is_gone_again(house: Path):
     grow = "block = bytearray(400_000_000)\nblock[::4096] = b'x' * len(block[::4096])\ndel block"
     path = book(house / "notebooks" / "01_large.ipynb", "width = 1", grow, "1")
-    assert notebooks.run(path, output=house / "out.ipynb").peak_mb > 400
+    assert runner.run(path, output=house / "out.ipynb").peak_mb > 400
 
 
 def test_a_failure_names_notebook_cell_and_error(house: Path):
     path = book(house / "notebooks" / "01_small.ipynb", "width = 2", "1 + 1", "1 / 0", "print('never')")
     with pytest.raises(NotebookFailed, match="division by zero") as stopped:
-        notebooks.run(path, output=house / "out.ipynb")
+        runner.run(path, output=house / "out.ipynb")
     failure = stopped.value
     assert (failure.notebook, failure.cell, failure.ename) == ("01_small", 3, "ZeroDivisionError")
-    assert "never" not in json.dumps(
-        [cell.get("outputs") for cell in json.loads((house / "out.ipynb").read_text())["cells"]]
-    )
+    assert failure.path == house / "out.failed.ipynb"
+    told = json.loads(failure.path.read_text())
+    assert "never" not in json.dumps([cell.get("outputs") for cell in told["cells"]])
+    assert not (house / "out.ipynb").exists()
+    book(path, "width = 2")
+    runner.run(path, output=house / "out.ipynb")
+    assert not failure.path.exists()
 
 
 def test_chapters_are_found_by_number_and_name(house: Path):
@@ -62,6 +74,7 @@ def test_the_tutorial_stops_at_a_failure_and_keeps_what_came_before(
     last = capsys.readouterr().out.strip().splitlines()[-3:]
     assert last[0] == "02_bad stopped in cell 2 of 2"
     assert last[1].startswith("KeyError")
+    assert str(built / "notebooks" / "02_bad.failed.ipynb") in last[2]
 
 
 def test_outputs_are_committed_only_when_all_have_passed(house: Path):
@@ -99,7 +112,7 @@ def test_the_page_has_the_pictures_of_the_text_and_asks_no_other_host(house: Pat
 def test_a_progress_bar_leaves_no_dead_widget(house: Path):
     bar = "from tqdm.auto import tqdm\nfor _ in tqdm(range(3)): pass\nprint('done')"
     path = book(house / "notebooks" / "01_bar.ipynb", "width = 1", bar)
-    notebooks.run(path, output=house / "out.ipynb")
+    runner.run(path, output=house / "out.ipynb")
     text = (house / "out.ipynb").read_text()
     assert "done" in text
     assert "widget-view" not in text
@@ -121,3 +134,96 @@ def test_files_and_the_checkpoint_of_the_environment_are_the_callers(
     notebooks.run_one("01", {"log": "board.log", "checkpoint": "timm", "images": "pictures"})
     (out,) = (house / "build" / "runs").glob("01_paths*.ipynb")
     assert f"{here}/board.log | timm | {here}/pictures | {here}/my.pth" in out.read_text()
+
+
+def told(house: Path, capsys: pytest.CaptureFixture[str], *numbers: str, **how: Any) -> str:
+    capsys.readouterr()
+    assert notebooks.tutorial(numbers, **how) == 0
+    return capsys.readouterr().out
+
+
+def test_what_ran_and_is_still_what_it_was_is_kept(
+    house: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("01_one", "02_two"):
+        book(house / "notebooks" / f"{name}.ipynb", "width = 2", CHECKS)
+    assert "kept" not in told(house, capsys, "01")
+    again = told(house, capsys)
+    assert re.findall(r"(\w+) +kept from \d{4}-\d\d-\d\d", again) == ["01_one"]
+    assert len(json.loads((house / "build" / "results.json").read_text())["notebooks"]) == 2
+    assert "01_one" in told(house, capsys, start="02") and "kept" not in told(house, capsys, "1", fresh=True)
+
+    page = house / "build" / "notebooks" / "01_one.html"
+    for change in (
+        lambda: book(house / "notebooks" / "01_one.ipynb", "width = 2", CHECKS, "1"),
+        lambda: monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(page)),
+        lambda: monkeypatch.setattr(artifacts, "code_hash", lambda *modules: str(modules)),
+        lambda: page.write_text("another"),
+    ):
+        assert "kept" in told(house, capsys, "01")
+        change()
+        assert "kept" not in told(house, capsys, "01")
+
+
+def test_the_code_that_a_chapter_imports_counts(house: Path):
+    path = book(house / "notebooks" / "01_one.ipynb", "width = 2", "%%magic\nimport helpers.none", CHECKS)
+    assert notebooks._imports(path) == ["helpers.lab.evidence"]
+
+
+def test_one_page_shows_checks_and_key_pictures(house: Path, capsys: pytest.CaptureFixture[str]):
+    show = (
+        "display({{'image/svg+xml': '<svg/>', 'text/plain': '{0}'}}, raw=True, metadata={{'picture': {1}}})"
+    )
+    shown = "\n".join(show.format(name, name == "key") for name in ("other", "key"))
+    book(house / "notebooks" / "01_one.ipynb", "width = 2", CHECKS, shown)
+    last = told(house, capsys).splitlines()[-1]
+    index = house / "build" / "notebooks" / "index.html"
+    assert str(index) in last
+    assert re.findall(r'alt="(\w+)"', index.read_text()) == ["key"]
+    assert "two is two" in index.read_text() and 'href="01_one.html"' in index.read_text()
+
+
+def test_a_terminal_sees_the_place_the_heading_the_seconds_and_the_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    with Progress("05_onnx", place="3/9", expected=60, ahead=240) as progress:
+        progress.cells = 9
+        progress.cell_started(nbformat.v4.new_markdown_cell("## Exact folds\nand why"), 3)
+        line = progress.line(12.3)
+        wait_until(lambda: "Exact folds" in capsys.readouterr().out)
+    for word in ("3/9 · 05 ", "4/9", "12 s", "about 5 min left", "Exact folds"):
+        assert word in line
+    monkeypatch.setenv("COLUMNS", "40")
+    assert len(progress.line(1)) == 39
+
+
+INTERRUPTED = """
+import runpy, sys
+from pathlib import Path
+from helpers import files
+from helpers.lab import notebooks
+house = Path(sys.argv.pop(1))
+notebooks.NOTEBOOKS, notebooks.BUILD, files.BUILD = house / "notebooks", house / "build", house / "build"
+runpy.run_module("helpers", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("when", ["at the first line", "in a cell"])
+def test_ctrl_c_ends_in_a_sentence(house: Path, when: str):
+    running = house / "running"
+    endless = f"open({str(running)!r}, 'w')\nwhile True: pass"
+    book(house / "notebooks" / "01_endless.ipynb", "width = 2", endless)
+    command = [sys.executable, "-c", INTERRUPTED, str(house), "tutorial"]
+    with subprocess.Popen(
+        command, cwd=files.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout.readline()
+        if when == "in a cell":
+            wait_until(running.exists)
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=PATIENCE)
+    assert child.returncode == 130
+    assert said.startswith("tutorial: interrupted") and said.count("\n") == 1
+    assert not list((house / "build").rglob("01_endless*"))

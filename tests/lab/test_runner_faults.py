@@ -29,10 +29,13 @@ def test_a_killed_kernel_is_told_and_the_same_command_then_succeeds(
     made = house / "made"
     book(house / "notebooks" / "01_killed.ipynb", "width = 1", EXPORT.format(out=str(made)))
     assert main(["run", "01", "-p", "width", "2"]) == 2
+    left = house / "build" / "runs" / "01_killed__width=2.failed.ipynb"
     assert capsys.readouterr().err == (
         "run: 01_killed stopped in cell 3 of 3\n"
         "its kernel was killed, mostly for want of memory: close other programs and run it again\n"
+        f"What it did up to there: {left}\n"
     )
+    assert left.exists()
     assert not caplog.records, "papermill says it too"
     assert [path.name for path in made.iterdir() if path.is_file()] == [".lock"], "half-made, by its own name"
     assert main(["run", "01"]) == 0
@@ -49,7 +52,8 @@ def test_a_chapter_that_fails_takes_its_old_page_along(house: Path, capsys: pyte
     book(path, "width = 2", "import os\nos.kill(os.getpid(), 9)")
     assert main(["tutorial"]) == 1
     assert "01_once stopped in cell 2 of 2\nits kernel was killed" in capsys.readouterr().out
-    assert [file.name for file in built.iterdir()] == ["01_once.ipynb"]
+    assert {file.name for file in built.glob("01*")} == {"01_once.ipynb", "01_once.failed.ipynb"}
+    assert json.loads((house / "build" / "results.json").read_text())["notebooks"] == []
 
 
 def test_a_full_disk_keeps_the_last_run_whole(

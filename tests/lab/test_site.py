@@ -1,11 +1,9 @@
 """The web book, built once as `make site` builds it, read as files and in a browser."""
 
-import functools
 import json
 import re
 import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -113,11 +111,7 @@ def test_a_run_counts_when_it_ran_these_cells_to_their_end(
 
 @pytest.fixture(scope="module")
 def served(book: Path) -> Iterator[str]:
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(book))) as server:
+    with site.server(book) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()

@@ -1,0 +1,125 @@
+"""One notebook run by papermill: its parameters checked, its progress shown, its evidence collected."""
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import psutil
+from nbclient.exceptions import DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+
+from helpers.files import here, replacing
+from helpers.lab.evidence import harvest
+from helpers.lab.parameters import check_parameters
+from helpers.lab.progress import Progress
+
+_KILLED = "its kernel was killed, mostly for want of memory: close other programs and run it again"
+logging.getLogger("papermill").setLevel(logging.CRITICAL)  # it says what run() says, without the chapter
+
+
+class NotebookFailed(RuntimeError):
+    """A cell raised. `cell` is its number from 1, `ename` its error; `path` holds everything up to there.
+
+    `ename` is empty where the kernel was killed.
+    """
+
+    def __init__(self, notebook: str, *, cell: int, cells: int, ename: str, evalue: str, path: Path) -> None:
+        why = f"{ename}: {evalue}" if ename else _KILLED
+        told = f"{notebook} stopped in cell {cell} of {cells}\n{why}\nWhat it did up to there: {here(path)}"
+        super().__init__(told)
+        self.notebook, self.cell, self.ename, self.path = notebook, cell, ename, path
+
+
+@dataclass(frozen=True)
+class NotebookRun:
+    """What one run left behind. `peak_mb`: the kernel's peak resident memory, child processes included."""
+
+    name: str
+    seconds: float
+    peak_mb: float
+    checks: list[dict[str, Any]]
+    results: list[dict[str, Any]]
+
+
+def run(
+    notebook: Path,
+    *,
+    output: Path,
+    parameters: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> NotebookRun:
+    """Executes a notebook into `output`.
+
+    Where a cell raises, what it did up to there is `….failed.ipynb` beside `output`, which stays as it was:
+    NotebookFailed names it. An interrupted run leaves nothing. Raises what `check_parameters` does, before
+    anything runs.
+    """
+    check_parameters(notebook, parameters or {})
+    progress = progress or Progress(notebook.stem)
+    progress.cells = len(nbformat.read(notebook, as_version=4).cells) + bool(parameters)  # one more is put in
+    stopped: PapermillExecutionError | DeadKernelError | None = None
+    peak_mb = 0.0
+
+    def cell_done(cell: Any, cell_index: int, execute_reply: Any) -> None:
+        nonlocal peak_mb
+        peak_mb = max(peak_mb, _peak_of_children_mb())
+
+    failed = output.with_suffix(".failed.ipynb")
+    with replacing(output) as beside:
+        with progress:
+            try:
+                papermill.execute_notebook(
+                    notebook,
+                    beside,
+                    parameters=dict(parameters or {}),
+                    cwd=notebook.parent,
+                    progress_bar=False,
+                    extra_arguments=["--log-level=CRITICAL"],  # the kernel's own log is not the notebook's
+                    on_cell_start=progress.cell_started,
+                    on_cell_executed=cell_done,
+                )
+            except (PapermillExecutionError, DeadKernelError) as error:
+                stopped = error
+        executed = nbformat.read(beside, as_version=4)
+        _drop_widgets(executed)
+        beside.write_text(str(nbformat.writes(executed)) + "\n", encoding="utf-8")
+        if stopped:
+            raise NotebookFailed(
+                notebook.stem,
+                cell=progress.cell,
+                cells=progress.cells,
+                ename=getattr(stopped, "ename", ""),
+                evalue=getattr(stopped, "evalue", ""),
+                path=beside.replace(failed),
+            ) from stopped
+    failed.unlink(missing_ok=True)
+    checks, results = harvest(executed)
+    return NotebookRun(notebook.stem, progress.seconds, peak_mb, checks, results)
+
+
+def _peak_of_children_mb() -> float:
+    """Peak resident memory of the processes below this one, MB: Linux keeps each one's high-water mark."""
+    peak = 0.0
+    for child in psutil.Process().children(recursive=True):
+        try:
+            status = Path(f"/proc/{child.pid}/status")
+            if status.exists():
+                peak += sum(map(int, re.findall(r"VmHWM:\s+(\d+) kB", status.read_text()))) * 1024 / 1e6
+            else:
+                peak += child.memory_info().rss / 1e6
+        except (psutil.NoSuchProcess, OSError):
+            continue  # it ended meanwhile
+    return peak
+
+
+def _drop_widgets(executed: nbformat.NotebookNode) -> None:
+    """Takes out what a finished progress bar leaves: a widget without its state, which nothing can show."""
+    widget = "application/vnd.jupyter.widget-view+json"
+    for cell in executed.cells:
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if widget not in output.get("data", {})]
