@@ -60,11 +60,10 @@ def run_one(chapter: str, words: Mapping[str, str]) -> int:
     """`python -m helpers run`: one notebook with what the user typed, beside the tutorial's own outputs."""
     notebook = find(chapter)
     print(f"{notebook.stem}: getting ready", flush=True)
-    from helpers.lab.parameters import from_here, from_words
+    from helpers.lab.parameters import from_words
     from helpers.lab.runner import run
 
-    if named := os.environ.get(source.ENVIRONMENT_VARIABLE):
-        os.environ[source.ENVIRONMENT_VARIABLE] = from_here("checkpoint", named)
+    _find_checkpoint()
     short = {name: re.sub(r"[^\w.-]+", "-", word)[-40:] for name, word in words.items()}
     values = "".join(f"__{name}={word}" for name, word in short.items())
     output = BUILD / "runs" / f"{notebook.stem}{values}.ipynb"
@@ -91,6 +90,7 @@ def tutorial(
     if commit_outputs and (numbers or start):
         raise ValueError("--commit-outputs is of one run of all chapters: name none")
     print("Looking for chapters that ran already", flush=True)
+    _find_checkpoint()
     first = find(start) if start else Path()
     named = {find(number) for number in numbers}
     wanted = [path for path in chapters() if path >= first and (not named or path in named)]
@@ -147,6 +147,12 @@ def tutorial(
     return 0
 
 
+def _find_checkpoint() -> None:
+    """The file that the environment names is the caller's: notebooks run in another folder."""
+    if isinstance(file := source.find().checkpoint, Path):
+        os.environ[source.ENVIRONMENT_VARIABLE] = str(file.resolve())
+
+
 def _commit(runs: Sequence["NotebookRun"]) -> None:
     import nbformat
 
@@ -191,13 +197,11 @@ def _made_from(notebook: Path) -> dict[str, Any]:
     """All that a chapter's outputs depend on; nothing of it is imported."""
     from helpers.lab import evidence
 
-    data = {path.relative_to(DATA).as_posix(): path for path in sorted(DATA.rglob("*")) if path.is_file()}
+    data = filter(Path.is_file, sorted(DATA.rglob("*")))
     return {
         "cells": hashlib.sha256("\0".join(_sources(notebook)).encode()).hexdigest(),
         "code": artifacts.code_hash("helpers.lab.pages", *_imports(notebook)),
-        "data": hashlib.sha256(
-            "".join(f"{name} {artifacts.file_hash(path)}\n" for name, path in data.items()).encode()
-        ).hexdigest(),
+        "data": {path.relative_to(DATA).as_posix(): artifacts.file_hash(path) for path in data},
         "weights": source.find().words,
         "machine": evidence.cpu(),
         "packages": evidence.versions(*evidence.MATTER, *_PACKAGES),
