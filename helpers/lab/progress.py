@@ -12,13 +12,11 @@ _TICK_SECONDS = 1.0
 class Progress:
     """Redrawn in place on a terminal, once a second; elsewhere the name first, and the rest at the end.
 
-    `place`: such as "3/9"; `expected`: the seconds that the notebook will take, None where nobody knows, and
-    `ahead`: those of what runs after it. Who runs it says how many `cells` it has.
+    `place`: such as "3/9"; `expected`: the seconds that the notebook will take, and `ahead`: those of what
+    runs after it. Who runs it says how many `cells` it has.
     """
 
-    def __init__(
-        self, name: str, *, place: str = "", expected: float | None = None, ahead: float = 0.0
-    ) -> None:
+    def __init__(self, name: str, *, place: str = "", expected: float = 0.0, ahead: float = 0.0) -> None:
         self.name, self.place, self.expected, self.ahead = name, place, expected, ahead
         self.cell = self.cells = 0
         self.heading, self.seconds = "", 0.0
@@ -51,10 +49,11 @@ class Progress:
     def line(self, seconds: float) -> str:
         """What a terminal shows after so many seconds."""
         number = self.name.partition("_")[0]  # the whole name would leave the heading no room
-        parts = [*filter(None, [self.place]), number, f"cell {self.cell}/{self.cells}", f"{seconds:.0f} s"]
-        if self.expected is not None:
-            parts.append(f"{_duration(max(self.expected - seconds, 0) + self.ahead)} left")
-        return " · ".join([*parts, self.heading])[: shutil.get_terminal_size().columns - 1]
+        left = max(self.expected - seconds, 0) + self.ahead
+        about = f"about {left / 60:.0f} min left" if left > 90 else f"about {left:.0f} s left"
+        cell = f"cell {self.cell}/{self.cells}"
+        parts = (self.place, number, cell, f"{seconds:.0f} s", about, self.heading)
+        return " · ".join(filter(None, parts))[: shutil.get_terminal_size().columns - 1]
 
     def _first(self) -> str:
         return f"{self.place} {self.name:<40}".lstrip()
@@ -63,7 +62,3 @@ class Progress:
         while not self._over.is_set():
             print(f"\r\033[K{self.line(time.perf_counter() - self._started)}", end="", flush=True)
             self._over.wait(_TICK_SECONDS)
-
-
-def _duration(seconds: float) -> str:
-    return f"about {seconds / 60:.0f} min" if seconds > 90 else f"about {seconds:.0f} s"

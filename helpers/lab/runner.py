@@ -23,16 +23,7 @@ logging.getLogger("papermill").setLevel(logging.CRITICAL)  # it says what run() 
 
 
 class NotebookFailed(RuntimeError):
-    """A cell raised. `cell` is its number from 1, `ename` its error; `path` holds everything up to there.
-
-    `ename` is empty where the kernel was killed.
-    """
-
-    def __init__(self, notebook: str, *, cell: int, cells: int, ename: str, evalue: str, path: Path) -> None:
-        why = f"{ename}: {evalue}" if ename else _KILLED
-        told = f"{notebook} stopped in cell {cell} of {cells}\n{why}\nWhat it did up to there: {here(path)}"
-        super().__init__(told)
-        self.notebook, self.cell, self.ename, self.path = notebook, cell, ename, path
+    """A cell raised or the kernel was killed: in which cell, why, and what file holds all up to there."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +53,7 @@ def run(
     check_parameters(notebook, parameters or {})
     progress = progress or Progress(notebook.stem)
     progress.cells = len(nbformat.read(notebook, as_version=4).cells) + bool(parameters)  # one more is put in
-    stopped: PapermillExecutionError | DeadKernelError | None = None
+    stopped: Any = None
     peak_mb = 0.0
 
     def cell_done(cell: Any, cell_index: int, execute_reply: Any) -> None:
@@ -89,14 +80,11 @@ def run(
         _drop_widgets(executed)
         beside.write_text(str(nbformat.writes(executed)) + "\n", encoding="utf-8")
         if stopped:
-            raise NotebookFailed(
-                notebook.stem,
-                cell=progress.cell,
-                cells=progress.cells,
-                ename=getattr(stopped, "ename", ""),
-                evalue=getattr(stopped, "evalue", ""),
-                path=beside.replace(failed),
-            ) from stopped
+            raised = isinstance(stopped, PapermillExecutionError)
+            why = f"{stopped.ename}: {stopped.evalue}" if raised else _KILLED
+            told = f"{notebook.stem} stopped in cell {progress.cell} of {progress.cells}\n{why}"
+            path = here(beside.replace(failed))
+            raise NotebookFailed(f"{told}\nWhat it did up to there: {path}") from stopped
     failed.unlink(missing_ok=True)
     checks, results = harvest(executed)
     return NotebookRun(notebook.stem, progress.seconds, peak_mb, checks, results)
