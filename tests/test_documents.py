@@ -1,18 +1,24 @@
 """What the documents say holds: links and anchors, commands, chapters; and both READMEs say the same."""
 
+import json
 import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 import yaml
 
 from helpers.__main__ import parser
-from helpers.files import ROOT
+from helpers.files import DATA, ROOT
 from helpers.lab import notebooks
+from helpers.lab.evidence import harvest
 from helpers.lab.parameters import check_parameters, from_words
+from helpers.logs.parse_log import parse
+from helpers.logs.records import BoardRun
+from helpers.published import published
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), ROOT / "data" / "images" / "CREDITS.md"])
 CHAPTERS = notebooks.chapters()
@@ -66,6 +72,25 @@ def test_a_dead_link_is_noticed(tmp_path: Path):
     assert dead_links(page) == ["other.md#three", "#bottom", "no.svg"]
 
 
+def swallowed(text: str) -> list[str]:
+    """Bare addresses that a code host links with the words behind them, for it reads on to a space."""
+    prose = re.sub(r"\]\([^)\s]*\)|<[^>\s]*>", "", without_code(text))
+    return [address for address in re.findall(r"(?:https?://|www\.)[^\s<]+", prose) if not address.isascii()]
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, *CHAPTERS], ids=lambda path: path.name)
+def test_an_address_ends_before_the_words_behind_it(path: Path):
+    assert swallowed(prose(path)) == []
+
+
+def test_an_address_that_swallows_words_is_noticed():
+    assert (
+        swallowed("記事（[x](https://a.example/p)）と <https://a.example/q>、`https://a.example/r）`") == []
+    )
+    assert swallowed("the page (https://a.example/p), and more") == []
+    assert swallowed("記事（https://a.example/p）の `x` 版") == ["https://a.example/p）の"]
+
+
 @pytest.mark.parametrize("path", [*DOCUMENTS, *CHAPTERS], ids=lambda path: path.name)
 def test_the_commands_exist(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -100,7 +125,8 @@ def test_the_readmes_have_the_same_parts():
     def parts(path: Path) -> dict[str, list[str] | list[int]]:
         text = path.read_text(encoding="utf-8")
         code = re.findall(r"^ {4,}(\S.*?)(?: +#.*)?$", text, re.MULTILINE)
-        links = sorted(set(re.findall(r"\]\(([^)]+)\)", text)) - {"README.md", "README.ja.md"})
+        targets = {re.sub("^#.*", "#", target) for target in re.findall(r"\]\(([^)]+)\)", text)}
+        links = sorted(targets - {"README.md", "README.ja.md"})
         tables = [block.count("\n|") for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)]
         headings = [len(marks) for marks in re.findall(r"^(#+) ", text, re.MULTILINE)]
         return {"headings": headings, "code": code, "links": links, "rows of tables": tables}
@@ -112,6 +138,38 @@ def test_the_readmes_have_the_same_parts():
             line for line in found["code"] if re.match(r"make |python |sample_|\[!|\w+ += ", line)
         ]
     assert english == japanese
+
+
+def evidence_of(number: str) -> tuple[list[dict[str, str]], list[dict[str, Any]]]:
+    """The checks and results in the committed outputs of a chapter."""
+    return harvest(json.loads(notebooks.find(number).read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("readme", [ENGLISH, JAPANESE], ids=lambda path: path.name)
+def test_what_was_found_is_what_is_committed(readme: Path):
+    """Its ranges hold the measured ratios, which vary from run to run; its counts are exact."""
+    found = re.split(r"^## ", readme.read_text(encoding="utf-8"), flags=re.MULTILINE)[1]
+    ranges = [tuple(map(float, ends)) for ends in re.findall(r"(\d\.\d) ?(?:to|〜) ?(\d\.\d)", found)]
+    rows = {(row["engine"], row["model"]): row["value"] for row in evidence_of("09")[1]}
+    table = {(row["model"], row["npu"]): row["fps"] for row in published("ax650n_fps").rows}
+    by_cores = [fps / table[model, "NPU1"] for (model, npu), fps in table.items() if npu == "NPU3"]
+
+    def lead(engine: str) -> float:
+        return rows[engine, "efficientvit_m5"] / rows[engine, "mobilenetv3_large_100"]
+
+    measured = [[lead("PyTorch, 16 images")], [lead("ONNX Runtime, 1 image")], by_cores]
+    for (low, high), ratios in zip(ranges, measured, strict=True):
+        assert low <= round(min(ratios), 1) <= round(max(ratios), 1) <= high <= 1.501 * low
+
+    one_core, three_cores = (table["efficientvit_m5", npu] for npu in ("NPU1", "NPU3"))
+    log = DATA / "logs" / "sample_npu_classification_efficientvit_m5.log"
+    latency = next(run for run in parse(log, source=log.name) if isinstance(run, BoardRun)).latency_ms
+    checks, results = evidence_of("05")
+    nodes = re.findall(r"(\d+) nodes", " ".join(check["evidence"] for check in checks))
+    left = next(row["value"] for row in results if row["quantity"] == "nodes after simplification")
+    counts = (one_core, three_cores, 3 * one_core, max(map(int, nodes)), left)
+    told = {f"{latency.avg:.2f}", *(f"{count:,}" for count in counts)}
+    assert told <= set(re.findall(r"\d[\d.,]*\d", found))
 
 
 def test_the_citation_names_this_release_and_the_paper():
