@@ -3,8 +3,9 @@
 Time per image is a fixed cost, plus a cost per million MACs, plus on one core a cost per million
 parameters: least squares on the relative error over the six models that AXERA measured
 (data/published/ax650n_fps.json). NPU3 has no cost of parameters: with one, models left out of the fit are
-forecast worse. It knows this family at batch 8 only: a network of other operators, or one image at a time,
-has other fixed costs. Outside M0 to M5 the interval assumes that the line goes on.
+forecast worse. That is how the terms were chosen; what this one stands for is not known. The forecast knows
+this family at batch 8 only: a network of other operators, or one image at a time, has other fixed costs.
+Outside M0 to M5 the interval assumes that the line goes on.
 """
 
 import math
@@ -16,9 +17,12 @@ import numpy as np
 from helpers.published import published
 
 CONFIDENCE = 0.90
-"""What `low` to `high` claims. Each model left out of the fit in turn, 11 of the 12 speeds lie inside."""
+"""What `low` to `high` claims, nominally: it does not know that the terms were chosen by these six models.
 
-_COUNTED = {  # million MACs and parameters, counted by helpers.model.cost; a test counts them again
+Each model left out of the fit in turn, 11 of the 12 speeds lie inside.
+"""
+
+COUNTED = {
     "efficientvit_m0": (79.2, 2.349),
     "efficientvit_m1": (167.1, 2.981),
     "efficientvit_m2": (201.0, 4.188),
@@ -26,6 +30,8 @@ _COUNTED = {  # million MACs and parameters, counted by helpers.model.cost; a te
     "efficientvit_m4": (299.3, 8.804),
     "efficientvit_m5": (521.6, 12.474),
 }
+"""Million MACs and parameters, counted by helpers.model.cost; a test counts them again."""
+
 _TERMS = {"NPU1": 3, "NPU3": 2}  # of: fixed cost, MACs, parameters
 _T_QUANTILE = {2: 2.920, 3: 2.353, 4: 2.132}  # Student's t, two-sided 90 %, by degrees of freedom
 
@@ -63,7 +69,7 @@ def forecast(*, macs_m: float, params_m: float) -> dict[str, Forecast]:
             raise ValueError(
                 f"{name} is {value}: give millions, such as 522 MACs and 12.474 parameters for M5"
             )
-    return {npu: _fitted(npu, list(_COUNTED), at=(macs_m, params_m)) for npu in _TERMS}
+    return {npu: _fitted(npu, list(COUNTED), at=(macs_m, params_m)) for npu in _TERMS}
 
 
 def leave_one_out() -> dict[str, list[LeftOut]]:
@@ -71,7 +77,7 @@ def leave_one_out() -> dict[str, list[LeftOut]]:
     found: dict[str, list[LeftOut]] = {}
     for npu in _TERMS:
         for model, fps in _measured(npu).items():
-            one = _fitted(npu, [name for name in _COUNTED if name != model], at=_COUNTED[model])
+            one = _fitted(npu, [name for name in COUNTED if name != model], at=COUNTED[model])
             found.setdefault(npu, []).append(LeftOut(model=model, measured=fps, forecast=one))
     return found
 
@@ -82,7 +88,7 @@ def _measured(npu: str) -> dict[str, float]:
 
 def _fitted(npu: str, models: Sequence[str], *, at: tuple[float, float]) -> Forecast:
     """The forecast at (million MACs, million parameters), from the measured speeds of `models`."""
-    terms = np.array([(1, *_COUNTED[model]) for model in models])[:, : _TERMS[npu]]
+    terms = np.array([(1, *COUNTED[model]) for model in models])[:, : _TERMS[npu]]
     measured = _measured(npu)
     # Each row is divided by its measured time, so that the right-hand side is 1 for all.
     rows = terms * [[measured[model] / 1e6] for model in models]

@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import os
 import resource
 import tempfile
 from collections import Counter
@@ -36,7 +37,7 @@ BASELINE = "mobilenetv3_large_100"  # the name in timm of the paper's MobileNetV
 PROFILED_RUNS = 4
 ENGINES = (
     "GPU, many images",
-    "CPU, PyTorch, 16 images",
+    "CPU, PyTorch",
     "CPU, ONNX Runtime",
     "other compilers, one image if not named",
 )
@@ -84,6 +85,28 @@ def page_faults(run: Callable[[], object]) -> int:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     run()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def repackings(run: Callable[[], object]) -> tuple[int, float]:
+    """How often oneDNN gives a tensor another layout in one call, and the seconds that takes, by its own log.
+
+    Nothing where PyTorch was built without oneDNN.
+    """
+    if not torch.backends.mkldnn.is_available():
+        return 0, 0.0
+    with tempfile.TemporaryFile() as log:
+        standard_output = os.dup(1)
+        os.dup2(log.fileno(), 1)  # oneDNN prints past Python
+        try:
+            with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON):
+                run()
+        finally:
+            os.dup2(standard_output, 1)
+            os.close(standard_output)
+        log.seek(0)
+        lines = [line.split(",") for line in log.read().decode().splitlines()]
+    spent = [float(line[-1]) / 1e3 for line in lines if "reorder" in line]
+    return len(spent), sum(spent)
 
 
 @dataclass(frozen=True)
@@ -144,7 +167,7 @@ def published_leads(model: str) -> dict[str, dict[str, float]]:
         (gpu, "V100, 2048 images", "paper_fig1_v100", "v100_fps", f"{baseline} 1.0x", {}),
         (gpu, "A100, 256 images", "independent_a100_xeon", "a100_fps", baseline, {}),
         (gpu, "RTX 5090, 1024 images", "timm_benchmark", "fps", BASELINE, {"device": "RTX 5090"}),
-        (pytorch, "Xeon 5218R", "independent_a100_xeon", "cpu_fps", baseline, {}),
+        (pytorch, "Xeon 5218R, 16 images", "independent_a100_xeon", "cpu_fps", baseline, {}),
         (runtime, "Xeon 5218R", "independent_a100_xeon", "onnx_fps", baseline, {}),
         (compiled, "i9-10940X, torch.compile", "timm_benchmark", "fps", BASELINE, {"device": "i9-10940X"}),
         (compiled, "i7-12700H, torch.compile", "timm_benchmark", "fps", BASELINE, {"device": "i7-12700H"}),

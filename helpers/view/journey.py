@@ -1,4 +1,4 @@
-"""The map of the whole way: nine chapters, what each hands on, and what is a stand-in by default."""
+"""The map of the whole way: the chapters, what each hands on, and what is a stand-in by default."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,20 +26,21 @@ class Chapter:
 CHAPTERS = (
     Chapter("01", "Why slow?", ("time profile",)),
     Chapter("02", "The block", ("attention by hand",)),
-    Chapter("03", "The widths", ("your own plan",)),
+    Chapter("03", "The widths", ("costs by stage",)),
     Chapter("04", "Train", ("checkpoint",)),
     Chapter("05", "Export", ("model-sim.onnx",)),
     Chapter("06", "Try INT8", ("layer_configs",)),
     Chapter("07", "Compile", ("pulsar2.json", "calibration.tar", "compiled.axmodel")),
     Chapter("08", "Run", ("board log",)),
-    Chapter("09", "Judge", ("results.json",)),
+    Chapter("09", "Contest", ("lead by engine",)),
+    Chapter("10", "Judge", ("your own plan", "results.json")),
 )
 STOOD_IN = ("checkpoint", "compiled.axmodel", "board log")
 """What something else takes the place of by default."""
 
 
 def journey(here: str | None = None) -> Figure:
-    """The way in three rows of three chapters; `here` ("01" to "09") is marked as where the reader is."""
+    """The way in rows of three chapters; `here` ("01" to "10") is marked as where the reader is."""
     rows = [CHAPTERS[first : first + COLUMNS] for first in range(0, len(CHAPTERS), COLUMNS)]
     depths = [HEAD + TAG * max(len(chapter.gives) for chapter in row) for row in rows]
     height = sum(depths) + GAP * (len(rows) - 1) + LEGEND + 2 * EDGE
@@ -51,11 +52,12 @@ def journey(here: str | None = None) -> Figure:
         for place, chapter in enumerate(row):
             left = EDGE + place * pitch
             _card(axes, left, top, chapter, here=chapter.number == here)
-            if place + 1 < COLUMNS:
+            if place + 1 < len(row):
                 _arrow(axes, (left + CARD, top - HEAD / 2), (left + pitch, top - HEAD / 2))
         if row is not rows[-1]:
             last, first, turn = WIDTH - EDGE - CARD / 2, EDGE + CARD / 2, top - depth - GAP / 2
-            axes.plot([last, last, first], [top - depth, turn, turn], color=INK, linewidth=1.4)
+            below = top - HEAD - TAG * len(row[-1].gives)
+            axes.plot([last, last, first], [below, turn, turn], color=INK, linewidth=1.4)
             _arrow(axes, (first, turn), (first, top - depth - GAP))
         top -= depth + GAP
     legend = "solid frame: made here    dashed: a stand-in, until you bring yours"
@@ -71,7 +73,7 @@ def alt(here: str | None = None) -> str:
 
 
 def pictures() -> dict[str, str]:
-    """The maps as SVG by file name: `map` for the README, `map-01` to `map-09` for the chapters' heads."""
+    """The maps as SVG by file name: `map` for the README, `map-01` to `map-10` for the chapters' heads."""
     places = [None, *(chapter.number for chapter in CHAPTERS)]
     return {
         f"map-{here}" if here else "map": svg(journey(here), alt=alt(here)).rstrip() + "\n" for here in places

@@ -9,7 +9,7 @@ import pytest
 from onnx import numpy_helper
 
 from helpers.__main__ import main
-from helpers.board.forecast import _COUNTED, _T_QUANTILE, CONFIDENCE, forecast, leave_one_out
+from helpers.board.forecast import _T_QUANTILE, CONFIDENCE, COUNTED, forecast, leave_one_out
 from helpers.model.cost import cost, total
 from helpers.model.variants import VARIANTS
 from helpers.model.weights import init_model
@@ -98,4 +98,4 @@ def test_half_of_the_numbers_are_refused(given: list[str], capsys: pytest.Captur
 def test_the_counts_it_is_fitted_on_are_those_of_the_models():
     for name in VARIANTS:
         counted = total(cost(init_model(name)))
-        assert (round(counted.macs / 1e6, 1), round(counted.parameters / 1e6, 3)) == _COUNTED[name]
+        assert (round(counted.macs / 1e6, 1), round(counted.parameters / 1e6, 3)) == COUNTED[name]

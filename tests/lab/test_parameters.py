@@ -108,8 +108,8 @@ def test_a_file_is_the_callers_and_a_word_wins_over_a_file_of_its_name(
         ("08", {"log": "missing.log"}, WrongValue, "missing.log"),
         ("08", {"host": "my-board"}, WrongValue, "axmodel"),
         ("03", {"keep": 0.0}, WrongValue, "keep"),
-        ("03", {"heads": [4, 4, 5]}, ValueError, "heads"),
-        ("03", {"widths": [128, 224, 321]}, ValueError, "width 321"),
+        ("10", {"heads": [4, 4, 5]}, ValueError, "heads"),
+        ("10", {"widths": [128, 224, 321]}, ValueError, "width 321"),
     ],
 )
 def test_a_wrong_value_is_refused_before_a_kernel_starts(
