@@ -106,6 +106,14 @@ def test_vendor_latencies_and_rates_belong_together() -> None:
         assert row["fps_batch8"] is None or row["fps_batch8"] > row["fps_batch1"]
 
 
+def test_dense_convolutions_stay_below_every_stated_peak() -> None:
+    one, three = (published("ax650n_npu").row(npu=npu) for npu in ("NPU1", "NPU3"))
+    for row in (one, three):
+        assert row["tops_reached"] < row["tops_int8_others"] < row["tops_int8"]
+    for column in ("groups", "tops_int8", "tops_int8_others"):
+        assert three[column] == pytest.approx(3 * one[column])
+
+
 def test_a_table_or_a_row_that_is_not_there_is_refused_by_name() -> None:
     with pytest.raises(LookupError, match=r"no published table 'nothing': choose one of .*ax650n_fps"):
         published("nothing")

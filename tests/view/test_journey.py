@@ -23,6 +23,11 @@ def test_one_card_is_marked(here: str) -> None:
     assert f"You are at {here}" in alt(here)
 
 
+def test_an_arrow_leads_to_every_card_but_the_first() -> None:
+    arrows = [text for text in journey().axes[0].texts if getattr(text, "arrow_patch", None)]
+    assert len(arrows) == len(CHAPTERS) - 1
+
+
 def test_the_committed_maps_are_todays() -> None:
     drawn = pictures()
     committed = {path.stem: path.read_text(encoding="utf-8") for path in NOTEBOOKS.glob("pictures/map*.svg")}
