@@ -13,7 +13,7 @@ HELPERS = Path(__file__).parents[1] / "helpers"
 ORDER = ["logs", "model", "graph", "quant", "pocket", "pulsar2", "board", "lab"]
 MAY_IMPORT = {room: set(ORDER[: place + 1]) for place, room in enumerate(ORDER)} | {"view": {"view"}}
 MAY_IMPORT["lab"].add("view")
-HALL = {"artifacts", "files", "finding", "process", "published", "timing"}  # open to every room
+HALL = {"artifacts", "files", "finding", "paired", "process", "published", "timing"}  # open to every room
 FILES = sorted(path for room in MAY_IMPORT for path in (HELPERS / room).rglob("*.py"))
 
 

@@ -18,6 +18,7 @@ from helpers.pocket.ablations import ABLATIONS, build, head_similarity
 
 WIDTHS_BY_BLOCK = [32, 64, 64, 96, 96, 96]
 HEADS, KEY = 4, 16
+RATIO = ("ratio", "ratio_low", "ratio_high")
 
 
 def parameters(model: nn.Module) -> int:
@@ -141,9 +142,9 @@ def test_speed_is_taken_in_turn_on_one_thread(monkeypatch: pytest.MonkeyPatch) -
         return {name: [0.5, 0.25] for name in functions}
 
     monkeypatch.setattr(ablations, "in_turn", two_rounds)
-    speeds = ablations.images_per_second(batch=2)
-    assert speeds.keys() == json.loads(ablations.RECORD.read_text())["images_per_second"].keys()
-    assert set(speeds.values()) == {8}
+    speeds = ablations.speeds(batch=2)
+    assert speeds.keys() == json.loads(ablations.RECORD.read_text())["speed"].keys()
+    assert all(speed == {"images_per_second": 8} | dict.fromkeys(RATIO, 1) for speed in speeds.values())
     assert seen == [1] and torch.get_num_threads() == threads
 
 
