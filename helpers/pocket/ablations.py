@@ -52,8 +52,8 @@ ABOUT = (
     "block, the mean over heads and windows of a head's greatest cosine similarity to another. minutes: "
     "wall time, which other programs lengthen; core_minutes: processor time of one core, half of it the "
     "time on two idle ones. speed: one thread, batch 16, forward, all in turn; folded: with BatchNorm merged "
-    "away; images_per_second: the fastest round; ratio: to the folded model in the same round, the median and "
-    "the middle half."
+    "away; images_per_second: the fastest round; ratio: to the folded model in the same round, median and "
+    "middle half."
 )
 
 

@@ -153,12 +153,14 @@ def histogram_with_ranges(
 
 
 def intervals(shares: Mapping[str, tuple[float, float, float]], *, title: str, xlabel: str) -> Figure:
-    """A dot per name with its interval: (value, low, high)."""
+    """A dot per name with its interval, (value, low, high), and a line at 0 if one reaches below it."""
     drawn, (axes,) = figure(height=1.1 + 0.4 * len(shares))
     for place, (share, low, high) in enumerate(shares.values()):
         axes.plot([low, high], [place, place], color=GREY, linewidth=2)
         axes.plot(share, place, marker=style.MARKERS[place], markersize=9, color=MEASURED)
         label(axes, f"{share:.2f}", (high, place), dx=6)
+    if min(low for _, low, _ in shares.values()) < 0:
+        axes.axvline(0, color=INK, linewidth=1)
     lying(axes, list(shares))
     axes.margins(x=0.15)
     axes.set(title=title, xlabel=xlabel)
