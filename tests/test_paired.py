@@ -13,7 +13,9 @@ def test_the_interval_of_a_difference_is_students():
     assert not difference(first, first[::-1]).beyond_chance
 
 
-@pytest.mark.parametrize(("pairs", "t"), [(2, 12.706), (12, 2.2010), (31, 2.0423), (2000, 1.9612)])
+@pytest.mark.parametrize(
+    ("pairs", "t"), [(2, 12.706), (4, 3.1824), (8, 2.3646), (12, 2.2010), (31, 2.0423), (2000, 1.9612)]
+)
 def test_few_pairs_leave_more_open(pairs: int, t: float):
     values = [place % 2 for place in range(pairs)]
     mean, low, _ = difference(values, [0] * pairs)

@@ -158,7 +158,8 @@ def intervals(shares: Mapping[str, tuple[float, float, float]], *, title: str, x
     for place, (share, low, high) in enumerate(shares.values()):
         axes.plot([low, high], [place, place], color=GREY, linewidth=2)
         axes.plot(share, place, marker=style.MARKERS[place], markersize=9, color=MEASURED)
-        label(axes, f"{share:.2f}", (high, place), dx=6)
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+        label(axes, f"{share:.2f}", (high, place), dx=6, bbox=box)
     if min(low for _, low, _ in shares.values()) < 0:
         axes.axvline(0, color=INK, linewidth=1)
     lying(axes, list(shares))
