@@ -51,9 +51,8 @@ ABOUT = (
     "One entry in runs per trained network. accuracy: share of the test pictures. head_similarity: per "
     "block, the mean over heads and windows of a head's greatest cosine similarity to another. minutes: "
     "wall time, which other programs lengthen; core_minutes: processor time of one core, half of it the "
-    "time on two idle ones. speed: one thread, batch 16, forward, all in turn; folded: with BatchNorm merged "
-    "away; images_per_second: the fastest round; ratio: to the folded model in the same round, median and "
-    "middle half."
+    "time on two idle ones. speed: one thread, batch 16, forward, all in turn, as a ratio to the folded model "
+    "in the same round, median and middle half; folded: with BatchNorm merged away."
 )
 
 
@@ -175,11 +174,10 @@ def head_similarity(model: nn.Module, pictures: NDArray[np.uint8]) -> list[float
 
 @torch.inference_mode()
 def speeds(*, batch: int = 16, rounds: int = 50) -> dict[str, dict[str, float]]:
-    """Speed of every ablation as built and folded, from `rounds` in which they take turns.
+    """Speed of every ablation as built and folded, as a ratio to the folded model in the same round.
 
-    `images_per_second` is of the fastest round; `ratio` is to the folded model in the same round: the median,
-    and the bounds of the middle half. The paper's CPU protocol is one thread, batch 16, BatchNorm folded
-    (microsoft/Cream, speed_test.py).
+    The median of `rounds` in which all take turns, and the bounds of the middle half. The paper's CPU
+    protocol is one thread, batch 16, BatchNorm folded (microsoft/Cream, speed_test.py).
     """
     models = {name: build(name).eval() for name in ABLATIONS}
     models |= {f"{name}, folded": fuse_batchnorm(fresh_copy(model)) for name, model in models.items()}
@@ -188,12 +186,8 @@ def speeds(*, batch: int = 16, rounds: int = 50) -> dict[str, dict[str, float]]:
     torch.set_num_threads(1)
     taken = in_turn({name: partial(model, images) for name, model in models.items()}, rounds=rounds)
     torch.set_num_threads(threads)
-    found = {}
-    for name, seconds in taken.items():
-        faster = ratio(taken["efficientvit, folded"], seconds)
-        bounds = {"ratio": faster.median, "ratio_low": faster.low, "ratio_high": faster.high}
-        found[name] = {"images_per_second": batch / min(seconds)} | bounds
-    return found
+    faster = {name: ratio(taken["efficientvit, folded"], seconds) for name, seconds in taken.items()}
+    return {name: {"ratio": one.median, "low": one.low, "high": one.high} for name, one in faster.items()}
 
 
 def _on(device: str, model: nn.Module) -> list[RemovableHandle]:
