@@ -51,8 +51,8 @@ ABOUT = (
     "One entry in runs per trained network. accuracy: share of the test pictures. head_similarity: per "
     "block, the mean over heads and windows of a head's greatest cosine similarity to another. minutes: "
     "wall time, which other programs lengthen; core_minutes: processor time of one core, half of it the "
-    "time on two idle ones. speed: one thread, batch 16, forward, all in turn, as a ratio to the folded model "
-    "in the same round, median and middle half; folded: with BatchNorm merged away."
+    "time on two idle ones. speed: one thread, batch 16, forward, all in turn, as a ratio to the folded "
+    "model in the same round, median and middle half; folded: with BatchNorm merged away."
 )
 
 
