@@ -1,6 +1,5 @@
 """Networks side by side on this CPU, one thread each: what chapter 09 and the bench need to be fair."""
 
-import ctypes
 import json
 import os
 import resource
@@ -17,6 +16,8 @@ import onnxruntime
 import torch
 
 from helpers.graph.graph import Graph
+from helpers.model.memory import MMAP_LIMIT as MMAP_LIMIT
+from helpers.model.memory import memory_kept as memory_kept
 from helpers.model.memory import release_memory
 from helpers.model.variants import INPUT_SIZE
 from helpers.published import published
@@ -42,9 +43,6 @@ ENGINES = (
     "other compilers, one image if not named",
 )
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
-MMAP_LIMIT = 32 << 20  # bytes; above it glibc asks the system for memory anew each time, mallopt(3)
-
 
 @contextmanager
 def one_thread() -> Iterator[None]:
@@ -55,23 +53,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def memory_kept() -> Iterator[bool]:
-    """Freed memory stays with the process, however large the piece; False where that cannot be asked for."""
-    libc = ctypes.CDLL(None)
-    can = hasattr(libc, "mallopt")
-    if can:
-        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
-        libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
-    try:
-        yield can
-    finally:
-        if can:  # where glibc's own adjustment ends
-            libc.mallopt(_M_MMAP_THRESHOLD, MMAP_LIMIT)
-            libc.mallopt(_M_TRIM_THRESHOLD, 2 * MMAP_LIMIT)
-        release_memory()
 
 
 def page_faults(run: Callable[[], object]) -> int:
