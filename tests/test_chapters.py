@@ -51,6 +51,7 @@ def module(name: str) -> dict[str, str]:
 
 BUILT = [
     *(("02", "model/attention.py", name) for name in module("model/attention.py")),
+    *(("02", "model/network.py", name) for name in ("patch_embedding", "ChannelGate", "Subsample")),
     ("03", "model/pruning.py", "importance"),
     *(("04", "pocket/training.py", name) for name in ("rate", "batches", "train")),
 ]
