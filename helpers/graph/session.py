@@ -11,15 +11,20 @@ import onnxruntime
 
 
 def cpu_session(
-    graph: bytes | str, *, threads: int = 1, optimized: bool = True
+    graph: bytes | str, *, threads: int = 1, optimized: bool = True, save_as: Path | None = None
 ) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session on this CPU, for a model's bytes or its path; `optimized`: fused."""
+    """An ONNX Runtime session on this CPU, for a model's bytes or its path; `optimized`: fused.
+
+    `save_as` keeps the graph as ONNX Runtime has rewritten it.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = False  # the arena keeps what a few runs do not need
     options.intra_op_num_threads = threads
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if save_as:
+        options.optimized_model_filepath = str(save_as)
     if not int8_instructions():
         options.add_session_config_entry("session.x64quantprecision", "1")  # else its 8-bit sums saturate
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

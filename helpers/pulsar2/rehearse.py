@@ -21,7 +21,8 @@ from helpers.pulsar2 import config as configs
 class Rehearsed:
     """One simulation of INT8: what it costs by noise, direction and answers, and what Pulsar2 is told.
 
-    `nsr` and `nsr_mixed`: noise over signal of plain INT8, and with the 16 bits of `layer_configs`;
+    `nsr` and `nsr_mixed`: noise over signal of plain INT8, and with the 16 bits of `layer_configs`, on
+    pictures that chose neither ranges nor kinds;
     `agreement`: share of pictures with the same best class, None where the outputs are no class scores;
     `layers`: operator, type, cosine and mse of each rounded tensor; `pictures`: how many measured.
     """

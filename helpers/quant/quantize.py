@@ -27,7 +27,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from helpers.graph.graph import Graph
+from helpers.graph.graph import Graph, input_of
 from helpers.quant.params import NUMPY, DType, Method, QuantParams, Values
 from helpers.quant.statistics import TensorStats, clip_range, collect_stats
 
@@ -41,6 +41,11 @@ class Calibration:
 
     graph: onnx.ModelProto
     stats: dict[str, TensorStats]
+
+    @cached_property
+    def layout(self) -> "_Layout":
+        """The graph's look-ups, and its weights in codes, which every way to quantise it has in common."""
+        return _Layout(self.graph)
 
 
 def calibrate(graph: onnx.ModelProto, pictures: Sequence[Values], *, histograms: bool = False) -> Calibration:
@@ -64,14 +69,17 @@ def quantize(
 ) -> onnx.ModelProto:
     """The graph with INT8 rounding around the named `nodes`; None means all.
 
-    What the nodes in `int16_nodes` write gets 16 bits. The tensor after rounding is called `NAME_rounded`.
+    What the nodes in `int16_nodes` write gets 16 bits; what has no statistics stays exact, so that a
+    calibration without any rounds weights only. The tensor after rounding is called `NAME_rounded`.
     """
-    layout = _Layout(calibration.graph)
+    layout = calibration.layout
     int16 = {name for node in layout.nodes if node.name in int16_nodes for name in node.output}
     kept = {source: clip_range(stats, method) for source, stats in calibration.stats.items()}
     params = {}
     for name in layout.rounded:
         source = layout.source[name]
+        if source not in kept:
+            continue
         sign = "S" if source in layout.operands else "U"
         dtype: DType = f"{sign}{16 if source in int16 else 8}"  # type: ignore[assignment]
         params[name] = QuantParams.over(kept[source], dtype)
@@ -83,11 +91,20 @@ class _Layout(Graph):
 
     def __init__(self, model: onnx.ModelProto) -> None:
         super().__init__(model)
+        self._weights: dict[tuple[str, int], tuple[QuantParams, onnx.TensorProto]] = {}
         # tensor → the one whose values it holds, moved about
         self.source: dict[str, str] = {value.name: value.name for value in self.inputs}
         for node in self.nodes:
             for name in node.output:
                 self.source[name] = self.source[node.input[0]] if node.op_type in MOVING else name
+
+    def weight(self, name: str, axis: int) -> tuple[QuantParams, onnx.TensorProto]:
+        """A weight's parameters along its output channels, and its codes."""
+        if (name, axis) not in self._weights:
+            values = numpy_helper.to_array(self.constants[name])
+            params = QuantParams.per_channel(values, axis=axis)
+            self._weights[name, axis] = params, numpy_helper.from_array(params.quantize(values))
+        return self._weights[name, axis]
 
     @cached_property
     def rounded(self) -> list[str]:
@@ -144,27 +161,30 @@ def _write(
 
 def _round_constants(
     writing: "_Writing",
-    graph: Graph,
+    layout: _Layout,
     node: onnx.NodeProto,
     written: onnx.NodeProto,
     params: Mapping[str, QuantParams],
 ) -> None:
     """Weights, biases and other constants of one node, as Pulsar2 rounds them."""
-    constants: dict[int, Values] = {
-        index: values for index, name in enumerate(node.input) if (values := graph.constant(name)) is not None
-    }
     if node.op_type in WEIGHTED:
-        weights = constants[1]
-        outward = 0 if node.op_type == "Conv" or graph.attribute(node, "transB") else 1
-        of_weights = QuantParams.per_channel(weights, axis=outward)
-        writing.constant(written, 1, weights, of_weights)
-        if 2 in constants and node.input[0] in params:  # 32 bits, in the units of the sum of products
-            scales = of_weights.scale * params[node.input[0]].scale
-            writing.constant(written, 2, constants[2].astype(np.float64), QuantParams("S32", scales, axis=0))
+        outward = 0 if node.op_type == "Conv" or layout.attribute(node, "transB") else 1
+        of_weights, codes = layout.weight(node.input[1], outward)
+        writing.constant(written, 1, codes, of_weights)
+        bias = layout.constant(input_of(node, 2))
+        if bias is not None and node.input[0] in params:  # 32 bits, in the units of the sum of products
+            units = QuantParams("S32", of_weights.scale * params[node.input[0]].scale, axis=0)
+            writing.constant(written, 2, _codes(units, bias.astype(np.float64)), units)
     elif node.op_type in ("Add", "Mul", "Sub", "Div") and params:
-        for index, values in constants.items():
-            ends = (min(float(values.min()), 0.0), max(float(values.max()), 0.0))
-            writing.constant(written, index, values, QuantParams.over(ends, "U8"))
+        for index, name in enumerate(node.input):
+            if (values := layout.constant(name)) is not None:
+                ends = (min(float(values.min()), 0.0), max(float(values.max()), 0.0))
+                of_constant = QuantParams.over(ends, "U8")
+                writing.constant(written, index, _codes(of_constant, values), of_constant)
+
+
+def _codes(params: QuantParams, values: npt.NDArray[np.floating]) -> onnx.TensorProto:
+    return numpy_helper.from_array(params.quantize(values))
 
 
 class _Writing:
@@ -182,32 +202,37 @@ class _Writing:
         self._operator("DequantizeLinear", [f"{rounded}_codes", *stored], rounded)
 
     def constant(
-        self, node: onnx.NodeProto, index: int, values: npt.NDArray[np.floating], params: QuantParams
+        self, node: onnx.NodeProto, index: int, codes: onnx.TensorProto, params: QuantParams
     ) -> None:
-        """Puts a constant that `node` reads into codes."""
+        """Puts `codes` where `node` reads a constant."""
         name = f"{node.input[index]}_rounded_for_{node.name}"  # a bias shared by two nodes has two scales
-        inputs = [self._store(f"{name}_codes", params.quantize(values)), *self._parameters(name, params)]
+        inputs = [self._keep(f"{name}_codes", codes), *self._parameters(name, params)]
         self._operator("DequantizeLinear", inputs, name, axis=params.axis)
         node.input[index] = name
 
     def finish(self) -> onnx.ModelProto:
         """The model, with only the constants that it reads."""
         graph, read = self._graph.graph, {name for node in self.nodes for name in node.input}
-        kept = [entry for entry in (*graph.initializer, *self._new.values()) if entry.name in read]
+        kept = [entry for entry in graph.initializer if entry.name in read]
         model = helper.make_model(
             helper.make_graph(self.nodes, graph.name, graph.input, graph.output, kept),
             ir_version=self._graph.ir_version,
             opset_imports=[*self._graph.opset_import, helper.make_opsetid("com.microsoft", 1)],
         )
         model.metadata_props.extend(self._graph.metadata_props)
+        for name in filter(read.__contains__, self._new):
+            written = model.graph.initializer.add()
+            written.CopyFrom(self._new[name])
+            written.name = name  # codes that several nodes or graphs read have no name of their own
         return model
 
     def _parameters(self, name: str, params: QuantParams) -> list[str]:
         zeros = np.full(params.scale.shape, params.zero_point, NUMPY[params.dtype])
-        return [self._store(f"{name}_scale", params.scale), self._store(f"{name}_zero", zeros)]
+        stored = {"scale": np.asarray(params.scale), "zero": zeros}
+        return [self._keep(f"{name}_{part}", numpy_helper.from_array(at)) for part, at in stored.items()]
 
-    def _store(self, name: str, values: object) -> str:
-        self._new[name] = numpy_helper.from_array(np.asarray(values), name)
+    def _keep(self, name: str, tensor: onnx.TensorProto) -> str:
+        self._new[name] = tensor
         return name
 
     def _operator(self, kind: str, inputs: list[str], output: str, *, axis: int | None = None) -> None:

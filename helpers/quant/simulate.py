@@ -123,13 +123,14 @@ def choose(calibration: Calibration, pictures: Sequence[Values]) -> tuple[float,
     Convolutions and the head are no candidates: they hold nearly all multiplications, and 16-bit chains took
     about 2.5 times the time on a board (onnxsim/onnxsim, docs/axera-step-runner.md).
     """
-    exact = logits(calibration.graph, pictures)
+    graph = calibration.graph
+    exact = logits(graph, pictures)
 
     def measured(kinds: Collection[str]) -> float:
-        int16 = reached(calibration.graph, *kinds)
-        return nsr(logits(quantize(calibration, int16_nodes=int16), pictures), exact)
+        return nsr(logits(quantize(calibration, int16_nodes=reached(graph, *kinds)), pictures), exact)
 
-    kinds = sorted({node.op_type for node in calibration.graph.graph.node} - MOVING - WEIGHTED)
+    candidates = {node.op_type for node in graph.graph.node} - MOVING - WEIGHTED
+    kinds = sorted(kind for kind in candidates if reached(graph, kind))
     plain = now = measured([])
     chosen: list[Int16Step] = []
     alone = {kind: measured([kind]) for kind in tqdm(kinds, desc="16 bits for one kind", leave=False)}
@@ -146,26 +147,29 @@ def simulate_int8(graph: onnx.ModelProto, pictures: Sequence[Values]) -> tuple[o
     """The graph in INT8, calibrated with four fifths of `pictures`, and what it costs on the last fifth.
 
     `pictures`: float32 [batch, 3, h, w] each. The costs: `nsr`, and `nsr_mixed` with 16 bits for the kinds
-    in `int16`; of all rounded tensors `layers` and the `cosine_median`; `agreement`, the share of pictures
-    with the same best class as in float, None where outputs are no class scores; `pictures`, how many
-    measured. Raises ValueError for fewer than two pictures.
+    in `int16`, which as many of the calibration pictures chose; of all rounded tensors `layers` and the
+    `cosine_median`; `agreement`, the share of pictures with the same best class as in float, None where
+    outputs are no class scores; `pictures`, how many measured. Raises ValueError for fewer than two pictures.
     """
     if len(pictures) < 2:
         raise ValueError(f"{len(pictures)} pictures: a simulation of INT8 needs two or more")
-    held_out = pictures[len(pictures) - max(1, len(pictures) // 5) :]
-    calibration = calibrate(graph, pictures[: len(pictures) - len(held_out)])
+    apart = max(1, len(pictures) // 5)
+    calibrating, held_out = pictures[:-apart], pictures[-apart:]
+    calibration = calibrate(graph, calibrating)
     quantized = quantize(calibration)
     release_memory()
-    plain, steps = choose(calibration, held_out)
+    int16 = [step.op_type for step in choose(calibration, calibrating[:apart])[1]]
+    mixed = quantize(calibration, int16_nodes=reached(graph, *int16))
     del calibration
     release_memory()
-    exact, found = (logits(each, held_out) for each in (graph, quantized))
+    exact, found, better = (logits(each, held_out) for each in (graph, quantized, mixed))
+    del mixed
     layers = layer_losses(graph, quantized, held_out)
     scores = exact.ndim == 2 and len(graph.graph.output) == 1
     return quantized, {
-        "nsr": plain,
-        "nsr_mixed": steps[-1].nsr if steps else plain,
-        "int16": [step.op_type for step in steps],
+        "nsr": nsr(found, exact),
+        "nsr_mixed": nsr(better, exact),
+        "int16": int16,
         "cosine_median": statistics.median(layer.cosine for layer in layers),
         "layers": [asdict(layer) for layer in layers],
         "agreement": float((exact.argmax(axis=1) == found.argmax(axis=1)).mean()) if scores else None,

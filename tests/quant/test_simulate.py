@@ -181,33 +181,44 @@ def test_a_folded_residual_costs_precision(graph: onnx.ModelProto):
     assert noises[1] < 0.8 * noises[0]
 
 
+def ramps(count: int) -> list[np.ndarray]:
+    """Pictures from 0 to 1, from 0 to 2, …"""
+    return [np.linspace(0, top, 16, dtype=np.float32).reshape(1, 1, 4, 4) for top in range(1, count + 1)]
+
+
 @pytest.mark.parametrize(("count", "held_out"), [(2, 1), (9, 1), (11, 2)])
-def test_the_last_fifth_measures_and_the_others_calibrate(
+def test_the_last_fifth_measures_and_the_others_calibrate_and_choose(
     count: int, held_out: int, monkeypatch: pytest.MonkeyPatch
 ):
-    pictures = [np.full((1, 1, 4, 4), place, np.float32) for place in range(1, count + 1)]
-    measured = []
+    pictures = ramps(count)
+    choosing = []
 
     def choose(calibration: quantize.Calibration, given: list[np.ndarray]):
         assert calibration.stats["input"].high == count - held_out
-        measured.extend(given)
+        choosing.extend(given)
         return 0.5, [simulate.Int16Step("Add", 0.25), simulate.Int16Step("Relu", 0.125)]
 
     monkeypatch.setattr(simulate, "choose", choose)
     quantized, made = simulate.simulate_int8(toy(), pictures)
-    assert [int(picture.max()) for picture in measured] == list(range(count - held_out + 1, count + 1))
-    assert (made["nsr"], made["nsr_mixed"], made["pictures"]) == (0.5, 0.125, held_out)
-    calibration = quantize.calibrate(toy(), pictures[: count - held_out])
+    assert [int(picture.max()) for picture in choosing] == list(range(1, held_out + 1))
+    assert (made["int16"], made["pictures"]) == (["Add", "Relu"], held_out)
+    measured = pictures[-held_out:]
+    calibration = quantize.calibrate(toy(), pictures[:-held_out])
     assert quantized == quantize.quantize(calibration)
+    mixed = quantize.quantize(calibration, int16_nodes=["residual", "last", "alone"])
+    for graph, noise in ((quantized, made["nsr"]), (mixed, made["nsr_mixed"])):
+        found, exact = (simulate.logits(each, measured) for each in (graph, toy()))
+        assert noise == pytest.approx(nsr(found, exact)) and noise > 0
+    assert made["nsr_mixed"] != made["nsr"]
     losses = simulate.layer_losses(toy(), quantized, measured)
     assert made["layers"] == [asdict(layer) for layer in losses]
 
 
 def test_without_a_step_the_mixed_graph_is_the_plain_one(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(simulate, "choose", lambda *_, **__: (0.5, []))
-    pictures = [np.full((1, 1, 4, 4), place, np.float32) for place in (1, 2)]
-    _, made = simulate.simulate_int8(toy(), pictures)
-    assert (made["nsr"], made["nsr_mixed"], made["int16"]) == (0.5, 0.5, [])
+    _, made = simulate.simulate_int8(toy(), ramps(2))
+    assert made["nsr_mixed"] == made["nsr"] > 0
+    assert made["int16"] == []
 
 
 def test_one_picture_cannot_calibrate_and_measure():
