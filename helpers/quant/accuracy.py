@@ -1,6 +1,5 @@
-"""How often a graph is right: labelled pictures, and the interval around a share."""
+"""How often a graph is right: labelled pictures, and what graphs make of them."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -99,11 +98,3 @@ def evaluate(
     }
     given, truth = predictions(graphs, samples(judged, preprocessing), total=len(judged))
     return {name: float((labels == truth).mean()) for name, labels in given.items()}
-
-
-def interval(right: int, total: int) -> tuple[float, float]:
-    """The 95 % interval of a share, after Wilson: where the accuracy lies; `total` is 1 or more."""
-    z, share = 1.96, right / total
-    centre = (share + z**2 / (2 * total)) / (1 + z**2 / total)
-    half = z / (1 + z**2 / total) * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
-    return centre - half, centre + half

@@ -1,4 +1,4 @@
-"""Labelled pictures, predictions and the interval of a share."""
+"""Labelled pictures, and what graphs make of them."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from helpers.model import weights
 from helpers.model.reference import mean_and_std
 from helpers.pocket import data
 from helpers.quant import accuracy, quantize, simulate
-from helpers.quant.accuracy import ImagesError, evaluate, interval, labelled, predictions, samples
+from helpers.quant.accuracy import ImagesError, evaluate, labelled, predictions, samples
 
 PREPROCESSING = Preprocessing.of(mean=(0, 0, 0), std=(1, 1, 1), board_input="rgb", size=8)
 
@@ -65,16 +65,6 @@ def test_a_broken_picture_is_named(folder: Path):
     (folder / "a" / "1.jpg").write_bytes(b"cut off")
     with pytest.raises(ImagesError, match=r"1\.jpg"):
         list(samples(labelled(folder, classes=2), PREPROCESSING))
-
-
-@pytest.mark.parametrize(("right", "total", "low", "high"), [(8, 10, 0.490, 0.943), (0, 20, 0.0, 0.161)])
-def test_wilson_intervals_as_tabled(right: int, total: int, low: float, high: float):
-    assert interval(right, total) == pytest.approx((low, high), abs=1e-3)
-
-
-def test_the_interval_narrows_with_more_pictures():
-    widths = [np.diff(interval(count * 9 // 10, count))[0] for count in (100, 1000, 10_000)]
-    assert widths == sorted(widths, reverse=True)
 
 
 def test_each_picture_either_calibrates_or_is_judged(monkeypatch: pytest.MonkeyPatch):

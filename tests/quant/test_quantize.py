@@ -75,6 +75,12 @@ def test_nothing_is_rounded_between_a_convolution_and_its_relu(calibration: quan
     assert behind.count("Conv") > 20 and set(behind) == {"Conv", "DequantizeLinear"}
 
 
+def test_without_statistics_only_weights_are_rounded(graph: onnx.ModelProto):
+    written = Graph(quantize.quantize(quantize.Calibration(graph, stats={}))).operators
+    weighted = [node for node in graph.graph.node if node.op_type in quantize.WEIGHTED]
+    assert (written["QuantizeLinear"], written["DequantizeLinear"]) == (0, len(weighted))
+
+
 def test_weights_have_a_scale_per_channel(graph: onnx.ModelProto, calibration: quantize.Calibration):
     found, exact = Graph(quantize.quantize(calibration)), Graph(graph)
     convolution = exact.nodes[0]
