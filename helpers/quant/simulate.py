@@ -156,14 +156,13 @@ def simulate_int8(graph: onnx.ModelProto, pictures: Sequence[Values]) -> tuple[o
     apart = max(1, len(pictures) // 5)
     calibrating, held_out = pictures[:-apart], pictures[-apart:]
     calibration = calibrate(graph, calibrating)
-    quantized = quantize(calibration)
     release_memory()
     int16 = [step.op_type for step in choose(calibration, calibrating[:apart])[1]]
-    mixed = quantize(calibration, int16_nodes=reached(graph, *int16))
+    better = logits(quantize(calibration, int16_nodes=reached(graph, *int16)), held_out)
+    quantized = quantize(calibration)
     del calibration
     release_memory()
-    exact, found, better = (logits(each, held_out) for each in (graph, quantized, mixed))
-    del mixed
+    exact, found = (logits(each, held_out) for each in (graph, quantized))
     layers = layer_losses(graph, quantized, held_out)
     scores = exact.ndim == 2 and len(graph.graph.output) == 1
     return quantized, {
