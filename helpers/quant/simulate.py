@@ -147,7 +147,7 @@ def simulate_int8(graph: onnx.ModelProto, pictures: Sequence[Values]) -> tuple[o
     """The graph in INT8, calibrated with four fifths of `pictures`, and what it costs on the last fifth.
 
     `pictures`: float32 [batch, 3, h, w] each. The costs: `nsr`, and `nsr_mixed` with 16 bits for the kinds
-    in `int16`, which as many of the calibration pictures chose; of all rounded tensors `layers` and the
+    in `int16`, which calibration pictures chose and these confirmed; of all rounded tensors `layers` and the
     `cosine_median`; `agreement`, the share of pictures with the same best class as in float, None where
     outputs are no class scores; `pictures`, how many measured. Raises ValueError for fewer than two pictures.
     """
@@ -163,11 +163,14 @@ def simulate_int8(graph: onnx.ModelProto, pictures: Sequence[Values]) -> tuple[o
     del calibration
     release_memory()
     exact, found = (logits(each, held_out) for each in (graph, quantized))
+    plain, mixed = (nsr(each, exact) for each in (found, better))
+    if mixed > WORTHWHILE * plain:  # pictures that did not choose do not confirm it
+        int16, mixed = [], plain
     layers = layer_losses(graph, quantized, held_out)
     scores = exact.ndim == 2 and len(graph.graph.output) == 1
     return quantized, {
-        "nsr": nsr(found, exact),
-        "nsr_mixed": nsr(better, exact),
+        "nsr": plain,
+        "nsr_mixed": mixed,
         "int16": int16,
         "cosine_median": statistics.median(layer.cosine for layer in layers),
         "layers": [asdict(layer) for layer in layers],

@@ -192,6 +192,7 @@ def test_the_last_fifth_measures_and_the_others_calibrate_and_choose(
 ):
     pictures = ramps(count)
     choosing = []
+    monkeypatch.setattr(simulate, "WORTHWHILE", 100.0)  # whatever was chosen is confirmed
 
     def choose(calibration: quantize.Calibration, given: list[np.ndarray]):
         assert calibration.stats["input"].high == count - held_out
@@ -212,6 +213,14 @@ def test_the_last_fifth_measures_and_the_others_calibrate_and_choose(
     assert made["nsr_mixed"] != made["nsr"]
     losses = simulate.layer_losses(toy(), quantized, measured)
     assert made["layers"] == [asdict(layer) for layer in losses]
+
+
+def test_a_choice_that_other_pictures_do_not_confirm_is_dropped(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(simulate, "choose", lambda *_, **__: (0.5, [simulate.Int16Step("Add", 0.25)]))
+    monkeypatch.setattr(simulate, "WORTHWHILE", 0.0)
+    _, made = simulate.simulate_int8(toy(), ramps(2))
+    assert made["nsr_mixed"] == made["nsr"] > 0
+    assert made["int16"] == []
 
 
 def test_without_a_step_the_mixed_graph_is_the_plain_one(monkeypatch: pytest.MonkeyPatch):
