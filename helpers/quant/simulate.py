@@ -158,12 +158,15 @@ def simulate_int8(graph: onnx.ModelProto, pictures: Sequence[Values]) -> tuple[o
     calibration = calibrate(graph, calibrating)
     release_memory()
     int16 = [step.op_type for step in choose(calibration, calibrating[:apart])[1]]
-    better = logits(quantize(calibration, int16_nodes=reached(graph, *int16)), held_out)
+    better = None
+    if int16:
+        better = logits(quantize(calibration, int16_nodes=reached(graph, *int16)), held_out)
     quantized = quantize(calibration)
     del calibration
     release_memory()
     exact, found = (logits(each, held_out) for each in (graph, quantized))
-    plain, mixed = (nsr(each, exact) for each in (found, better))
+    plain = nsr(found, exact)
+    mixed = plain if better is None else nsr(better, exact)
     if mixed > WORTHWHILE * plain:  # pictures that did not choose do not confirm it
         int16, mixed = [], plain
     layers = layer_losses(graph, quantized, held_out)

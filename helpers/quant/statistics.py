@@ -123,14 +123,13 @@ def _relative_entropy(stats: TensorStats) -> Range:
     """The share of the range whose 256 levels keep the distribution best (Kullback–Leibler divergence)."""
 
     def divergence(kept: Range) -> float:
-        inside = (stats.middles >= kept[0]) & (stats.middles <= kept[1])
-        if inside.sum() < LEVELS:
+        first, end = np.searchsorted(stats.middles, kept[0]), np.searchsorted(stats.middles, kept[1], "right")
+        if end - first < LEVELS:
             return np.inf
-        clipped = stats.counts[inside].astype(np.float64)
-        first, last = np.flatnonzero(inside)[[0, -1]]
+        clipped = stats.counts[first:end].astype(np.float64)
         reference = clipped.copy()
         reference[0] += stats.counts[:first].sum()
-        reference[-1] += stats.counts[last + 1 :].sum()
+        reference[-1] += stats.counts[end:].sum()
         level = np.arange(len(clipped)) * LEVELS // len(clipped)
         filled = clipped > 0
         sums, occupied = np.bincount(level, clipped, LEVELS), np.bincount(level, filled, LEVELS)
