@@ -1,4 +1,4 @@
-"""Lines and points over axes: curves in panels, a roofline, scatter plots, errors with their spread."""
+"""Lines and points over axes: curves in panels, a roofline, scatter plots, points with their intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
