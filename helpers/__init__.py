@@ -2,9 +2,3 @@
 
 The files beside the rooms are the hall, open to all of them; `chain` is the steps in a row.
 """
-
-import os
-
-# PyTorch's threads sleep while they wait for each other. By default they spin, and beside one busy process
-# every small operator then costs a time slice. OpenMP reads it once: when torch is imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -165,7 +165,7 @@ def test_what_was_found_is_what_is_committed(readme: Path):
     log = DATA / "logs" / "sample_npu_classification_efficientvit_m5.log"
     latency = next(run for run in parse(log, source=log.name) if isinstance(run, BoardRun)).latency_ms
     checks, results = evidence_of("05")
-    recipe = re.search(r"(\d+) nodes → (\d+)", "\n".join(check["evidence"] for check in checks))
+    recipe = re.search(r"(\d+) operators → (\d+)", "\n".join(check["evidence"] for check in checks))
     left = next(row["value"] for row in results if row["quantity"] == "nodes after simplification")
     counts = (one_core, three_cores, 3 * one_core, *map(int, recipe.groups()), left)
     told = {f"{latency.avg:.2f}", *(f"{count:,}" for count in counts)}

@@ -91,7 +91,8 @@ def test_the_committed_outputs_are_of_one_clean_run(chapter: Path):
     assert not [output for output in outputs if output.output_type == "error"]
     assert not [output for output in outputs if output.get("name") == "stderr"]
     text = json.dumps(outputs)
-    assert not re.search(r"""["' (](/[a-z]+){2,}""", re.sub(r"https?://\S+", "", text)), "an absolute path"
+    folders = "home|root|tmp|usr|var|opt|work|mnt|Users"  # ONNX names operators /stages/…
+    assert not re.search(rf"""["' (]/({folders})/""", text), "an absolute path"
     assert chapter.stat().st_size < 1_000_000
 
 

@@ -5,8 +5,7 @@ import os
 import resource
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from helpers.graph.graph import Graph
 from helpers.model.memory import MMAP_LIMIT as MMAP_LIMIT
 from helpers.model.memory import memory_kept as memory_kept
 from helpers.model.memory import release_memory
+from helpers.model.reference import one_thread as one_thread
 from helpers.model.variants import INPUT_SIZE
 from helpers.published import published
 
@@ -42,17 +42,6 @@ ENGINES = (
     "CPU, ONNX Runtime",
     "other compilers, one image if not named",
 )
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """PyTorch on one thread, as the paper measured; the number of before comes back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def page_faults(run: Callable[[], object]) -> int:

@@ -5,11 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from helpers.model.reference import fresh_copy
+from helpers.model.reference import fresh_copy, one_thread
 
 _PROBE_IMAGES = 4
 
 
+@one_thread()
 @torch.no_grad()
 def randomize(model: nn.Module, *, seed: int) -> None:
     """Scrambles a timm EfficientViT's weights, in place, so that none of its branches is silent.

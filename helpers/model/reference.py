@@ -54,6 +54,17 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread: threads of many small operators wait for each other, and for busy neighbours."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def fresh_copy(model: nn.Module) -> nn.Module:
     """A deep copy of a model in eval mode; `model` keeps its own mode.
 

@@ -33,6 +33,7 @@ from helpers.model.reference import (
     LayerNorm2d,
     ResidualDrop,
     fresh_copy,
+    one_thread,
     pocket_model,
     seeded,
     to_input,
@@ -182,10 +183,8 @@ def speeds(*, batch: int = 16, rounds: int = 50) -> dict[str, dict[str, float]]:
     models = {name: build(name).eval() for name in ABLATIONS}
     models |= {f"{name}, folded": fuse_batchnorm(fresh_copy(model)) for name, model in models.items()}
     images = torch.randn(batch, 3, INPUT_SIZE, INPUT_SIZE)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    taken = in_turn({name: partial(model, images) for name, model in models.items()}, rounds=rounds)
-    torch.set_num_threads(threads)
+    with one_thread():
+        taken = in_turn({name: partial(model, images) for name, model in models.items()}, rounds=rounds)
     faster = {name: ratio(taken["efficientvit, folded"], seconds) for name, seconds in taken.items()}
     return {name: {"ratio": one.median, "low": one.low, "high": one.high} for name, one in faster.items()}
 
