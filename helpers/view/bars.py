@@ -67,7 +67,8 @@ def stacked_barh(table: Table, *, title: str, xlabel: str, percent: bool = False
         axes.margins(x=0.1)
         axes.grid(True, axis="x")
     lying(axes, list(table))
-    axes.set(title=title, xlabel=xlabel)
+    axes.set_xlabel(xlabel)
+    suptitle(drawn, title)
     drawn.legend(loc="outside lower center", ncols=3 if percent else 2, fontsize=10)
     return drawn
 
@@ -83,7 +84,7 @@ def signed_bars(table: Table, *, title: str) -> Figure:
         axes.axvline(0, color=INK, linewidth=0.8)
         lying(axes, list(table) if axes is plots[0] else [""] * len(table))
         axes.use_sticky_edges = False  # room for the numbers on both sides
-        axes.margins(x=0.32)
+        axes.margins(x=0.38)
         axes.spines["left"].set_visible(False)
         axes.set_title(measure, fontsize=10)
         axes.grid(True, axis="x")

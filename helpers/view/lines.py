@@ -40,7 +40,7 @@ def curves(plots: Sequence[Panel], *, title: str, ylabel: str, y_from_zero: bool
             axes.set_xticks(range(len(plot.ticks)), [f"{value:g}" for value in plot.ticks])
         axes.set_xlabel(plot.xlabel)
     if y_from_zero:
-        places[0].set_ylim(bottom=0)
+        places[0].set_ylim(0, 1.06 * max(y for plot in plots for row in plot.curves.values() for _, y in row))
     if len(names) > 1:
         _legend(drawn, columns=min(4, len(names)))
     return drawn
@@ -148,7 +148,7 @@ def histogram_with_ranges(
     stretches.set_xlabel(xlabel)
     left, right = min(*middles, *(low for low, _ in ranges.values())), max(middles)
     for axes in (bars, stretches):
-        axes.set_xlim(left, right + 0.18 * (right - left))
+        axes.set_xlim(left - 0.02 * (right - left), right + 0.18 * (right - left))
     return drawn
 
 
@@ -159,13 +159,15 @@ def intervals(shares: Mapping[str, tuple[float, float, float]], *, title: str, x
         axes.plot([low, high], [place, place], color=GREY, linewidth=2)
         axes.plot(share, place, marker=style.MARKERS[place], markersize=9, color=MEASURED)
         box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
-        label(axes, f"{share:.2f}", (high, place), dx=6, bbox=box)
+        end, aside = (low, -6) if high < 0 else (high, 6)  # away from the line at 0
+        label(axes, f"{share:.2f}", (end, place), dx=aside, bbox=box)
     if min(low for _, low, _ in shares.values()) < 0:
         axes.axvline(0, color=INK, linewidth=1)
     lying(axes, list(shares))
     axes.margins(x=0.15)
-    axes.set(title=title, xlabel=xlabel)
+    axes.set_xlabel(xlabel)
     axes.grid(True, axis="x")
+    style.suptitle(drawn, title)
     return drawn
 
 

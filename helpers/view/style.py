@@ -50,7 +50,9 @@ mpl.rcParams.update(
         "ytick.color": INK,
         "xtick.major.size": 0,
         "ytick.major.size": 0,
-        "legend.frameon": False,
+        "legend.facecolor": "white",  # no grid behind its words
+        "legend.edgecolor": "none",
+        "legend.framealpha": 1,
         "lines.markeredgecolor": INK,
         "lines.markeredgewidth": 0.6,
         "hatch.linewidth": 0.6,

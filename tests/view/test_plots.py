@@ -42,8 +42,8 @@ PLOTS = {
         {f"M{i}": {"fps": 6714.0} for i in range(6)}, title=TITLE, ylabel="fps"
     ),
     "barh": lambda: barh(TABLE, title=TITLE, xlabel="images/s"),
-    "stacked_barh": lambda: stacked_barh(TABLE, title="t", xlabel="ms"),
-    "stacked_barh, percent": lambda: stacked_barh(TABLE, title="t", xlabel="% of all", percent=True),
+    "stacked_barh": lambda: stacked_barh(TABLE, title=TITLE, xlabel="ms"),
+    "stacked_barh, percent": lambda: stacked_barh(TABLE, title=TITLE, xlabel="% of all", percent=True),
     "signed_bars": lambda: signed_bars({"no cascade": {"top-1": -1.5, "speed, %": 31.0}}, title=TITLE),
     "speedup_bars": lambda: speedup_bars(
         SPEEDUPS, title=TITLE, xlabel="ratio", better="ours", worse="theirs"
