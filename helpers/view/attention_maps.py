@@ -15,7 +15,7 @@ from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 
 from helpers.view.images import Picture, framed, thinned
-from helpers.view.style import ATTENTION, INK, QUERY, figure, suptitle, svg
+from helpers.view.style import ATTENTION, INK, QUERY, figure, headline, svg
 
 Looks = NDArray[np.floating]
 """[heads, n, n, n, n]: head, then row and column of the token that asks, then of the one it looks at."""
@@ -64,7 +64,7 @@ def attention_grid(
         for head, (axes, look) in enumerate(zip(rest, seen, strict=False), start=1):
             _squares(axes, picture, look, largest=float(seen.max()), token=token)
             axes.set_title(f"head {head}\nlargest {look.max():.2f}", **_HEAD)
-    suptitle(drawn, title)
+    headline(drawn, title)
     return drawn
 
 

@@ -7,7 +7,7 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from helpers.view.style import GAIN, GREY, INK, LOSS, Interval, bar_look, figure, label, lying, suptitle
+from helpers.view.style import GAIN, GREY, INK, LOSS, Interval, bar_look, figure, headline, label, lying
 
 Table = Mapping[str, Mapping[str, float]]
 """`table[name][series]`; every name has the same series."""
@@ -27,7 +27,8 @@ def grouped_bars(
     _side_by_side(axes, axes.bar, table, number=number, padding=2)
     axes.set_xticks(range(len(table)), list(table))
     _bold(axes.get_xticklabels(), [highlight] if highlight else [])
-    axes.set(title=title, ylabel=ylabel)
+    axes.set_ylabel(ylabel)
+    headline(drawn, title)
     axes.margins(y=0.12)
     axes.grid(True, axis="y")
     return drawn
@@ -42,7 +43,7 @@ def barh(table: Table, *, title: str, xlabel: str, number: str = "{:,.0f}") -> F
     axes.set_xlabel(xlabel)
     axes.grid(True, axis="x")
     axes.margins(x=0.1)
-    suptitle(drawn, title)  # long names leave the axes little room
+    headline(drawn, title)
     return drawn
 
 
@@ -68,7 +69,7 @@ def stacked_barh(table: Table, *, title: str, xlabel: str, percent: bool = False
         axes.grid(True, axis="x")
     lying(axes, list(table))
     axes.set_xlabel(xlabel)
-    suptitle(drawn, title)
+    headline(drawn, title)
     drawn.legend(loc="outside lower center", ncols=3 if percent else 2, fontsize=10)
     return drawn
 
@@ -88,7 +89,7 @@ def signed_bars(table: Table, *, title: str) -> Figure:
         axes.spines["left"].set_visible(False)
         axes.set_title(measure, fontsize=10)
         axes.grid(True, axis="x")
-    suptitle(drawn, title)
+    headline(drawn, title)
     return drawn
 
 
@@ -124,7 +125,7 @@ def speedup_bars(
     label(axes, f"{better} →", (1, -0.8), dx=6, color=GREY)
     label(axes, f"← {worse}", (1, -0.8), dx=-6, color=GREY)
     axes.grid(True, axis="x")
-    suptitle(drawn, title)
+    headline(drawn, title)
     return drawn
 
 

@@ -8,7 +8,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from helpers.view.style import BLUE, INK, figure, suptitle
+from helpers.view.style import BLUE, INK, figure, headline
 
 Picture = NDArray[np.uint8]
 """RGB, [height, width, 3]"""
@@ -45,7 +45,7 @@ def contact_sheet(rows: Mapping[str, Sequence[tuple[Picture, str]]], *, title: s
             axes.imshow(thinned(picture), interpolation="none")
             axes.set_xlabel(caption, fontsize=9)
             framed(axes)
-    suptitle(drawn, title)
+    headline(drawn, title)
     return drawn
 
 
@@ -86,5 +86,5 @@ def heatmaps(
                 axes.text(column + 1, row + 1, text, ha="center", va="center", fontsize=9, color=ink)
     panels[0].set_ylabel(ylabel, fontsize=10)
     drawn.supxlabel(xlabel, fontsize=10)
-    suptitle(drawn, title)
+    headline(drawn, title)
     return drawn

@@ -9,7 +9,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from helpers.view import style
-from helpers.view.style import GREY, INK, MEASURED, MISSED, Interval, dot_look, figure, label, lying, panels
+from helpers.view.style import (
+    GREY,
+    INK,
+    MEASURED,
+    MISSED,
+    Interval,
+    dot_look,
+    figure,
+    headline,
+    label,
+    lying,
+    panels,
+)
 
 Points = Sequence[tuple[float, float]]
 
@@ -137,7 +149,8 @@ def histogram_with_ranges(
     bars.fill_between(
         middles, counts, step="mid", color=style.PALE, edgecolor=GREY, linewidth=0.5, rasterized=True
     )
-    bars.set(title=title, yscale="log", ylim=(0.7, None), ylabel="values seen")
+    headline(drawn, title)
+    bars.set(yscale="log", ylim=(0.7, None), ylabel="values seen")
     for place, (low, high) in enumerate(ranges.values()):
         stretches.plot(
             [low, high], [place, place], color=style.CYCLE[place], linewidth=5, solid_capstyle="butt"
@@ -167,7 +180,7 @@ def intervals(shares: Mapping[str, tuple[float, float, float]], *, title: str, x
     axes.margins(x=0.15)
     axes.set_xlabel(xlabel)
     axes.grid(True, axis="x")
-    style.suptitle(drawn, title)
+    headline(drawn, title)
     return drawn
 
 
@@ -205,7 +218,8 @@ def _points(
     drawn, (axes,) = figure(height=4.2)
     for place, (name, points) in enumerate(series.items()):
         axes.plot(*zip(*points, strict=True), linestyle=linestyle, label=name, **dot_look(place), **look)
-    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    headline(drawn, title)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.grid(True)
     return drawn, axes
 

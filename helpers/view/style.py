@@ -12,17 +12,33 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, ordered so that neighbours also differ in lightness when printed in grey.
+# Okabe and Ito's palette, and greys.
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
-INK, GREY, PALE, TINT = "#222222", "#767676", "#D9D9D9", "#A9CCE3"
+VIOLET, INK, GREY, PALE, TINT = "#5B3A8C", "#222222", "#767676", "#D9D9D9", "#A9CCE3"
 
-# Series have no colour of their own: the first is blue and so on, and a second sign tells them apart in grey.
+# One thing has one colour in every figure, looked up by the name that is printed beside it.
+ROLES = {
+    "Q/K": ORANGE,
+    "V": VIOLET,
+    "FFN": GREEN,
+    "attention": SKY,
+    "convolution": PURPLE,
+    "stem and downsampling": "#8C8C8C",
+    "memory-bound": RED,
+    "measured": BLUE,
+    "published": GREY,
+    "forecast": BLUE,
+    "stand-in": GREY,
+}
+HOLLOW = {"forecast": "-", "stand-in": "--"}
+"""Roles that nobody measured: an outline of this line style instead of a filled shape."""
+
+# What plays no role: the subject first, in blue; a second sign tells points and lines apart in grey.
 CYCLE = (BLUE, ORANGE, GREEN, RED, SKY, PURPLE)
 HATCHES = ("", "///", "\\\\\\", "xx", "--", "++")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 LINES = ("-", "--", ":", "-.")
 
-# Roles have: the same thing looks the same in every figure.
 GAIN: dict[str, Any] = {"color": BLUE, "hatch": "", "edgecolor": "white"}
 LOSS: dict[str, Any] = {"color": ORANGE, "hatch": "///", "edgecolor": "white"}
 MISSED: dict[str, Any] = {"color": ORANGE, "marker": "X", "markersize": 11}
@@ -85,7 +101,7 @@ def panels(titles: Sequence[str], *, height: float, title: str, ylabel: str) -> 
         axes.tick_params(labelleft=axes is drawn[0])
         axes.set_title(name, fontsize=11)
         axes.grid(True)
-    suptitle(made, title)
+    headline(made, title)
     return made, drawn
 
 
@@ -95,9 +111,24 @@ def lying(axes: Axes, names: Sequence[str]) -> None:
     axes.set_ylim(len(names) - 0.4, -0.6)
 
 
-def suptitle(drawn: Figure, title: str) -> None:
-    """The title of a whole figure, at its left edge; an axes' own title is for one panel."""
-    drawn.suptitle(title, x=0.01, ha="left", fontsize=12)
+def headline(drawn: Figure, title: str, note: str = "") -> None:
+    """What the figure shows, at its left edge; below it, in grey, `note`: conditions and source."""
+    drawn.suptitle(title, x=0.01, ha="left", fontsize=12.5, fontweight="bold")
+    if note:
+        drawn.supxlabel(note, x=0.01, ha="left", fontsize=10, color=GREY)
+
+
+def bar(role: str, *, otherwise: str = BLUE) -> dict[str, Any]:
+    """The look of a bar, or a box, that plays `role`; `otherwise` is the colour of what plays none."""
+    colour = ROLES.get(role, otherwise)
+    if role in HOLLOW:
+        return {"facecolor": "white", "edgecolor": colour, "linestyle": HOLLOW[role], "linewidth": 1.4}
+    return {"facecolor": colour, "edgecolor": "white"}
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """A number with its sign, the minus as long as the plus: +1.5, −0.3."""
+    return f"{value:+,.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def show(drawn: Figure, *, name: str, alt: str, picture: bool = False) -> None:
