@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # On these the outputs depend, and on what `evidence.MATTER` names.
 _PACKAGES = ("numpy", "pandas", "matplotlib", "pillow", "nbconvert")
+_LIVE = artifacts.HELPERS / "view" / "live"  # scripts that no import names
 _SECONDS = 60.0  # of a chapter that nobody ever ran
 
 
@@ -202,6 +203,7 @@ def _made_from(notebook: Path) -> dict[str, Any]:
         "cells": hashlib.sha256("\0".join(_sources(notebook)).encode()).hexdigest(),
         "code": artifacts.code_hash("helpers.lab.pages", *_imports(notebook)),
         "data": {path.relative_to(DATA).as_posix(): artifacts.file_hash(path) for path in data},
+        "scripts": {path.name: artifacts.file_hash(path) for path in sorted(_LIVE.glob("*.js"))},
         "weights": source.find().words,
         "machine": evidence.cpu(),
         "packages": evidence.versions(*evidence.MATTER, *_PACKAGES),
