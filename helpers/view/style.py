@@ -2,6 +2,7 @@
 
 import html
 import io
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,6 +12,8 @@ from cycler import cycler
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 # Okabe and Ito's palette, and greys.
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
@@ -44,6 +47,9 @@ LOSS: dict[str, Any] = {"color": ORANGE, "hatch": "///", "edgecolor": "white"}
 MISSED: dict[str, Any] = {"color": ORANGE, "marker": "X", "markersize": 11}
 MEASURED, HERE, ATTENTION, QUERY = BLUE, BLUE, BLUE, RED
 
+FONTS = "'DejaVu Sans', Verdana, 'Hiragino Sans', 'Yu Gothic', Meiryo, 'Noto Sans CJK JP', sans-serif"
+"""Of an SVG's text. The first lays it out, the second is as wide; what a system has otherwise is narrower."""
+
 mpl.rcParams.update(
     {
         "figure.facecolor": "white",
@@ -72,6 +78,7 @@ mpl.rcParams.update(
         "lines.markeredgecolor": INK,
         "lines.markeredgewidth": 0.6,
         "hatch.linewidth": 0.6,
+        "svg.fonttype": "none",  # text stays text: to be searched, read out and translated
         "svg.hashsalt": "efficientvit-edge",  # the same figure gives the same bytes
     }
 )
@@ -146,11 +153,45 @@ def svg(drawn: Figure, *, alt: str) -> str:
     buffer = io.StringIO()
     drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
-    body = text[text.index("<svg") :]
+    artists = text[text.index("<svg") :].split('<g id="')
+    body = re.sub(r"font-family: [^;\"]*(; )?", "", '<g id="'.join(map(_anchored, artists)))
+    # several spaces would be shown as one
+    body = re.sub(r"(?<=\S)  +(?=\S)", lambda gap: "\N{NO-BREAK SPACE}" * len(gap[0]), body)
+    look = f'style="max-width:100%;height:auto;font-family:{FONTS}"'
     title = f"<title>{html.escape(alt)}</title>"
-    return re.sub(
-        r"<svg ([^>]*)>", rf'<svg \1 role="img" style="max-width:100%;height:auto">{title}', body, count=1
-    )
+    return re.sub(r"<svg ([^>]*)>", rf'<svg \1 role="img" {look}>{title}', body, count=1)
+
+
+_LINE = re.compile(
+    r'<text style="([^"]*)" (transform="translate\((\S+) (\S+)\)(?: rotate\((\S+)\))?">)([^<]*)'
+)
+_LOOKS: dict[str, Any] = {"size": float, "weight": int, "style": str}
+_ANCHORS = {0.5: "middle", 0: "start", 1: "end"}
+
+
+def _anchored(artist: str) -> str:
+    """Gives the lines of one text the anchor that they have in common; matplotlib gives it to a line alone.
+
+    Without it they are aligned in the font that laid them out, and in no other.
+    """
+    starts, widths = [], []
+    for style, _, x, y, turned, line in _LINE.findall(artist):
+        angle = math.radians(float(turned or 0))
+        starts.append(float(x) * math.cos(angle) + float(y) * math.sin(angle))
+        looks = {key: re.search(rf"font-{key}: ([\w.]+?)(px)?(;|$)", style) for key in _LOOKS}
+        font = FontProperties(**{key: _LOOKS[key](found[1]) for key, found in looks.items() if found})
+        widths.append(text_to_path.get_text_width_height_descent(html.unescape(line), font, ismath=False)[0])
+
+    def spread(share: float) -> float:
+        places = [start + share * width for start, width in zip(starts, widths, strict=True)]
+        return round(max(places) - min(places), 1)
+
+    if not starts:
+        return artist
+    share = min(_ANCHORS, key=spread)
+    along = iter(f"{share * width:.2f}" for width in widths)
+    look = rf'style="\1; text-anchor: {_ANCHORS[share]}" \2\6'
+    return _LINE.sub(lambda line: f'<text x="{next(along)}" {line.expand(look)}', artist)
 
 
 def bar_look(place: int) -> dict[str, Any]:
