@@ -18,6 +18,19 @@ from helpers.lab.notebooks import chapters
 
 INDEX = "README.md"
 DOCUMENTS = ("README.ja.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/images/CREDITS.md")
+KEY_PICTURES = {
+    "01": "same-work-different-speed",
+    "02": "cascade",
+    "03": "where-work-and-parameters-lie",
+    "04": "ten-classes",
+    "05": "one-head-in-three-graphs",
+    "06": "noise-by-group",
+    "07": "rgb-bytes-and-bgr-bytes",
+    "08": "what-the-network-gets-of-a-photo",
+    "09": "lead-by-engine",
+    "10": "accuracy-against-speed",
+}
+"""Of each chapter the figure that its card shows, by its name."""
 EXECUTED = BUILD / "notebooks"
 SITE = BUILD / "site"
 
@@ -55,10 +68,11 @@ def lay_out(source: Path) -> None:
         for linked in re.findall(r"\]\(([^)#:]+)", text):
             if (ROOT / linked).is_file() and Path(linked).suffix not in {".md", ".ipynb", ".svg"}:
                 _copy(ROOT / linked, source / linked)
-        text = text.replace(f"]({INDEX}", "](index.md")
+        text = _with_cards(text.replace(f"]({INDEX}", "](index.md"))
         _put(source / "index.md", text + _contents()) if name == INDEX else _put(source / name, text)
     for chapter in chapters():
         _copy(executed(chapter), source / "notebooks" / chapter.name)
+        _put(source / "cover" / f"{chapter.stem}.svg", key_picture(executed(chapter)))
     shutil.copytree(NOTEBOOKS / "pictures", source / "notebooks" / "pictures")
 
 
@@ -67,6 +81,29 @@ def executed(chapter: Path) -> Path:
     run = EXECUTED / chapter.name
     finished = run.with_suffix(".html")  # there after a run without error only
     return run if finished.exists() and run.exists() and _cells(run) == _cells(chapter) else chapter
+
+
+def key_picture(notebook: Path) -> str:
+    """The figure on a chapter's card, as SVG; raises KeyError where the notebook shows none of that name."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    drawn = {
+        output["metadata"]["figure"]: output["data"]
+        for output in outputs
+        if "figure" in output.get("metadata", {})
+    }
+    return "".join(drawn[KEY_PICTURES[notebook.name[:2]]]["image/svg+xml"])
+
+
+def _with_cards(text: str) -> str:
+    """The README with its table's chapters as cards, before its first part; others stay as they are."""
+    rows = re.findall(r"^\| \[(.+?)\]\(notebooks/(.+?)\.ipynb\) \| (.+?) \|", text, re.MULTILINE)
+    cards = [
+        f"- [![](cover/{stem}.svg) {title}](notebooks/{stem}.ipynb)\n\n  {gets}" for title, stem, gets in rows
+    ]
+    lead, heading, rest = text.partition("\n## ")
+    listed = "\n".join(["```{container} cards", *cards, "```"])
+    return f"{lead}\n{listed}\n{heading}{rest}" if cards else text
 
 
 def _cells(notebook: Path) -> list[str]:

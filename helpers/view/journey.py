@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from helpers.view.style import GREY, HERE, INK, PALE, figure, svg
+from helpers.view.style import GREY, HERE, INK, PALE, bar, figure, svg
 
 # Inches. The lettering is large because the map must still be read at half its width.
-WIDTH, EDGE, CARD, HEAD, TAG, GAP, LEGEND = 7.5, 0.05, 2.1, 0.46, 0.3, 0.42, 0.3
+WIDTH, EDGE, CARD, HEAD, TAG, GAP = 7.5, 0.05, 2.1, 0.46, 0.3, 0.42
 COLUMNS = 3
 
 
@@ -37,13 +37,14 @@ CHAPTERS = (
 )
 STOOD_IN = ("checkpoint", "compiled.axmodel", "board log")
 """What something else takes the place of by default."""
+KEY = {False: "made on your machine", True: "a stand-in, until you bring yours"}
 
 
 def journey(here: str | None = None) -> Figure:
     """The way in rows of three chapters; `here` ("01" to "10") is marked as where the reader is."""
     rows = [CHAPTERS[first : first + COLUMNS] for first in range(0, len(CHAPTERS), COLUMNS)]
     depths = [HEAD + TAG * max(len(chapter.gives) for chapter in row) for row in rows]
-    height = sum(depths) + GAP * (len(rows) - 1) + LEGEND + 2 * EDGE
+    height = sum(depths) + GAP * (len(rows) - 1) + 2 * EDGE
     drawn, (axes,) = figure(WIDTH, height)
     axes.set(xlim=(0, WIDTH), ylim=(0, height))
     axes.set_axis_off()
@@ -60,8 +61,11 @@ def journey(here: str | None = None) -> Figure:
             axes.plot([last, last, first], [below, turn, turn], color=INK, linewidth=1.4)
             _arrow(axes, (first, turn), (first, top - depth - GAP))
         top -= depth + GAP
-    legend = "solid frame: made here    dashed: a stand-in, until you bring yours"
-    axes.text(WIDTH - EDGE, EDGE, legend, ha="right", va="bottom", fontsize=12)
+    for line, (stands_in, words) in enumerate(KEY.items(), start=1):  # in the room that the last row leaves
+        left, bottom = EDGE + pitch, top + GAP + depth - HEAD - TAG * line
+        tag = Rectangle((left, bottom + 0.06), TAG, TAG - 0.12, **_frame(stands_in))
+        axes.add_patch(tag)
+        axes.text(left + TAG + 0.1, bottom + TAG / 2, words, va="center", fontsize=13, color=GREY)
     return drawn
 
 
@@ -87,10 +91,14 @@ def _card(axes: Axes, left: float, top: float, chapter: Chapter, *, here: bool) 
     _centred(axes, left, top - HEAD / 2, name, size=15, color=ink, weight="bold")
     for line, artifact in enumerate(chapter.gives, start=1):
         bottom = top - HEAD - TAG * line
-        edge, style, slant = (GREY, "--", "italic") if artifact in STOOD_IN else (INK, "-", "normal")
-        tag = Rectangle((left, bottom), CARD, TAG, facecolor="white", edgecolor=edge, linestyle=style)
+        stands_in = artifact in STOOD_IN
+        tag = Rectangle((left, bottom), CARD, TAG, **_frame(stands_in))
         axes.add_patch(tag)
-        _centred(axes, left, bottom + TAG / 2, artifact, size=13, style=slant)
+        _centred(axes, left, bottom + TAG / 2, artifact, size=13, style="italic" if stands_in else "normal")
+
+
+def _frame(stands_in: bool) -> dict[str, Any]:
+    return bar("stand-in") if stands_in else {"facecolor": "white", "edgecolor": INK}
 
 
 def _centred(axes: Axes, left: float, middle: float, text: str, **look: Any) -> None:

@@ -125,24 +125,82 @@ def phone(browser: Browser, scheme: str, asked: list[str]) -> Page:
     return page
 
 
+def widest(page: Page) -> float:
+    """The page's width, px, with what sticks out of it; figures of a notebook scroll in their cell."""
+    return page.evaluate(
+        """Math.max(
+          document.documentElement.scrollWidth,
+          ...[...document.querySelectorAll('.cell_output, article img')]
+            .filter(shown => !shown.matches('.cell_output img'))
+            .map(shown => shown.getBoundingClientRect().right))"""
+    )
+
+
 def test_on_a_phone_nothing_sticks_out_and_no_other_host_is_asked(book: Path, served: str, browser: Browser):
     asked: list[str] = []
     page = phone(browser, "light", asked)
     for file in sorted(book.rglob("*.html")):
         page.goto(f"{served}/{file.relative_to(book).as_posix()}", wait_until="networkidle")
-        widest = page.evaluate(
-            "Math.max(document.documentElement.scrollWidth, "
-            "...[...document.querySelectorAll('article img')].map(img => img.getBoundingClientRect().right))"
-        )
-        assert widest <= 390, f"{file.name} is {widest} px wide"
+        assert widest(page) <= 390, file.name
     assert asked
     assert [url for url in asked if not url.startswith((served, "data:"))] == []
+
+
+@pytest.mark.parametrize("name", ["index", "README.ja", "notebooks/02_what_is_cascaded_group_attention"])
+def test_no_page_scrolls_sideways(name: str, served: str, browser: Browser):
+    """From a small phone to a wide screen; from 1,313 to 1,375 px both sidebars just do not fit in."""
+    page = browser.new_page()
+    page.goto(f"{served}/{name}.html", wait_until="networkidle")
+    for width in (320, 360, 480, 640, 768, 1024, 1200, 1312, 1313, 1340, 1366, 1375, 1376, 1440, 1920):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert widest(page) <= width
+    page.close()
+
+
+def test_a_heading_takes_no_more_lines_than_its_words(served: str, browser: Browser):
+    page = browser.new_page()
+    page.goto(f"{served}/notebooks/02_what_is_cascaded_group_attention.html")
+    page.add_style_tag(content=".words-alone .headerlink { display: none !important }")
+    for width in range(320, 1440, 40):
+        page.set_viewport_size({"width": width, "height": 800})
+        with_sign, alone = page.evaluate(
+            """["", "words-alone"].map(look => {
+              document.body.className = look;
+              return [...document.querySelectorAll("article :is(h1, h2, h3)")].map(one => one.offsetHeight);
+            })"""
+        )
+        assert with_sign == alone, width
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["index", "README.ja"])
+def test_the_cover_has_a_card_with_a_picture_for_each_chapter(name: str, served: str, browser: Browser):
+    page = browser.new_page(viewport={"width": 1366, "height": 900})
+    page.goto(f"{served}/{name}.html", wait_until="networkidle")
+    cards = page.locator(".cards li")
+    assert cards.count() == len(chapters())
+    for card, chapter in zip(cards.all(), chapters(), strict=True):
+        assert card.locator("a").get_attribute("href") == f"notebooks/{chapter.stem}.html"
+        assert card.locator("img").evaluate("image => image.naturalWidth") > 0
+    cards.first.click(position={"x": 20, "y": 20})
+    page.wait_for_url(f"**/notebooks/{chapters()[0].stem}.html")
+    page.close()
+
+
+def test_a_card_without_its_figure_stops_the_build(tmp_path: Path):
+    notebook = tmp_path / "01_of_words.ipynb"
+    notebook.write_text('{"cells": []}')
+    with pytest.raises(KeyError, match=site.KEY_PICTURES["01"]):
+        site.key_picture(notebook)
 
 
 def test_it_is_dark_where_the_reader_wants_it_and_can_be_searched(served: str, browser: Browser):
     paper = {}
     for scheme in ("light", "dark"):
         page = phone(browser, scheme, [])
+        page.goto(f"{served}/index.html")
+        shown = page.locator(".cards img").first.evaluate("image => getComputedStyle(image).filter")
+        assert (shown != "none") == (scheme == "dark"), "white cards are dimmed in the dark"
         page.goto(f"{served}/search.html?q=calibration")
         page.wait_for_selector("#search-results li a[href*='07_how_does_pulsar2_compile_it']")
         paper[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
