@@ -1,13 +1,32 @@
 """Bars: upright, lying, stacked, signed, and speed-ups on both sides of one, from plain data."""
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from helpers.view.style import GAIN, GREY, INK, LOSS, Interval, bar_look, figure, headline, label, lying
+from helpers.view.style import (
+    BLUE,
+    CYCLE,
+    GREY,
+    INK,
+    ROLES,
+    TINT,
+    Interval,
+    apart,
+    bar,
+    colour,
+    figure,
+    headline,
+    label,
+    lying,
+    plain,
+    signed,
+)
 
 Table = Mapping[str, Mapping[str, float]]
 """`table[name][series]`; every name has the same series."""
@@ -21,111 +40,159 @@ def grouped_bars(
     highlight: str | None = None,
     number: str = "{:,.0f}",
     width: float = 7.5,
+    note: str = "",
 ) -> Figure:
     """Upright bars, one group for each name; the name to `highlight` is set in bold."""
     drawn, (axes,) = figure(width)
-    _side_by_side(axes, axes.bar, table, number=number, padding=2)
+    marked = [highlight] if highlight else []
+    _side_by_side(axes, axes.bar, table, number=number, padding=2, marked=marked)
     axes.set_xticks(range(len(table)), list(table))
-    _bold(axes.get_xticklabels(), [highlight] if highlight else [])
-    axes.set_ylabel(ylabel)
-    headline(drawn, title)
+    _bold(axes.get_xticklabels(), marked)
+    axes.set_title(ylabel, fontsize=11)  # lies flat, where a label of an axis would stand
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
     axes.margins(y=0.12)
-    axes.grid(True, axis="y")
+    headline(drawn, title, note)
     return drawn
 
 
-def barh(table: Table, *, title: str, xlabel: str, number: str = "{:,.0f}") -> Figure:
-    """Lying bars for many or long names, the first name on top."""
+def barh(
+    table: Table,
+    *,
+    title: str,
+    xlabel: str,
+    number: str = "{:,.0f}",
+    highlight: Sequence[str] = (),
+    note: str = "",
+) -> Figure:
+    """Lying bars for many or long names, the first name on top; names to `highlight` stand out."""
     series = len(_series(table))
-    drawn, (axes,) = figure(7.5, 1.3 + 0.22 * len(table) * (series + 0.4))
-    _side_by_side(axes, axes.barh, table, number=number, padding=3)
+    drawn, (axes,) = figure(7.5, 1.2 + 0.24 * len(table) * (series + 0.4))
+    _side_by_side(axes, axes.barh, table, number=number, padding=3, marked=highlight)
     lying(axes, list(table))
+    _bold(axes.get_yticklabels(), highlight)
     axes.set_xlabel(xlabel)
-    axes.grid(True, axis="x")
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
     axes.margins(x=0.1)
-    headline(drawn, title)
+    headline(drawn, title, note)
     return drawn
 
 
-def stacked_barh(table: Table, *, title: str, xlabel: str, percent: bool = False) -> Figure:
-    """Lying bars made of at most six parts, with the sum at the end; `percent`: of 100 %, with each share."""
-    drawn, (axes,) = figure(7.5, 1.7 + 0.42 * len(table))
-    scale = [100 / sum(row.values()) if percent else 1 for row in table.values()]
+def stacked_barh(
+    table: Table, *, title: str, xlabel: str, percent: bool = False, number: str = "{:.1f}", note: str = ""
+) -> Figure:
+    """Lying bars made of parts, with the sum at the end; `percent`: of 100 %, with each share.
+
+    A part that is a role has its colour, and the rest are greys; without any, all are one hue, the first
+    darkest. Its name stands above the first bar, or in the first one that has the part.
+    """
+    drawn, (axes,) = figure(7.5, 1.6 + 0.46 * len(table))
+    series = _series(table)
+    others = [part for part in series if part not in ROLES]
+    hue = GREY if len(others) < len(series) else "#00517F"
+    sums = [sum(row.values()) for row in table.values()]
+    longest = 100 if percent else max(sums)
+    units = [total / 100 if percent else 1 for total in sums]
     left = [0.0] * len(table)
-    for place, (part, values) in enumerate(_series(table).items()):
-        widths = [value * factor for value, factor in zip(values, scale, strict=True)]
-        made = axes.barh(range(len(table)), widths, 0.72, left=left, label=part, **bar_look(place))
+    named: dict[str, float] = {}
+    for part, values in series.items():
+        widths = [value / unit for value, unit in zip(values, units, strict=True)]
+        face = to_rgb(ROLES[part]) if part in ROLES else _lighter(hue, others.index(part) / len(others))
+        look: dict[str, Any] = {"facecolor": face, "edgecolor": "white", "linewidth": 1.5}
+        made = axes.barh(range(len(table)), widths, 0.72, left=left, label=part, **look)
+        inside = [number.format(width) if width > 0.06 * longest else "" for width in widths]
+        if widths[0]:
+            named[part] = left[0] + widths[0] / 2
+        else:
+            inside[next(row for row, width in enumerate(widths) if width)] = part
+        ink = INK if sum(face) > 1.5 else "white"
+        axes.bar_label(made, labels=inside, label_type="center", fontsize=10, color=ink)
         left = [before + width for before, width in zip(left, widths, strict=True)]
-        if percent:
-            shares = [f"{share:.0f}" if share >= 5 else "" for share in widths]
-            for text in axes.bar_label(made, labels=shares, label_type="center", fontsize=9, color=INK):
-                if text.get_text():
-                    text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1.2, "alpha": 0.85})
-    if percent:
-        axes.set_xlim(0, 100)
-    else:
-        axes.bar_label(made, labels=[f"{end:.2f}" for end in left], fontsize=9, padding=4)
-        axes.margins(x=0.1)
-        axes.grid(True, axis="x")
+    if not percent:
+        axes.bar_label(made, labels=[number.format(total) for total in sums], fontsize=10, padding=4)
     lying(axes, list(table))
-    axes.set_xlabel(xlabel)
-    headline(drawn, title)
-    drawn.legend(loc="outside lower center", ncols=3 if percent else 2, fontsize=10)
+    axes.set(xlim=(0, longest * (1 if percent else 1.12)), ylim=(len(table) - 0.4, -1.2), xlabel=xlabel)
+    axes.set_xticks([0, 25, 50, 75, 100] if percent else [])
+    axes.spines[["left", "bottom"]].set_visible(False)
+    headline(drawn, title, note)
+    _name_parts(drawn, axes, named)
     return drawn
 
 
-def signed_bars(table: Table, *, title: str) -> Figure:
-    """Signed lying bars, gains plain, losses hatched: one panel for each series, which names its own unit."""
-    panels = _series(table)
-    drawn, plots = figure(7.5, 1.2 + 0.34 * len(table), columns=len(panels))
-    for axes, (measure, values) in zip(plots, panels.items(), strict=True):
-        for place, value in enumerate(values):
-            made = axes.barh(place, value, 0.7, **(GAIN if value >= 0 else LOSS))
-            axes.bar_label(made, fmt="{:+.1f}", fontsize=9, padding=3)
+def signed_bars(
+    table: Table,
+    *,
+    title: str,
+    highlight: Sequence[str] = (),
+    apart_from: Container[str] = (),
+    note: str = "",
+) -> Figure:
+    """Signed lying bars: one panel for each series, which names its own unit; names to `highlight` stand out.
+
+    All panels have one scale, but for the series `apart_from` the others, in another unit.
+    """
+    series = _series(table)
+    drawn, plots = figure(7.5, 1.2 + 0.34 * len(table), columns=len(series))
+    shared = [value for name, values in series.items() if name not in apart_from for value in values]
+    for axes, (measure, values) in zip(plots, series.items(), strict=True):
+        colours = [TINT if highlight and name not in highlight else BLUE for name in table]
+        made = axes.barh(range(len(table)), values, 0.7, color=colours)
+        axes.bar_label(made, labels=[signed(value) for value in values], fontsize=10, padding=3)
         axes.axvline(0, color=INK, linewidth=0.8)
         lying(axes, list(table) if axes is plots[0] else [""] * len(table))
-        axes.use_sticky_edges = False  # room for the numbers on both sides
-        axes.margins(x=0.38)
-        axes.spines["left"].set_visible(False)
-        axes.set_title(measure, fontsize=10)
-        axes.grid(True, axis="x")
-    headline(drawn, title)
+        ends = (0, *(values if measure in apart_from else shared))
+        room = 0.42 * (max(ends) - min(ends))  # for the numbers on both sides
+        axes.set_xlim(min(ends) - room, max(ends) + room)
+        axes.set_xticks([])
+        axes.spines[["left", "bottom"]].set_visible(False)
+        axes.set_title(measure, fontsize=11)
+    _bold(plots[0].get_yticklabels(), highlight)
+    headline(drawn, title, note)
     return drawn
 
 
 def speedup_bars(
-    groups: Mapping[str, Mapping[str, Interval]], *, title: str, xlabel: str, better: str, worse: str
+    groups: Mapping[str, Mapping[str, Interval]],
+    *,
+    title: str,
+    xlabel: str,
+    better: str,
+    worse: str,
+    published: Container[str] = (),
+    note: str = "",
 ) -> Figure:
     """Lying bars from 1 to each ratio, on a logarithmic axis, in named groups from top to bottom.
 
-    Bars above 1 are plain, below 1 hatched, and a dark line spans what was measured; `better` and `worse` say
-    what the two sides mean.
+    A dark line spans what was measured, names that were `published` are grey; `better` and `worse` say what
+    the two sides mean.
     """
     rows = [row for name, group in groups.items() for row in ((name, None), *group.items())]
     drawn, (axes,) = figure(7.5, 1.4 + 0.27 * len(rows))
     ratios = [0.5, 1.5]
-    for place, (_, ratio) in enumerate(rows):
+    for place, (name, ratio) in enumerate(rows):
         if ratio is None:
             continue
         wins = ratio.value >= 1
-        axes.barh(place, ratio.value - 1, 0.72, left=1, **(GAIN if wins else LOSS))
+        role = "published" if name in published else "measured"
+        axes.barh(place, ratio.value - 1, 0.72, left=1, label=role, **bar(role))
         axes.plot([ratio.low, ratio.high], [place, place], color=INK, linewidth=2.2, solid_capstyle="butt")
         end = (ratio.high if wins else ratio.low, place)
         label(axes, f"{ratio.value:.2f}", end, dx=4 if wins else -4)
         ratios.append(ratio.value)
     axes.set_xscale("log")
     axes.minorticks_off()
-    ticks = (0.125, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 8)
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set(xlim=(min(ratios) / 1.25, max(ratios) * 1.2), xlabel=xlabel)
+    ticks = (0.125, 0.25, 0.5, 1, 2, 4, 8)
+    axes.set_xticks(ticks, [f"{plain(tick)}×" for tick in ticks])
+    axes.set(xlim=(min(ratios) / 1.3, max(ratios) * 1.25), xlabel=xlabel)
     axes.axvline(1, color=INK, linewidth=1)
     lying(axes, [name for name, _ in rows])
     axes.set_ylim(len(rows) - 0.4, -1.2)
     _bold(axes.get_yticklabels(), groups)
     label(axes, f"{better} →", (1, -0.8), dx=6, color=GREY)
     label(axes, f"← {worse}", (1, -0.8), dx=-6, color=GREY)
-    axes.grid(True, axis="x")
-    headline(drawn, title)
+    axes.spines["left"].set_visible(False)
+    headline(drawn, title, note)
     return drawn
 
 
@@ -135,17 +202,49 @@ def _series(table: Table) -> dict[str, list[float]]:
 
 
 def _side_by_side(
-    axes: Axes, draw: Callable[..., BarContainer], table: Table, *, number: str, padding: float
+    axes: Axes,
+    draw: Callable[..., BarContainer],
+    table: Table,
+    *,
+    number: str,
+    padding: float,
+    marked: Sequence[str],
 ) -> None:
-    """`draw` is the axes' `bar` or `barh`; every bar carries its value, and several series have a legend."""
+    """`draw` is the axes' `bar` or `barh`; every bar carries its value, and several series have a legend.
+
+    In a single series, the names that are not `marked` are pale where others are.
+    """
     series = _series(table)
     thick = 0.8 / len(series)
     for place, (name, values) in enumerate(series.items()):
         centres = [index - 0.4 + thick * (place + 0.5) for index in range(len(values))]
-        made = draw(centres, values, thick * 0.94, label=name, **bar_look(place))
-        axes.bar_label(made, labels=[number.format(value) for value in values], fontsize=9, padding=padding)
+        look = bar(name, otherwise=colour(name, place, CYCLE))
+        made = draw(centres, values, thick * 0.94, label=name, **look)
+        if marked and len(series) == 1:
+            for key, one in zip(table, made, strict=True):
+                one.set_facecolor(BLUE if key in marked else TINT)
+        axes.bar_label(made, labels=[number.format(value) for value in values], fontsize=10, padding=padding)
     if len(series) > 1:
         axes.legend(ncols=len(series)) if draw == axes.bar else axes.legend(loc="lower right")
+
+
+def _name_parts(drawn: Figure, axes: Axes, named: Mapping[str, float]) -> None:
+    """The name of each part above the first bar, as near to its middle as the others let it."""
+    drawn.draw_without_rendering()  # the layout stands, so the widths of words are known
+    box = axes.get_window_extent()
+    unit = (axes.get_xlim()[1] - axes.get_xlim()[0]) / box.width
+    words = [axes.text(0, -0.72, name, fontsize=10, ha="center", va="center") for name in named]
+    sizes = [1.12 * unit * word.get_window_extent().width for word in words]
+    middles = apart(list(named.values()), sizes, low=0, high=axes.get_xlim()[1])
+    for word, middle, wanted in zip(words, middles, named.values(), strict=True):
+        word.set_x(middle)
+        axes.plot([middle, wanted], [-0.54, -0.38], color=GREY, linewidth=0.8)
+
+
+def _lighter(hue: str, part: float) -> tuple[float, float, float]:
+    """The colour, so far on its way to white."""
+    red, green, blue = (one + 0.9 * part * (1 - one) for one in to_rgb(hue))
+    return red, green, blue
 
 
 def _bold(written: Iterable[Text], names: Container[str]) -> None:

@@ -4,23 +4,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from helpers.view import style
 from helpers.view.style import (
+    BLUE,
     GREY,
     INK,
     MEASURED,
-    MISSED,
+    PALE,
+    RED,
+    ROLES,
     Interval,
-    dot_look,
+    apart,
+    bar,
+    colour,
+    dots,
     figure,
     headline,
     label,
     lying,
     panels,
+    plain,
+    signed,
 )
 
 Points = Sequence[tuple[float, float]]
@@ -36,52 +45,88 @@ class Panel:
     ticks: Sequence[float] | None = None
 
 
-def curves(plots: Sequence[Panel], *, title: str, ylabel: str, y_from_zero: bool = False) -> Figure:
-    """Panels with one y-axis in common; a name has the same look in each, and one legend serves all."""
-    drawn, places = panels([plot.title for plot in plots], height=3.8, title=title, ylabel=ylabel)
-    drawn.set_layout_engine("constrained", wspace=0.06)
+def curves(
+    plots: Sequence[Panel],
+    *,
+    title: str,
+    ylabel: str,
+    y_from_zero: bool = False,
+    level: tuple[float, str] | None = None,
+    note: str = "",
+) -> Figure:
+    """Panels with one y-axis in common; a name has the same look in each, and stands at its last line's end.
+
+    `level` is a height that all are compared with, and its name.
+    """
+    heads = [plot.title for plot in plots]
+    drawn, places = panels(heads, height=3.8, title=title, ylabel=ylabel, note=note)
     names = list(dict.fromkeys(name for plot in plots for name in plot.curves))
+    ends: dict[str, tuple[Axes, tuple[float, float]]] = {}
     for axes, plot in zip(places, plots, strict=True):
         for name, points in plot.curves.items():
-            look = names.index(name)
             x, y = zip(*points, strict=True)
             if plot.ticks is not None:
                 x = tuple(plot.ticks.index(value) for value in x)
-            axes.plot(x, y, linestyle=style.LINES[look], label=name, **dot_look(look))
+            place = names.index(name)
+            axes.plot(x, y, linestyle=style.LINES[place % 4], label=name, **dots(name, place))
+            ends[name] = axes, (x[-1], y[-1])
         if plot.ticks is not None:
-            axes.set_xticks(range(len(plot.ticks)), [f"{value:g}" for value in plot.ticks])
+            axes.set_xticks(range(len(plot.ticks)), [plain(value) for value in plot.ticks])
         axes.set_xlabel(plot.xlabel)
+        if level is not None:
+            axes.axhline(level[0], color=INK, linewidth=1.2)
+            if axes is places[0]:
+                label(axes, level[1], (axes.get_xlim()[0], level[0]), dx=4, dy=4)
     if y_from_zero:
         places[0].set_ylim(0, 1.06 * max(y for plot in plots for row in plot.curves.values() for _, y in row))
     if len(names) > 1:
-        _legend(drawn, columns=min(4, len(names)))
+        for axes in places:
+            last = {name: end for name, (own, end) in ends.items() if own is axes}
+            _beside(axes, last, {name: colour(name, names.index(name)) for name in last})
     return drawn
 
 
 def roofline(
-    kinds: Mapping[str, Mapping[str, tuple[float, float]]], *, peak: float, bandwidth: float, title: str
+    kinds: Mapping[str, Mapping[str, tuple[float, float, float]]],
+    *,
+    peak: float,
+    bandwidth: float,
+    title: str,
+    roles: Mapping[str, str],
+    note: str = "",
 ) -> Figure:
-    """One point per kind, `kinds[panel][kind]` in (operations per byte, Gop/s), under one machine's roof.
+    """`kinds[network][kind]`, points (operations per byte, Gop/s, share of the time) under a machine's roof.
 
-    `peak` is a matrix product's rate in Gop/s, `bandwidth` a copy's in GB/s; they meet at the ridge.
+    `peak` is a matrix product's rate in Gop/s, `bandwidth` a copy's in GB/s; they meet at the ridge. An area
+    is a share of the time, a colour that of the role of the kind; the last network is the subject.
     """
-    drawn, plots = panels(list(kinds), height=4.4, title=title, ylabel="rate reached, Gop/s (log)")
+    drawn, (axes,) = figure(height=4.8)
     ridge = peak / bandwidth
-    x, y = zip(*(point for row in kinds.values() for point in row.values()), strict=True)
-    left, right = 0.4 * min(ridge, *x), 4 * max(ridge, *x)
-    bottom, top = 0.4 * min(y), 4 * max(peak, *y)
-    names = list(dict.fromkeys(name for row in kinds.values() for name in row))
-    for axes, row in zip(plots, kinds.values(), strict=True):
-        axes.loglog([left, ridge, right], [left * bandwidth, peak, peak], color=INK, linewidth=1.6)
-        axes.plot([ridge, ridge], [bottom, peak], color=GREY, linestyle=":")
-        for name, point in row.items():
-            axes.plot(*point, markersize=7, linestyle="none", label=name, **dot_look(names.index(name)))
-        axes.set(xlim=(left, right), ylim=(bottom, top), xlabel="operations per byte (log)")
-    first = plots[0]
-    label(first, f"copy, {bandwidth:.0f} GB/s", (0.6 * ridge, 0.6 * peak), dx=-4, dy=3)
-    label(first, f"product, {peak:.0f} Gop/s", (right, peak), dx=-3, dy=5)
-    label(first, f"ridge, {ridge:.1f}", (ridge, bottom), dx=4, dy=5, color=GREY)
-    _legend(drawn, columns=3)
+    x, y, _ = zip(*(point for row in kinds.values() for point in row.values()), strict=True)
+    left, right, bottom, top = 0.5 * min(ridge, *x), 3 * max(ridge, *x), 0.4 * min(y), 3 * max(peak, *y)
+    axes.loglog([left, ridge, right], [left * bandwidth, peak, peak], color=INK, linewidth=1.6)
+    axes.plot([ridge, ridge], [bottom, peak], color=GREY, linestyle=":")
+    ends: dict[str, tuple[float, float]] = {}
+    radii: dict[str, float] = {}
+    shapes: list[Artist] = []
+    for network, marker in zip(kinds, style.MARKERS, strict=False):
+        edge = INK if network == [*kinds][-1] else "none"
+        for name, (at, rate, share) in kinds[network].items():
+            area = 20 + 500 * share
+            look: dict[str, Any] = {"color": ROLES.get(roles.get(name, ""), GREY), "edgecolor": edge}
+            axes.scatter(at, rate, area, marker=marker, alpha=0.75, zorder=3, label=name, **look)
+            ends[name], radii[name] = (at, rate), area**0.5 / 2
+        shapes.append(axes.scatter([], [], color=GREY, edgecolor=edge, marker=marker, label=network))
+    axes.set(xlim=(left, right), ylim=(bottom, top), ylabel="rate reached, Gop/s (log)")
+    axes.set_xlabel("operations per byte moved (log)")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(plain)
+    label(axes, f"copy, {bandwidth:.0f} GB/s", (0.25 * ridge, 0.25 * peak), dx=-6, dy=3)
+    label(axes, f"matrix product, {peak:.0f} Gop/s", (ridge, peak), dx=3, dy=7)
+    label(axes, f"ridge, {ridge:.1f}", (ridge, bottom), dx=4, dy=5, color=GREY)
+    axes.legend(handles=shapes, loc="lower right")
+    headline(drawn, title, note)
+    _beside(axes, ends, {}, radii)
     return drawn
 
 
@@ -91,28 +136,56 @@ def labelled_lines(
     title: str,
     xlabel: str,
     ylabel: str,
-    from_zero: bool = False,
+    fits: Mapping[str, tuple[float, float]] | None = None,
+    note: str = "",
 ) -> Figure:
-    """Points (x, y, label) per named series, joined in order, labelled above or below."""
+    """Points (x, y, label) per named series, joined in order, labelled above or below.
+
+    Where there are `fits`, (value at zero, slope) of each series, their lines are drawn instead, dashed on to
+    zero.
+    """
     joined = {name: [(x, y) for x, y, _ in points] for name, points in series.items()}
-    drawn, axes = _points(joined, title=title, xlabel=xlabel, ylabel=ylabel, linestyle="-", markersize=8)
-    for place, points in enumerate(series.values()):
+    style_of = "none" if fits else "-"
+    drawn, axes = _points(joined, title=title, xlabel=xlabel, ylabel=ylabel, linestyle=style_of, note=note)
+    for place, (name, points) in enumerate(series.items()):
         for x, y, text in points:
             label(axes, text, (x, y), dy=-18 if place else 9)  # the second hangs below, clear of the first
+        if fits:
+            start, slope = fits[name]
+            low, high = min(x for x, *_ in points), max(x for x, *_ in points)
+            for a, b, line in ((0, low, "--"), (low, high, "-")):
+                ends = [start + slope * a, start + slope * b]
+                axes.plot([a, b], ends, line, color=colour(name, place), linewidth=1.4, zorder=1)
+            axes.plot(0, start, color="white", marker=style.MARKERS[place], markersize=8, clip_on=False)
+            label(axes, f"{start:,.0f}", (0, start), dx=-9, fontweight="bold")
+            axes.axvline(0, color=INK, linewidth=0.8)
+            axes.set(xlim=(-0.1 * high, None), ylim=(0, None))
     axes.margins(0.1)
-    if from_zero:
-        axes.set(xlim=(0, None), ylim=(0, None))
-    axes.legend()
+    farthest = {name: max(points) for name, points in joined.items()}
+    _beside(axes, farthest, {name: colour(name, place) for place, name in enumerate(farthest)})
     return drawn
 
 
-def log_scatter(points: Mapping[str, Points], *, title: str, xlabel: str, ylabel: str) -> Figure:
-    """Points (x, y) per kind, y on a logarithmic scale."""
-    drawn, axes = _points(points, title=title, xlabel=xlabel, ylabel=ylabel)
+def log_scatter(
+    points: Mapping[str, Sequence[tuple[float, float]] | Sequence[tuple[float, float, str]]],
+    *,
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    note: str = "",
+) -> Figure:
+    """Points (x, y), or (x, y, label), per kind, y on a logarithmic scale."""
+    bare = {name: [(x, y) for x, y, *_ in row] for name, row in points.items()}
+    drawn, axes = _points(bare, title=title, xlabel=xlabel, ylabel=ylabel, note=note)
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(plain)
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.grid(False, axis="x")
-    drawn.legend(loc="outside lower center", ncols=len(points), fontsize=9)
+    for row in points.values():
+        for x, y, *text in row:
+            label(axes, "".join(text), (x, y), dx=7, fontweight="bold")
+    axes.legend()
     return drawn
 
 
@@ -121,7 +194,7 @@ def parity_plot(
 ) -> Figure:
     """Many points around the line where both are equal, a few of them named."""
     named = {name: [point] for name, point in marked.items()}
-    drawn, axes = _points(named, title=title, xlabel=xlabel, ylabel=ylabel, markersize=8)
+    drawn, axes = _points(named, title=title, xlabel=xlabel, ylabel=ylabel)
     drawn.set_size_inches(5.2, 4.4)
     x, y = zip(*points, strict=True)
     ends = (min(x + y), max(x + y))
@@ -143,18 +216,14 @@ def histogram_with_ranges(
 ) -> Figure:
     """A histogram with a logarithmic count, and below it the stretch that each named range keeps."""
     drawn, (bars, stretches) = figure(height=4.2, rows=2)
-    drawn.set_layout_engine("constrained", hspace=0.02)
+    drawn.set_layout_engine("constrained", rect=(0.02, 0, 0.96, 1), hspace=0.02)
     if grid := bars.get_gridspec():
         grid.set_height_ratios([2.2, 1])
-    bars.fill_between(
-        middles, counts, step="mid", color=style.PALE, edgecolor=GREY, linewidth=0.5, rasterized=True
-    )
+    bars.fill_between(middles, counts, step="mid", color=PALE, edgecolor=GREY, linewidth=0.5, rasterized=True)
     headline(drawn, title)
-    bars.set(yscale="log", ylim=(0.7, None), ylabel="values seen")
+    bars.set(yscale="log", ylim=(0.7, None), ylabel="values seen (log)")
     for place, (low, high) in enumerate(ranges.values()):
-        stretches.plot(
-            [low, high], [place, place], color=style.CYCLE[place], linewidth=5, solid_capstyle="butt"
-        )
+        stretches.plot([low, high], [place, place], color=BLUE, linewidth=5, solid_capstyle="butt")
         stretches.plot([low, high], [place, place], "|", markersize=10, markeredgewidth=1)
         label(stretches, f"{low:.2f} to {high:.2f}", (high, place), dx=6)
     lying(stretches, list(ranges))
@@ -165,43 +234,48 @@ def histogram_with_ranges(
     return drawn
 
 
-def intervals(shares: Mapping[str, tuple[float, float, float]], *, title: str, xlabel: str) -> Figure:
+def intervals(
+    shares: Mapping[str, tuple[float, float, float]], *, title: str, xlabel: str, note: str = ""
+) -> Figure:
     """A dot per name with its interval, (value, low, high), and a line at 0 if one reaches below it."""
     drawn, (axes,) = figure(height=1.1 + 0.4 * len(shares))
     for place, (share, low, high) in enumerate(shares.values()):
         axes.plot([low, high], [place, place], color=GREY, linewidth=2)
-        axes.plot(share, place, marker=style.MARKERS[place], markersize=9, color=MEASURED)
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+        axes.plot(share, place, "o", markersize=9, color=MEASURED)
         end, aside = (low, -6) if high < 0 else (high, 6)  # away from the line at 0
-        label(axes, f"{share:.2f}", (end, place), dx=aside, bbox=box)
+        label(axes, plain(round(share, 2)), (end, place), dx=aside)
     if min(low for _, low, _ in shares.values()) < 0:
         axes.axvline(0, color=INK, linewidth=1)
     lying(axes, list(shares))
     axes.margins(x=0.15)
     axes.set_xlabel(xlabel)
-    axes.grid(True, axis="x")
-    headline(drawn, title)
+    axes.xaxis.set_major_formatter(plain)
+    headline(drawn, title, note)
     return drawn
 
 
-def residuals(errors: Mapping[str, Mapping[str, Interval]], *, title: str, ylabel: str) -> Figure:
+def residuals(
+    errors: Mapping[str, Mapping[str, Interval]], *, title: str, ylabel: str, note: str = ""
+) -> Figure:
     """Forecasts against what was measured, which is 0: `errors[panel][name]`, in percent of it.
 
-    Each is a point with its interval; those that miss zero have a cross.
+    Each is its interval, a hollow box, with a line at its value; those that miss zero are red, and say so.
     """
-    drawn, plots = panels(list(errors), height=3.6, title=title, ylabel=ylabel)
-    reach = 1.1 * max(abs(end) for rows in errors.values() for row in rows.values() for end in row)
-    for index, (axes, rows) in enumerate(zip(plots, errors.values(), strict=True)):
+    drawn, plots = panels(list(errors), height=3.8, title=title, ylabel=ylabel, note=note)
+    reach = 1.25 * max(abs(end) for rows in errors.values() for row in rows.values() for end in row)
+    for axes, rows in zip(plots, errors.values(), strict=True):
         for place, (error, low, high) in enumerate(rows.values()):
-            look = dot_look(index) | {"markersize": 8} if low <= 0 <= high else MISSED
-            axes.plot([place, place], [low, high], color=GREY, linewidth=5, solid_capstyle="butt")
-            axes.plot(place, error, **look)
-            box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
-            label(axes, f"{error:+.1f}", (place, error), dx=7, bbox=box)
-        axes.axhline(0, color=INK, linewidth=1)
+            held = low <= 0 <= high
+            look = bar("forecast") | ({} if held else {"edgecolor": RED, "facecolor": RED})
+            axes.bar(place, high - low, 0.34, bottom=low, label="held" if held else "missed", **look)
+            axes.plot([place - 0.28, place + 0.28], [error, error], color=INK, linewidth=2)
+            label(axes, signed(error), (place, high if held else low), dy=5 if held else -14)
+            if not held:
+                label(axes, "missed", (place, low), dy=-27, color=RED, fontweight="bold")
+        axes.axhline(0, color=INK, linewidth=1, zorder=0.5)
         axes.set_xticks(range(len(rows)), list(rows))
-        axes.set(xlim=(-0.5, len(rows) - 0.2), ylim=(-reach, reach))
-        axes.grid(False, axis="x")
+        axes.set(xlim=(-0.5, len(rows) - 0.5), ylim=(-reach, reach))
+        axes.grid(False)
     return drawn
 
 
@@ -212,22 +286,38 @@ def _points(
     xlabel: str,
     ylabel: str,
     linestyle: str = "none",
-    **look: Any,
+    note: str = "",
 ) -> tuple[Figure, Axes]:
     """Points (x, y) per name on one plane."""
     drawn, (axes,) = figure(height=4.2)
     for place, (name, points) in enumerate(series.items()):
-        axes.plot(*zip(*points, strict=True), linestyle=linestyle, label=name, **dot_look(place), **look)
-    headline(drawn, title)
+        look = dots(name, place) | {"linestyle": linestyle, "markersize": 8}
+        axes.plot(*zip(*points, strict=True), label=name, **look)
+    headline(drawn, title, note)
     axes.set(xlabel=xlabel, ylabel=ylabel)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(plain)
     axes.grid(True)
     return drawn, axes
 
 
-def _legend(drawn: Figure, *, columns: int) -> None:
-    """One legend below for all panels, in the order in which the names first appear."""
-    known: dict[str, Any] = {}
-    for axes in drawn.axes:
-        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
-            known.setdefault(name, handle)
-    drawn.legend(known.values(), known.keys(), loc="outside lower center", ncols=columns)
+def _beside(
+    axes: Axes,
+    ends: Mapping[str, tuple[float, float]],
+    colours: Mapping[str, str],
+    radii: Mapping[str, float] | None = None,
+) -> None:
+    """Each name to the right of its point, as near to its height as the others let it."""
+    if not ends:
+        return
+    drawn = axes.get_figure(root=True)
+    assert drawn is not None
+    drawn.draw_without_rendering()  # the layout stands, so heights are known
+    screen = axes.transData
+    heights = [screen.transform(end)[1] for end in ends.values()]
+    gaps = [(1 + name.count("\n")) * 13 * drawn.dpi / 72 for name in ends]
+    box = axes.get_window_extent()
+    for (name, end), height in zip(ends.items(), apart(heights, gaps, low=box.y0, high=box.y1), strict=True):
+        up = (height - screen.transform(end)[1]) * 72 / drawn.dpi
+        look: dict[str, Any] = {"va": "center", "color": colours.get(name, INK), "fontsize": 10}
+        axes.annotate(name, end, (5 + (radii or {}).get(name, 4), up), textcoords="offset points", **look)

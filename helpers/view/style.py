@@ -28,6 +28,7 @@ ROLES = {
     "convolution": PURPLE,
     "stem and downsampling": "#8C8C8C",
     "memory-bound": RED,
+    "no products": RED,  # what the paper calls memory-bound, as chapter 01 counts it
     "measured": BLUE,
     "published": GREY,
     "forecast": BLUE,
@@ -36,15 +37,11 @@ ROLES = {
 HOLLOW = {"forecast": "-", "stand-in": "--"}
 """Roles that nobody measured: an outline of this line style instead of a filled shape."""
 
-# What plays no role: the subject first, in blue; a second sign tells points and lines apart in grey.
-CYCLE = (BLUE, ORANGE, GREEN, RED, SKY, PURPLE)
-HATCHES = ("", "///", "\\\\\\", "xx", "--", "++")
-MARKERS = ("o", "s", "^", "D", "v", "P")
+# What plays no role, areas and strokes: the subject first, in blue.
+CYCLE, STROKES = (BLUE, TINT, GREY, INK), (BLUE, GREY, INK, VIOLET)
+MARKERS = ("o", "s", "^", "D")
 LINES = ("-", "--", ":", "-.")
 
-GAIN: dict[str, Any] = {"color": BLUE, "hatch": "", "edgecolor": "white"}
-LOSS: dict[str, Any] = {"color": ORANGE, "hatch": "///", "edgecolor": "white"}
-MISSED: dict[str, Any] = {"color": ORANGE, "marker": "X", "markersize": 11}
 MEASURED, HERE, ATTENTION, QUERY = BLUE, BLUE, BLUE, RED
 
 FONTS = "'DejaVu Sans', Verdana, 'Hiragino Sans', 'Yu Gothic', Meiryo, 'Noto Sans CJK JP', sans-serif"
@@ -65,7 +62,7 @@ mpl.rcParams.update(
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.axisbelow": True,
-        "axes.prop_cycle": cycler(color=CYCLE),
+        "axes.prop_cycle": cycler(color=STROKES),
         "grid.color": PALE,
         "grid.linewidth": 0.7,
         "xtick.color": INK,
@@ -97,18 +94,23 @@ def figure(
 ) -> tuple[Figure, list[Axes]]:
     """A figure in the project's style, sizes in inches; the axes come as one flat list, row by row."""
     made = Figure(figsize=(width, height))
+    made.set_layout_engine("constrained", rect=(0.02, 0, 0.96, 1))  # a reader's font may be wider
     return made, [made.add_subplot(rows, columns, place + 1) for place in range(rows * columns)]
 
 
-def panels(titles: Sequence[str], *, height: float, title: str, ylabel: str) -> tuple[Figure, list[Axes]]:
+def panels(
+    titles: Sequence[str], *, height: float, title: str, ylabel: str, note: str = ""
+) -> tuple[Figure, list[Axes]]:
     """Axes side by side, each with its title, that have their y-axis in common."""
     made, drawn = figure(height=height, columns=len(titles))
+    made.set_layout_engine("constrained", rect=(0.02, 0, 0.96, 1), wspace=0.06)
     for axes, name in zip(drawn, titles, strict=True):
         axes.sharey(drawn[0]) if axes is not drawn[0] else axes.set_ylabel(ylabel)
         axes.tick_params(labelleft=axes is drawn[0])
         axes.set_title(name, fontsize=11)
+        axes.yaxis.set_major_formatter(plain)
         axes.grid(True)
-    headline(made, title)
+    headline(made, title, note)
     return made, drawn
 
 
@@ -194,14 +196,31 @@ def _anchored(artist: str) -> str:
     return _LINE.sub(lambda line: f'<text x="{next(along)}" {line.expand(look)}', artist)
 
 
-def bar_look(place: int) -> dict[str, Any]:
-    """Colour and hatch of the series at `place`, for bars."""
-    return {"color": CYCLE[place], "hatch": HATCHES[place], "edgecolor": "white"}
+def colour(name: str, place: int, cycle: Sequence[str] = STROKES) -> str:
+    """That of the role that `name` is, else of the series at `place`; after the last comes the first."""
+    return ROLES.get(name, cycle[place % len(cycle)])
 
 
-def dot_look(place: int) -> dict[str, Any]:
-    """Colour and marker of the series at `place`, for points; after the last the first comes again."""
-    return {"color": CYCLE[place % len(CYCLE)], "marker": MARKERS[place % len(MARKERS)]}
+def dots(name: str, place: int) -> dict[str, Any]:
+    """Colour and marker of a series of points."""
+    return {"color": colour(name, place), "marker": MARKERS[place % len(MARKERS)]}
+
+
+def plain(value: float, _: object = None) -> str:
+    """A tick's number: commas between thousands, and a true minus."""
+    return f"{value:,.10g}".replace("-", "\N{MINUS SIGN}")
+
+
+def apart(wanted: Sequence[float], sizes: Sequence[float], *, low: float, high: float) -> list[float]:
+    """Middles as near to the `wanted` ones as lets things of these sizes lie in a row between the bounds."""
+    order = sorted(range(len(wanted)), key=wanted.__getitem__)
+    middles = list(wanted)
+    for turn, edge, sign in ((order, low, 1), (order[::-1], high, -1)):
+        for index in turn:
+            nearest = edge + sign * sizes[index] / 2
+            middles[index] = max(middles[index], nearest) if sign > 0 else min(middles[index], nearest)
+            edge = middles[index] + sign * sizes[index] / 2
+    return middles
 
 
 def label(
@@ -210,4 +229,6 @@ def label(
     """Text beside a point, `dx` and `dy` typographic points away, at the same distance on every scale."""
     look["ha"] = "left" if dx > 0 else "right" if dx < 0 else "center"
     look["va"] = "baseline" if dy else "center"
-    axes.annotate(text, at, xytext=(dx, dy), textcoords="offset points", fontsize=9, **look)
+    axes.annotate(
+        text, at, xytext=(dx, dy), textcoords="offset points", fontsize=look.pop("fontsize", 10), **look
+    )

@@ -5,7 +5,8 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
@@ -26,7 +27,7 @@ from helpers.view.lines import (
     residuals,
     roofline,
 )
-from helpers.view.style import Interval, svg
+from helpers.view.style import RED, ROLES, Interval, apart, svg
 
 TITLE = "The layers that a rehearsal changes most, in a rather long title"
 XY = {"xlabel": "work per image, million MACs", "ylabel": "time per image, µs"}
@@ -36,7 +37,7 @@ STEPS = [Step("a 3 × 3 conv\nof its own", "mixes\nneighbours", 0), Step("FFN", 
 HEAD = [("Conv", ()), ("Split", (0,)), ("Reshape", (1,)), ("Reshape", (1,)), ("MatMul", (2, 3))]
 SPEEDUPS = {"GPU": {"V100": Interval(1.4, 1.4, 1.4)}, "CPU": {"here": Interval(0.25, 0.2, 0.3)}}
 RESIDUALS = {"NPU1": {"M0": Interval(2.5, -9, 18), "M1": Interval(-4.6, -5.3, -3.9)}}
-ROOF = {"DeiT": {"linear": (60.0, 90.0)}, "M5": {"linear": (40.0, 80.0), "depth-wise": (2.0, 4.0)}}
+ROOF = {"DeiT": {"linear": (60.0, 90.0, 1.0)}, "M5": {"linear": (40.0, 80.0, 0.7), "cut": (2.0, 4.0, 0.3)}}
 PLOTS = {
     "grouped_bars": lambda: grouped_bars(
         {f"M{i}": {"fps": 6714.0} for i in range(6)}, title=TITLE, ylabel="fps"
@@ -51,7 +52,7 @@ PLOTS = {
     "curves": lambda: curves(
         [Panel(title="p", curves={"a": [(0, 1), (9, 1e4)]}, xlabel="x")], title="t", ylabel="y"
     ),
-    "roofline": lambda: roofline(ROOF, peak=120, bandwidth=12, title=TITLE),
+    "roofline": lambda: roofline(ROOF, peak=120, bandwidth=12, title=TITLE, roles={"cut": "convolution"}),
     "labelled_lines": lambda: labelled_lines({"NPU1": [(1, 2, "M0"), (3, 4, "M5")]}, title=TITLE, **XY),
     "log_scatter": lambda: log_scatter(
         {"Add": [(0, 1e-3), (4, 1e-2)], "Conv": [(1, 1e-4)]}, title=TITLE, **XY
@@ -124,23 +125,93 @@ def test_parts_lie_end_to_end_with_their_sum_or_their_shares() -> None:
     table = {"M0": {"FFN": 60.0, "head": 1.0, "stem": 19.0}}
     summed = stacked_barh(table, title="t", xlabel="ms")
     assert [(bar.get_x(), bar.get_width()) for bar in summed.axes[0].patches] == [(0, 60), (60, 1), (61, 19)]
-    assert written(summed) == ["80.00"]
-    shares = stacked_barh(table, title="t", xlabel="%", percent=True)
+    assert written(summed) == ["60.0", "", "19.0", "80.0", *table["M0"]]
+    shares = stacked_barh(table, title="t", xlabel="%", percent=True, number="{:.0f}")
     assert sum(bar.get_width() for bar in shares.axes[0].patches) == pytest.approx(100)
-    assert written(shares) == ["75", "", "24"]
+    assert written(shares) == ["75", "", "24", *table["M0"]]
+    assert not collisions(shares), "the names make room for each other"
 
 
-def test_gains_and_losses_differ_without_colour_and_alike_in_both_plots() -> None:
-    loss, gain = (axes.patches[0] for axes in plot("signed_bars").axes)
-    faster, slower = plot("speedup_bars").axes[0].patches
-    assert gain.get_hatch() == faster.get_hatch() != loss.get_hatch() == slower.get_hatch()
-    assert gain.get_facecolor() == faster.get_facecolor() != loss.get_facecolor() == slower.get_facecolor()
-    assert (slower.get_x(), slower.get_width()) == (1, -0.75), "from 1 to the ratio"
+def test_a_part_that_the_first_bar_lacks_is_named_in_the_first_that_has_it() -> None:
+    drawn = stacked_barh({"M0": {"FFN": 2, "rest": 0}, "M1": {"FFN": 1, "rest": 3}}, title="t", xlabel="ms")
+    said = {text.get_text(): text for text in drawn.axes[0].texts}
+    drawn.draw_without_rendering()
+    (_, rest) = drawn.axes[0].containers[1]
+    assert rest.get_window_extent().overlaps(said["rest"].get_window_extent())
 
 
-def test_a_forecast_that_missed_is_a_cross() -> None:
+@pytest.mark.parametrize(("other", "share"), [("speed, %", 0.1), ("points", 1)])
+def test_changes_in_one_unit_have_one_scale(other: str, share: float) -> None:
+    table = {"no cascade": {"memory, %": 30.0, other: -3.0}}
+    drawn = signed_bars(table, title="t", apart_from={"points"})
+    big, small = (abs(axes.patches[0].get_window_extent().width) for axes in drawn.axes)
+    assert small / big == pytest.approx(share, rel=0.01)
+    assert written(drawn) == ["+30.0", "\N{MINUS SIGN}3.0"]
+
+
+def test_a_speed_up_is_a_bar_from_one_and_grey_where_others_published_it() -> None:
+    drawn = speedup_bars(SPEEDUPS, title="t", xlabel="", better="", worse="", published={"V100"})
+    published, measured = drawn.axes[0].patches
+    assert (measured.get_x(), measured.get_width()) == (1, -0.75)
+    assert to_hex(published.get_facecolor()).upper() == ROLES["published"]
+    assert to_hex(measured.get_facecolor()).upper() == ROLES["measured"]
+
+
+def test_a_forecast_that_missed_is_red_says_so_and_shows_its_interval() -> None:
     (axes,) = plot("residuals").axes
-    assert [line.get_marker() for line in axes.lines if line.get_marker() != "None"] == ["o", "X"]
+    held, missed = axes.patches
+    assert (missed.get_y(), missed.get_height()) == pytest.approx((-5.3, 1.4))
+    assert to_hex(held.get_facecolor()) == "#ffffff" and to_hex(missed.get_facecolor()).upper() == RED
+    assert written(plot("residuals")) == ["+2.5", "\N{MINUS SIGN}4.6", "missed"]
+
+
+@pytest.mark.parametrize("order", [("Q/K", "V", "FFN"), ("FFN", "other", "Q/K", "V")])
+def test_a_role_has_one_colour_in_every_chart(order: tuple[str, ...]) -> None:
+    table = {row: dict.fromkeys(order, 3.0) for row in ("a", "b")}
+    lines = {name: [(0.0, 1.0), (1.0, 2.0 + place)] for place, name in enumerate(order)}
+    drawn = {
+        "barh": barh(table, title="t", xlabel="x"),
+        "grouped_bars": grouped_bars(table, title="t", ylabel="y"),
+        "stacked_barh": stacked_barh(table, title="t", xlabel="x"),
+        "curves": curves([Panel(title="", curves=lines, xlabel="x")], title="t", ylabel="y"),
+        "labelled_lines": labelled_lines(
+            {n: [(*at, "") for at in row] for n, row in lines.items()}, title="", **XY
+        ),
+        "log_scatter": log_scatter(lines, title="t", **XY),
+        "roofline": roofline(
+            {"M5": {name: (1.0, 1.0 + i, 0.3) for i, name in enumerate(order)}},
+            peak=9,
+            bandwidth=3,
+            title="t",
+            roles={name: name for name in order},
+        ),
+    }
+    for chart, made in drawn.items():
+        found = {name: colours(made.axes[0], name) for name in order if name in ROLES}
+        assert found == {name: {ROLES[name]} for name in found}, chart
+
+
+def colours(axes: Axes, name: str) -> set[str]:
+    """Of everything in the axes that has this name."""
+    bars = [bar for group in axes.containers if group.get_label() == name for bar in group]
+    dots = [one for one in axes.collections if one.get_label() == name]
+    lines = [line.get_color() for line in axes.lines if line.get_label() == name]
+    faces = [*(bar.get_facecolor() for bar in bars), *(one.get_facecolor()[0][:3] for one in dots)]
+    assert faces or lines
+    return {to_hex(one).upper() for one in (*faces, *lines)}
+
+
+def test_a_fit_is_drawn_dashed_on_to_zero_and_says_where_it_ends() -> None:
+    points = [(2.0, 30.0, "M0"), (4.0, 50.0, "M5")]
+    drawn = labelled_lines({"NPU1": points}, title="t", **XY, fits={"NPU1": (10.0, 10.0)})
+    dashed = next(line for line in drawn.axes[0].lines if line.get_linestyle() == "--")
+    assert list(zip(*dashed.get_data(), strict=True)) == [(0, 10), (2, 30)]
+    assert "10" in written(drawn)
+
+
+def test_names_in_a_row_lie_apart_inside_the_bounds_and_in_order() -> None:
+    middles = apart([9.8, 1, 1.5], [2, 2, 2], low=0, high=10)
+    assert middles == [9, 1, 3]
 
 
 def test_panels_share_their_scale_and_a_name_looks_the_same_in_each() -> None:
@@ -149,17 +220,22 @@ def test_panels_share_their_scale_and_a_name_looks_the_same_in_each() -> None:
     drawn = curves([left, right], title="t", ylabel="y", y_from_zero=True)
     assert drawn.axes[0].get_ylim() == drawn.axes[1].get_ylim()
     assert drawn.axes[0].get_ylim()[0] == 0 and drawn.axes[0].get_ylim()[1] >= 90
-    assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["fast", "slow"]
+    assert [[text.get_text() for text in axes.texts] for axes in drawn.axes] == [["fast"], ["slow"]]
     slow, same = (axes.lines[-1] for axes in drawn.axes)
     assert (slow.get_color(), slow.get_marker()) == (same.get_color(), same.get_marker())
     assert list(same.get_xdata()) == [0, 2], "ticks stand equally far apart"
 
 
 def test_the_roof_bends_where_copy_and_product_meet() -> None:
-    for axes, row in zip(plot("roofline").axes, ROOF.values(), strict=True):
-        roof, _, *points = axes.lines
-        assert roof.get_xdata()[1] == pytest.approx(10) and list(roof.get_ydata())[1:] == [120, 120]
-        assert [(point.get_xdata()[0], point.get_ydata()[0]) for point in points] == list(row.values())
+    (axes,) = plot("roofline").axes
+    roof = axes.lines[0]
+    assert roof.get_xdata()[1] == pytest.approx(10) and list(roof.get_ydata())[1:] == [120, 120]
+    points = [one for one in axes.collections if len(one.get_offsets())]
+    assert [tuple(one.get_offsets()[0]) for one in points] == [
+        at[:2] for row in ROOF.values() for at in row.values()
+    ]
+    areas = [one.get_sizes()[0] for one in points]
+    assert areas[0] > areas[1] > areas[2], "the share of the time"
 
 
 def test_each_range_is_a_stretch_under_the_same_axis_as_the_histogram() -> None:
