@@ -47,7 +47,7 @@ COMMANDS = {
     "preflight": (
         "check a graph, its configuration and its pictures",
         "--onnx out/model-sim.onnx --config out/pulsar2.json --calibration out/calibration.tar",
-        "--onnx! --config --calibration",
+        "--onnx! --config --calibration --target-hardware",
     ),
     "build": (
         "compile with Pulsar2",

@@ -7,6 +7,8 @@ Archives are read member by member, and nothing is unpacked.
 
 import io
 import itertools
+import math
+import posixpath
 import random
 import re
 import tarfile
@@ -14,7 +16,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +45,7 @@ FEW = f"fewer than {CALIBRATION_SIZE}: the ranges found may be too narrow; add m
 MIN_SIDE = 64  # pixels; below it the board program enlarges a picture more than four times
 READ = ("RGB", "L", "1", "P", "CMYK")  # Pillow's modes beside 16-bit grey that cv::imread reads as a picture
 NUMPY = b"\x93NUMPY"  # how an array's file begins
+_FINDER = re.compile(r"(?:^|/)(?:\._|\.DS_Store$|__MACOSX/)")  # what macOS adds beside the files
 Images = Path | str | Collection[Path | str]  # a folder, or paths
 
 
@@ -176,7 +179,7 @@ class Member(NamedTuple):
     """What a file in an archive is: a picture by size and mode, an array by shape and dtype, or a name."""
 
     format: str  # Image, Numpy or Binary, as Pulsar2 calls them
-    shape: tuple[int, ...]  # of a picture width and height
+    shape: tuple[int, ...]  # of a picture width and height, of a raw file its bytes
     detail: str
 
 
@@ -186,7 +189,11 @@ def contents(path: Path | str) -> Counter[Member]:
     Raises ArchiveError when it is missing or damaged, and when a member could land outside the folder that it
     is unpacked in.
     """
-    return Counter(_member(name, content) for name, content in _files(Path(path)))
+    return Counter(_members(Path(path)).values())
+
+
+def _members(path: Path) -> dict[str, Member]:
+    return {name: _member(name, content) for name, content in _files(path)}
 
 
 def _member(name: str, content: bytes) -> Member:
@@ -201,7 +208,7 @@ def _member(name: str, content: bytes) -> Member:
         with Image.open(file) as image:
             return Member("Image", image.size, image.mode)
     except Exception:  # decoders raise nearly anything on damaged files
-        return Member("Binary", (), name)
+        return Member("Binary", (len(content),), name)
 
 
 def pictures(path: Path | str, preprocessing: Preprocessing, count: int) -> list[npt.NDArray[np.float32]]:
@@ -231,13 +238,19 @@ def pictures(path: Path | str, preprocessing: Preprocessing, count: int) -> list
 def check_archive(path: Path, entry: InputQuantConfig | None, graph: Graph | None) -> Finding:
     """One archive against its entry in the configuration and the model's input, each where there is one."""
     try:
-        level, text = _judged(contents(path), entry, graph)
+        level, text = _judged(_members(path), entry, graph)
     except ArchiveError as error:
         return Finding("calibration", "fail", str(error))
     return Finding("calibration", level, f"{path.name}: {text}")
 
 
-def _judged(held: Counter[Member], entry: InputQuantConfig | None, graph: Graph | None) -> tuple[Level, str]:
+def _judged(
+    members: dict[str, Member], entry: InputQuantConfig | None, graph: Graph | None
+) -> tuple[Level, str]:
+    if finder := [name for name in members if _FINDER.search(name)]:
+        text = f"{len(finder)} members that macOS adds, such as {finder[0]}; pack again without them"
+        return "fail", f"{text}: COPYFILE_DISABLE=1 tar --exclude .DS_Store -cf …"
+    held = Counter(members.values())
     groups = [f"{number} {kind} {list(shape)} {detail}" for (kind, shape, detail), number in held.items()]
     said = ", ".join(groups[:5]) or "no files"
     formats = {member.format for member in held}
@@ -249,6 +262,8 @@ def _judged(held: Counter[Member], entry: InputQuantConfig | None, graph: Graph 
         return "fail", mismatch
     if wanted == "Image" and (odd := sorted({member.detail for member in held} - {"RGB"})):
         return "warn", f"some pictures are {', '.join(odd)}, not RGB"
+    if colon := next((name for name in members if ":" in name), None):
+        return "warn", f"the colon in {colon!r} keeps Windows from unpacking it; elsewhere it does no harm"
     if (count := held.total()) < CALIBRATION_SIZE:
         return "warn", f"{count} files, {FEW}"
     if entry is not None and count < entry.calibration_size:
@@ -273,6 +288,10 @@ def _mismatch(held: Counter[Member], name: str, graph: Graph | None) -> str | No
             )
         if kind == "Numpy" and (given, detail) != (shape, dtype):
             return f"arrays {detail} {given}, the model takes {dtype} {shape}: let chapter 07 make it"
+        if kind == "Binary" and given != (size := math.prod(shape) * np.dtype(dtype).itemsize,):
+            return (
+                f"{detail} has {given[0]:,} bytes, the model takes {size:,}: {dtype} {shape}, batch included"
+            )
     return None
 
 
@@ -281,7 +300,9 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
     if not path.is_file():
         raise ArchiveError(f"{path}: no such file; chapter 07 makes one: python -m helpers run 07")
     try:
-        yield from _tar(path) if tarfile.is_tarfile(path) else _zip(path)
+        with path.open("rb") as file:  # a tar may end in a zip, and a zip begin with a stored tar
+            zipped = file.read(4) in (b"PK\3\4", b"PK\5\6")
+        yield from _zip(path) if zipped else _tar(path)
     except ArchiveError:
         raise
     except Exception as error:  # of tarfile, zipfile, gzip, lzma and zlib, and for odd names and links
@@ -291,8 +312,17 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
 def _tar(path: Path) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(path) as archive:
         for info in archive:
-            _check_names(path, info.name, info.linkname, "/dev" if info.isdev() else "")
-            if stream := archive.extractfile(info):
+            _check_name(path, info.name)
+            folder = "" if info.islnk() else posixpath.dirname(info.name)  # what a link's target starts from
+            if _outside(posixpath.join(folder, info.linkname)) or info.isdev():
+                what = "a device" if info.isdev() else f"a link to {info.linkname!r}, outside the archive"
+                raise ArchiveError(f"{path.name}: {info.name!r} is {what}: pack the file itself (tar -h)")
+            try:
+                stream = archive.extractfile(info)
+            except KeyError:
+                text = f"{info.name!r} is a link to {info.linkname!r}, which is not in it: pack with tar -h"
+                raise ArchiveError(f"{path.name}: {text}") from None
+            if stream:
                 yield info.name, stream.read()
         # tarfile takes any damaged header but the first for the end, which is two blocks of zeros.
         assert archive.fileobj is not None
@@ -304,14 +334,17 @@ def _tar(path: Path) -> Iterator[tuple[str, bytes]]:
 def _zip(path: Path) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
-            _check_names(path, name)
+            _check_name(path, name)
             if not name.endswith("/"):
                 yield name, archive.read(name)
 
 
-def _check_names(path: Path, *names: str) -> None:
-    """Raises ArchiveError where a member, or what it links to, lies outside the folder of the archive."""
-    for name in names:
-        pure = PurePosixPath(name.replace("\\", "/"))
-        if pure.is_absolute() or ".." in pure.parts:
-            raise ArchiveError(f"{path.name}: {name!r} could land outside its folder; do not unpack it")
+def _check_name(path: Path, name: str) -> None:
+    if _outside(name):
+        raise ArchiveError(f"{path.name}: {name!r} could land outside its folder; do not unpack it")
+
+
+def _outside(name: str) -> bool:
+    """Whether a name leads out of the folder of the archive, on Linux or on Windows."""
+    name = posixpath.normpath(name.replace("\\", "/"))
+    return name.startswith(("/", "../")) or name == ".." or re.match("[A-Za-z]:", name) is not None

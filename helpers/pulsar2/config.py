@@ -9,6 +9,7 @@ import json
 import re
 import reprlib
 import tomllib
+import unicodedata
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -46,7 +47,8 @@ def read(path: Path | str) -> BuildConfig:
     try:
         data = parse(path.read_text(encoding="utf-8-sig"))
     except (ValueError, yaml.YAMLError, RecursionError) as error:  # JSON, TOML and UTF-8: ValueErrors
-        raise ConfigError(f"{path.name}: cannot be parsed: {' '.join(str(error).split())}") from error
+        said = " ".join(str(error).split())
+        raise ConfigError(f"{path.name}: cannot be parsed: {said}{_unseen(path)}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path.name}: expected an object of fields, found {type(data).__name__}")
     return validate(data)
@@ -148,6 +150,8 @@ def _problem(details: ErrorDetails) -> str:
         said = details["msg"].removeprefix("Input should be ").replace("valid tuple", "list in [ ]")
         hint = f"allowed: {said}"
     path = path.lstrip(".") or "the configuration"
+    if path == "target_hardware":
+        hint = next((f"{why}: write {chip}" for sold, chip, why in _SOLD if sold.search(str(value))), hint)
     return f"{path}: required" if kind == "missing" else f"{path} = {reprlib.repr(value)}: {hint}"
 
 
@@ -176,12 +180,45 @@ def _fields(message: type[BaseModel], place: str) -> Iterator[tuple[str, str]]:
 
 # A string is matched first, so that comment marks and commas inside it survive.
 # An unclosed string or comment runs to its end and is left to the parser: no text takes more than one look.
-_RELAXED = re.compile(r'("(?:[^"\\\n]|\\.)*"?)|//[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z)|,(?=\s*[]}])', re.DOTALL)
+_STRING = r'("(?:[^"\\\n]|\\.)*"?)'
+_COMMENT = re.compile(_STRING + r"|//[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
+_LAST_COMMA = re.compile(
+    _STRING + r'(?:\s*,(?=\s*[]}]))?|([^\s,:[{"])\s*,(?=\s*[]}])', re.DOTALL
+)  # after a value
+# Chips under the names they are sold by (M5Stack's and Sipeed's documentation, pyaxengine's README, and
+# onnxsim/onnxsim pull request 1698, which finds AX650's PCI id and firmware in a card sold as AX8850).
+_SOLD = tuple(
+    (re.compile(sold, re.IGNORECASE), chip, why)
+    for sold, chip, why in (
+        (r"ax-?650|8850|\bax-?m1\b", "AX650", "AX650N, AX650A and cards sold as AX8850 hold the chip AX650"),
+        (
+            r"ax-?630|ax-?620|maix-?cam-?2|llm",
+            "AX620E",
+            "AX630C, as in MaixCAM2 and M5Stack's LLM module, is AX620E",
+        ),
+    )
+)
 
 
 def _parse_json(text: str) -> Any:
-    without_comments = _RELAXED.sub(r"\1", text)  # then a comma may be the last before a bracket
-    return json.loads(_RELAXED.sub(r"\1", without_comments), object_pairs_hook=_unique)
+    without_comments = _COMMENT.sub(r"\1", text)  # then one comma may be the last before a bracket
+    return json.loads(_LAST_COMMA.sub(r"\1\2", without_comments), object_pairs_hook=_unique)
+
+
+def doubts(path: Path | str) -> list[str]:
+    """What `read` takes and commentjson refuses, which Magnetar's docker_util.py imports in the image."""
+    text = Path(path).read_text(encoding="utf-8") if Path(path).suffix.lower() == ".json" else ""
+    block = any(found[0].startswith("/*") for found in _COMMENT.finditer(text))
+    held = {"a byte-order mark at its beginning": text.startswith("\ufeff"), "a comment in /* */": block}
+    return [f"{what}, which Pulsar2's own parser may refuse" for what, there in held.items() if there]
+
+
+def _unseen(path: Path) -> str:
+    """The first character outside strings and comments that no editor shows, by its code; "" without one."""
+    text = _COMMENT.sub("", path.read_text(encoding="utf-8-sig", errors="ignore"))
+    odd = next((c for c in text if c not in " \t\r\n" and unicodedata.category(c) in ("Zs", "Cf", "Cc")), "")
+    name = unicodedata.name(odd, "control character") if odd else ""
+    return f"; it holds an invisible U+{ord(odd):04X} ({name}): replace it by a blank" if odd else ""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

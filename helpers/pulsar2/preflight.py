@@ -32,12 +32,16 @@ Verdict = tuple[Level, str]  # of one check, with what to do
 
 
 def preflight(
-    onnx: Path | str, config: Path | str | None = None, calibration: Path | str | None = None
+    onnx: Path | str,
+    config: Path | str | None = None,
+    calibration: Path | str | None = None,
+    target_hardware: str | None = None,
 ) -> list[Finding]:
     """All findings for the graph in the file `onnx`, a configuration and a calibration archive.
 
     Without `calibration` the archives that the configuration names are looked up, in the current folder as
-    the tool does, then beside the configuration. What is wrong with a file is a finding, not an exception.
+    the tool does, then beside the configuration. `target_hardware` beats the configuration's, as on
+    the tool's command line. What is wrong with a file is a finding, not an exception.
     """
     graph: Graph | None = None
     try:
@@ -48,17 +52,29 @@ def preflight(
     except GraphError as error:
         findings = [Finding("file", "fail", str(error))]
     read: BuildConfig | None = None
-    if config is not None:
-        try:
-            read = configs.read(config)
-        except configs.ConfigError as error:
-            findings += error.findings
-        else:
-            findings.append(Finding("config", "ok", f"{read.target_hardware}, {read.npu_mode}"))
-            findings += check_config(read, graph) if graph else []
+    named = {"target_hardware": target_hardware} if target_hardware else {}
+    try:
+        read = configs.read(config) if config is not None else None
+        asked = configs.validate((read.model_dump(exclude_unset=True) if read else {}) | named)
+    except configs.ConfigError as error:
+        findings += error.findings
+    else:
+        findings = [_for_chip(finding, asked.target_hardware) for finding in findings]
+        if config is not None:
+            said = [*asked.ineffective(), *configs.doubts(config)]
+            chip = f"{asked.target_hardware}, {asked.npu_mode}"
+            findings.append(Finding("config", "warn" if said else "ok", "; ".join([chip, *said])))
+            findings += check_config(asked, graph) if graph else []
     if read is not None or calibration is not None:
         findings += _calibrations(read, calibration, Path(config or "").parent, graph)
     return findings
+
+
+def _for_chip(finding: Finding, chip: str) -> Finding:
+    """What the AX650's list of operators says is a hint for another chip, and no more."""
+    if chip == "AX650" or finding.check not in ("operators", "restrictions"):
+        return finding
+    return Finding(finding.check, "warn", f"{chip}'s list is not held here; by AX650's: {finding.message}")
 
 
 def _calibrations(

@@ -1,12 +1,12 @@
 """The Pulsar2 build configuration as types: the messages of the 7.0 documentation, under their own names.
 
-Fields, defaults, options: pulsar2-docs-en, appendix/config (7.0), and the further values that a 7.0
-image knows, such as KL calibration and chips that the printed list lacks (read out of that image). Limits:
-there and in advanced_build_guides.
+Fields and defaults: pulsar2-docs-en, appendix/config (7.0). Options are those of the enums, which is what the
+parser takes, and the further values that a 7.0 image knows (read out of that image); where the documentation
+prints fewer beside a field, they are its `Printed`. Limits: there and in advanced_build_guides.
 """
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StrictBool
 from pydantic_core import PydanticCustomError
@@ -53,10 +53,23 @@ Hardware = Literal[
     "AX650", "AX620E", "AX615", "AX637", "AX8860", "M76H", "M57", "AX620L", "LAMBERT", "LAGUNA"
 ]  # fmt: skip
 NpuMode = Literal["NPU1", "NPU2", "NPU3", "NPU4", "NPU5", "ISP1", "ISP2", "ISP3"]
-LayerType = Literal["U8", "S8", "U16", "S16", "FP32"]
-SourceFormat = Literal[
+DataType = Literal[
+    "DefaultDataType", "U8", "S8", "U16", "S16", "U32", "S32", "U64", "S64", "FP16", "FP32", "BF16", "NVFP4"
+]  # fmt: skip
+ColorSpace = Literal[
     "AutoColorSpace", "GRAY", "BGR", "RGB", "RGBA", "YUYV422", "UYVY422", "YUV420SP", "YVU420SP", "RAW"
 ]  # fmt: skip
+Layout = Literal["DefaultLayout", "NHWC", "NCHW"]
+
+
+class Printed(NamedTuple):
+    """The options that the documentation prints beside a field whose enum has more."""
+
+    options: str
+
+
+LayerType = Annotated[DataType, Printed("U8 S8 U16 S16 FP32")]
+PackedLayout = Annotated[Layout, Printed("NHWC NCHW")]
 Device = Literal["cpu", "cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:4", "cuda:5", "cuda:6", "cuda:7"]
 
 # pulsar2-docs-en, user guide of `pulsar2 build`; chips that no document names take any mode.
@@ -64,6 +77,7 @@ NPU_MODES: dict[str, tuple[str, ...]] = {
     "AX650": ("NPU1", "NPU2", "NPU3"),
     "AX620E": ("NPU1", "NPU2"),
     "AX615": ("NPU1", "NPU2"),
+    "M76H": ("NPU1", "NPU2", "NPU3"),
     "M57": ("NPU1",),
     "AX637": ("NPU1",),
     "AX8860": ("NPU1", "NPU2", "NPU4"),
@@ -112,7 +126,7 @@ class LayerConfig(Message):
     start_tensor_names: tuple[Name, ...] = ()
     end_tensor_names: tuple[Name, ...] = ()
     data_type: LayerType = "U8"
-    weight_data_type: Literal["S8", "FP32"] = "S8"
+    weight_data_type: Annotated[DataType, Printed("S8 FP32")] = "S8"
     output_data_type: LayerType = "U8"
 
     @property
@@ -130,8 +144,6 @@ class LayerConfig(Message):
         self._require(len(chosen) == 1, "", f"exactly one of {', '.join(single)}", value=told)
         allowed = "U8, S8, U16, S16 for Conv (FP32 goes to its output_data_type)"
         self._require("Conv" not in self.operators or self.data_type != "FP32", "data_type", allowed)
-        fits = "output_data_type" not in self.model_fields_set or set(self.operators) <= {"Conv"}
-        self._require(fits, "output_data_type", f"only for Conv, not {', '.join(self.operators)}")
 
 
 class QuantConfig(Message):
@@ -144,14 +156,14 @@ class QuantConfig(Message):
     precision_analysis_method: Literal["PerLayer", "EndToEnd"] = "PerLayer"
     precision_analysis_mode: Literal["Reference", "NPUBackend"] = "Reference"
     highest_mix_precision: StrictBool = False
-    conv_bias_data_type: Literal["S32", "FP32"] = "S32"
+    conv_bias_data_type: Annotated[DataType, Printed("S32 FP32")] = "S32"
     refine_weight_threshold: Threshold = 1e-6
     enable_smooth_quant: StrictBool = False
     smooth_quant_threshold: Fraction | None = None
     smooth_quant_strength: Float | None = None
     transformer_opt_level: Annotated[int, Field(strict=True, ge=0, le=2)] = 0
     input_sample_dir: Text | None = None
-    ln_scale_data_type: Literal["FP32", "S32", "U32"] = "FP32"
+    ln_scale_data_type: Annotated[DataType, Printed("FP32 S32 U32")] = "FP32"
     check: Annotated[int, Field(strict=True, ge=0, le=1)] = 0
     disable_auto_refine_scale: StrictBool = False
     enable_easy_quant: StrictBool = False
@@ -164,10 +176,6 @@ class QuantConfig(Message):
     finetune_batch_size: Count = 1
     finetune_lr: Positive = 1e-3
     device: Device = "cpu"
-
-    def model_post_init(self, _: object) -> None:
-        both = self.highest_mix_precision and self.layer_configs
-        self._require(not both, "highest_mix_precision", "false beside layer_configs, which would do nothing")
 
 
 class OnnxOptimizeOption(Message):
@@ -194,11 +202,11 @@ class InputProcessor(Message):
     """
 
     tensor_name: Name
-    tensor_format: Literal["AutoColorSpace", "BGR", "RGB", "GRAY"] = "AutoColorSpace"
-    tensor_layout: Literal["NHWC", "NCHW"] = "NCHW"
-    src_format: SourceFormat = "AutoColorSpace"
-    src_layout: Literal["NHWC", "NCHW"] = "NCHW"
-    src_dtype: Literal["U8", "S8", "U16", "S16", "U32", "S32", "FP16", "FP32"] = "FP32"
+    tensor_format: Annotated[ColorSpace, Printed("AutoColorSpace BGR RGB GRAY")] = "AutoColorSpace"
+    tensor_layout: PackedLayout = "NCHW"
+    src_format: ColorSpace = "AutoColorSpace"
+    src_layout: PackedLayout = "NCHW"
+    src_dtype: Annotated[DataType, Printed("U8 S8 U16 S16 U32 S32 FP16 FP32")] = "FP32"
     src_extra_shapes: tuple[Shape, ...] = ()
     csc_mode: Literal["NoCSC", "Matrix", "FullRange", "LimitedRange"] = "NoCSC"
     csc_mat: tuple[Float, ...] = ()
@@ -218,8 +226,8 @@ class InputProcessor(Message):
         self._require(not yuv or self.csc_mode != "NoCSC", "csc_mode", matrix)
         packed = "src_layout" not in self.model_fields_set or self.src_layout == "NHWC"
         self._require(not yuv or packed, "src_layout", f"NHWC {source}")
-        allowed = "12 numbers, row by row, with csc_mode Matrix, none with another csc_mode"
-        self._require(len(self.csc_mat) == (12 if self.csc_mode == "Matrix" else 0), "csc_mat", allowed)
+        counts = (12,) if self.csc_mode == "Matrix" else (0, 12)
+        self._require(len(self.csc_mat) in counts, "csc_mat", "12 numbers, row by row")
         for index, value in enumerate(self.csc_mat):
             low, high = (-9, 8) if index % 4 == 3 else (-524289, 524288)
             allowed = f"between {low} and {high}, both excluded"
@@ -234,9 +242,9 @@ class OutputProcessor(Message):
     """Layout and type of one output."""
 
     tensor_name: Name
-    tensor_layout: Literal["DefaultLayout", "NHWC", "NCHW"] = "DefaultLayout"
+    tensor_layout: Layout = "DefaultLayout"
     dst_perm: tuple[Int, ...] = ()
-    output_dtype: Literal["FP32", "U8"] = "FP32"
+    output_dtype: Annotated[DataType, Printed("FP32 U8")] = "FP32"
 
     def model_post_init(self, _: object) -> None:
         each_once = sorted(self.dst_perm) == list(range(len(self.dst_perm)))
@@ -347,3 +355,38 @@ class BuildConfig(Message):
                 f"{counts[0]} shapes, as for every input",
             )
             self._require(count == counts[0], path, allowed, value=count)
+
+    def ineffective(self) -> list[str]:
+        """What Pulsar2 takes and then passes over, or has an option for that no document prints."""
+        said = [
+            f"{path} = {value}: the documentation prints {options}"
+            for path, value, options in _beyond_print(self, "")
+        ]
+        for index, processor in enumerate(self.input_processors):
+            path, mode = f"input_processors[{index}]", processor.csc_mode
+            if processor.csc_mat and mode != "Matrix":
+                said.append(f"{path}.csc_mat has no effect with csc_mode {mode}")
+            if mode != "NoCSC" and processor.src_format == "AutoColorSpace":
+                said.append(f"{path}.csc_mode is ignored with src_format AutoColorSpace")
+        for index, layer in enumerate(self.quant.layer_configs):
+            others = ", ".join(sorted({*layer.operators} - {"Conv"}))
+            if others and "output_data_type" in layer.model_fields_set:
+                path = f"quant.layer_configs[{index}].output_data_type"
+                said.append(f"{path} takes effect for Conv only, not for {others}")
+        if self.quant.highest_mix_precision and self.quant.layer_configs:
+            said.append("quant.layer_configs do nothing beside highest_mix_precision")
+        return said
+
+
+def _beyond_print(message: Message, place: str) -> Iterator[tuple[str, str, str]]:
+    """Path and value of each field whose option is not `Printed`, and the options that are."""
+    for name, info in type(message).model_fields.items():
+        value = getattr(message, name)
+        for printed in (one for one in info.metadata if isinstance(one, Printed)):
+            if value not in printed.options.split():
+                yield place + name, value, ", ".join(printed.options.split())
+        if isinstance(value, Message):
+            yield from _beyond_print(value, f"{place}{name}.")
+        elif isinstance(value, tuple):
+            for index, part in enumerate(one for one in value if isinstance(one, Message)):
+                yield from _beyond_print(part, f"{place}{name}[{index}].")

@@ -14,7 +14,15 @@ from PIL import Image
 from helpers.files import PHOTO
 from helpers.graph.preprocess import Preprocessing, as_rgb, board_crop, centre_crop, normalize
 from helpers.pulsar2 import archive
-from helpers.pulsar2.archive import ArchiveError, Member, calibrate, calibration_in, contents, pictures
+from helpers.pulsar2.archive import (
+    ArchiveError,
+    Member,
+    calibrate,
+    calibration_in,
+    check_archive,
+    contents,
+    pictures,
+)
 
 BGR = Preprocessing.of(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), board_input="bgr", size=64)
 
@@ -189,14 +197,14 @@ def test_tar_and_zip_are_sorted_by_what_is_in_them(tmp_path: Path) -> None:
             Member("Image", (9, 8), "RGB"): 1,
             Member("Image", (9, 8), "L"): 1,
             Member("Numpy", (1, 3, 8, 9), "float32"): 1,
-            Member("Binary", (), "4.txt"): 1,
+            Member("Binary", (4,), "4.txt"): 1,
         }
     inner = zipped(tmp_path / "b.zip", {"readme.txt": b"text"}).read_bytes()
     last = contents(tar(tmp_path / "b.tar", {"1.png": png((9, 8)), "last.zip": inner}))  # still a tar
     assert last[Member("Image", (9, 8), "RGB")] == 1
 
 
-@pytest.mark.parametrize("name", ["../1.png", "/1.png", "a/../../1.png", "..\\1.png"])
+@pytest.mark.parametrize("name", ["../1.png", "/1.png", "a/../../1.png", "..\\1.png", "C:1.png"])
 def test_a_member_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     for path in (tar(tmp_path / "a.tar", {name: png((9, 8))}), zipped(tmp_path / "a.zip", {name: b""})):
         with pytest.raises(ArchiveError, match="outside its folder"):
@@ -210,8 +218,40 @@ def test_devices_and_links_that_lead_out_are_refused(tmp_path: Path, kind: bytes
         info.type = kind
         info.linkname = "../../etc/passwd" if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else ""
         opened.addfile(info)
-    with pytest.raises(ArchiveError, match="outside its folder"):
+    with pytest.raises(ArchiveError, match=r"'1.png' is a (link to|device).*tar -h"):
         contents(tmp_path / "a.tar")
+
+
+@pytest.mark.parametrize(("kind", "target"), [(tarfile.SYMTYPE, "../b/1.png"), (tarfile.LNKTYPE, "b/1.png")])
+def test_a_link_to_a_member_is_that_member(tmp_path: Path, kind: bytes, target: str) -> None:
+    path = tar(tmp_path / "a.tar", {"b/1.png": png((9, 8))})
+    with tarfile.open(path, "a") as opened:
+        info = tarfile.TarInfo("a/2.png")
+        info.type, info.linkname = kind, target
+        opened.addfile(info)
+    assert contents(path) == {Member("Image", (9, 8), "RGB"): 2}
+    with tarfile.open(path, "a") as opened:
+        info.name, info.linkname = "a/3.png", "b/none.png"
+        opened.addfile(info)
+    with pytest.raises(ArchiveError, match=r"'a/3.png' is a link to 'b/none.png', which is not in it"):
+        contents(path)
+
+
+@pytest.mark.parametrize(
+    ("members", "level", "said"),
+    [
+        ({"a/._1.png": b"\0\5\26\7"}, "fail", "macOS adds, such as a/._1.png"),
+        ({".DS_Store": b"Bud1"}, "fail", "COPYFILE_DISABLE=1"),
+        ({"__MACOSX/1.png": png((9, 8))}, "fail", "__MACOSX/1.png"),
+        ({"12:30.png": png((9, 8))}, "warn", "Windows"),
+        ({"labels.txt": b"cat"}, "fail", "labels.txt"),
+    ],
+)
+def test_what_a_desktop_adds_to_an_archive_is_named(
+    tmp_path: Path, members: dict[str, bytes], level: str, said: str
+) -> None:
+    finding = check_archive(tar(tmp_path / "a.tar", {"0.png": png((9, 8)), **members}), None, None)
+    assert finding.level == level and said in finding.message
 
 
 def test_what_is_no_archive_is_told_in_a_sentence(tmp_path: Path) -> None:

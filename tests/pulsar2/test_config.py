@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from helpers.graph.preprocess import BoardInput, Preprocessing
-from helpers.pulsar2.config import ConfigError, configure, read, to_json, validate
+from helpers.pulsar2.config import ConfigError, configure, doubts, read, to_json, validate
 
 RELAXED = """
 {
@@ -56,6 +56,24 @@ def test_json_may_have_comments_and_trailing_commas(tmp_path: Path) -> None:
     assert entry.tensor_name == 'in"put'
     assert entry.calibration_mean == (103.939, 116.779, 123.68)
     assert entry.calibration_std == (58.0, 58.0, 58.0)
+
+
+@pytest.mark.parametrize("text", ["[1,,]", "[,]", "{,}", '{"a": 1,,}', "[1,/* */,]", "[1,,,]", '["a",,]'])
+def test_a_second_comma_or_one_after_nothing_is_no_json(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be parsed"):
+        read(written(tmp_path, "a.json", f'{{"input": {text}}}'))
+
+
+def test_what_only_this_reader_takes_is_said(tmp_path: Path) -> None:
+    assert not doubts(written(tmp_path, "a.json", '{"input": "/* */"} // plain'))
+    assert len(doubts(written(tmp_path, "a.json", "\ufeff{} /* block */"))) == 2
+
+
+@pytest.mark.parametrize("odd", ["\u3000", "\u00a0", "\u200b", "\ufeff"])
+def test_an_invisible_character_is_named_by_its_code(tmp_path: Path, odd: str) -> None:
+    text = f'{{"input": "in{odd}side" {odd}// {odd}\n, "npu_mode": "NPU1"}}'
+    with pytest.raises(ConfigError, match=rf"cannot be parsed.*U\+{ord(odd):04X}"):
+        read(written(tmp_path, "a.json", text))
 
 
 def test_yaml_and_toml_say_the_same(tmp_path: Path) -> None:

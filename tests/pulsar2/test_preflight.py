@@ -283,6 +283,35 @@ def test_arrays_must_be_what_the_model_gets(small: Path, array: np.ndarray, coun
     assert only(check(small, config()), "calibration").level == "fail"  # the pictures that it names
 
 
+@pytest.mark.parametrize(("size", "level"), [(3 * 8 * 8 * 4, "ok"), (100, "fail")])
+def test_a_raw_file_has_the_bytes_of_the_input(small: Path, size: int, level: str) -> None:
+    tar(small.parent / "a.tar", {f"{index}.bin": bytes(size) for index in range(32)})
+    finding = only(check(small, config(entry={"calibration_format": "Binary"})), "calibration")
+    assert finding.level == level
+    assert level == "ok" or "0.bin has 100 bytes, the model takes 768" in finding.message
+
+
+def test_a_setting_without_effect_is_a_warning_and_the_rest_is_judged(small: Path) -> None:
+    findings = check(small, config(processor={"csc_mode": "FullRange", "src_format": "AutoColorSpace"}))
+    assert only(findings, "config").level == "warn" and only(findings, "mean/std").level == "ok"
+
+
+def test_another_chip_is_told_that_its_operators_are_not_held_here(small: Path) -> None:
+    for findings in (
+        preflight(small, target_hardware="AX620E"),
+        check(small, config(target_hardware="AX620E")),
+        check(small, config(), target_hardware="AX620E"),
+    ):
+        finding = only(findings, "operators")
+        assert finding.level == "warn" and "AX620E's list is not held here" in finding.message
+    assert only(preflight(small, target_hardware="AX650"), "operators").level == "ok"
+    refused = check(small, config(npu_mode="NPU3"), target_hardware="AX620E")
+    assert (
+        only(refused, "config").level == "fail" and "NPU1, NPU2 on AX620E" in only(refused, "config").message
+    )
+    assert "write AX650" in only(preflight(small, target_hardware="AX650N"), "config").message
+
+
 def test_another_archive_than_the_configured_is_told(small: Path) -> None:
     other = pictures(small.parent / "b.tar", [(8, 8)] * 32)
     findings = check(small, config(), calibration=other)

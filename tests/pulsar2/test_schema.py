@@ -58,12 +58,7 @@ def test_npu_mode_depends_on_the_hardware(hardware: str, mode: str, fits: bool) 
         (layer(end_tensor_names=["a"]), "quant.layer_configs[0].start_tensor_names"),
         (layer(op_type="Conv", data_type="FP32"), "quant.layer_configs[0].data_type"),
         (layer(op_types=["Add", "Conv"], data_type="FP32"), "quant.layer_configs[0].data_type"),
-        (layer(op_types=["Conv", "Add"], output_data_type="FP32"), "quant.layer_configs[0].output_data_type"),
-        (layer(op_type="Add", data_type="FP16"), "quant.layer_configs[0].data_type"),
-        (
-            {"quant": {"highest_mix_precision": True, **layer(op_type="Add")["quant"]}},
-            "quant.highest_mix_precision",
-        ),
+        (layer(op_type="Add", data_type="FP8"), "quant.layer_configs[0].data_type"),
         ({"quant": {"input_configs": [{**INPUT, "calibration_size": 0}]}}, "calibration_size"),
         ({"quant": {"input_configs": [{**INPUT, "calibration_dataset": "folder"}]}}, "calibration_dataset"),
         (
@@ -83,13 +78,12 @@ def test_npu_mode_depends_on_the_hardware(hardware: str, mode: str, fits: bool) 
             "input_processors[0].src_layout",
         ),
         (processor(csc_mode="Matrix"), "input_processors[0].csc_mat"),
-        (processor(csc_mat=[0] * 12), "input_processors[0].csc_mat"),
         (processor(csc_mode="Matrix", csc_mat=[0] * 11), "input_processors[0].csc_mat"),
         (processor(csc_mode="Matrix", csc_mat=[0, 0, 0, 8] + [0] * 8), "input_processors[0].csc_mat[3]"),
         (processor(csc_mode="Matrix", csc_mat=[524288] + [0] * 11), "input_processors[0].csc_mat[0]"),
         (processor(padding=[1]), "input_processors[0].padding"),
         (processor(padding_mode="reflect"), "input_processors[0].padding_mode"),
-        (processor(src_dtype="S64"), "input_processors[0].src_dtype"),
+        (processor(src_dtype="I64"), "input_processors[0].src_dtype"),
         (processor(zeropoint=3), "input_processors[0].zeropoint"),
         ({"output_processors": [{"tensor_name": "a", "dst_perm": [0, 2]}]}, "output_processors[0].dst_perm"),
         ({"op_processors": [{"op_name": "a"}]}, "op_processors[0].attrs"),
@@ -105,8 +99,6 @@ def test_a_broken_rule_names_its_path(data: dict[str, Any], path: str) -> None:
 
 
 def test_a_broken_rule_shows_the_value_that_was_given() -> None:
-    data = {"quant": {"highest_mix_precision": True, **layer(op_type="Add")["quant"]}}
-    assert refused(data).startswith("quant.highest_mix_precision = True: ")
     assert refused(layer()).startswith("quant.layer_configs[0] = 'no selector': ")
     two = refused(layer(op_type="Add", layer_names=["a"]))
     assert two.startswith("quant.layer_configs[0] = 'op_type, layer_names': ")
@@ -133,6 +125,34 @@ def test_a_broken_rule_shows_the_value_that_was_given() -> None:
 )
 def test_what_the_documents_show_is_accepted(data: dict[str, Any]) -> None:
     validate(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (processor(csc_mode="FullRange", csc_mat=[0.5] * 12, src_format="YUV420SP"), "csc_mat has no effect"),
+        (processor(csc_mode="FullRange"), "csc_mode is ignored with src_format AutoColorSpace"),
+        (layer(op_types=["Conv", "Add"], output_data_type="FP32"), "for Conv only, not for Add"),
+        ({"quant": {"highest_mix_precision": True, **layer(op_type="Add")["quant"]}}, "do nothing beside"),
+        (processor(src_dtype="S64"), "input_processors[0].src_dtype = S64: the documentation prints U8"),
+        (layer(op_type="Add", data_type="FP16"), "quant.layer_configs[0].data_type = FP16"),
+    ],
+)
+def test_what_pulsar2_takes_and_passes_over_is_said_and_not_refused(data: dict[str, Any], said: str) -> None:
+    (found,) = validate(data).ineffective()
+    assert said in found
+    assert not validate(layer(op_type="Conv", data_type="U16")).ineffective()
+
+
+@pytest.mark.parametrize(
+    ("sold", "chip"),
+    [
+        *((name, "AX650") for name in ("AX650N", "ax650", "AX650A", "AX8850", "M5Stack LLM-8850", "AX-M1")),
+        *((name, "AX620E") for name in ("AX630C", "M5Stack LLM module", "MaixCAM2")),
+    ],
+)
+def test_a_chip_under_the_name_it_is_sold_by_is_told_its_target(sold: str, chip: str) -> None:
+    assert refused({"target_hardware": sold}).endswith(f": write {chip}")
 
 
 def test_a_default_cannot_be_changed_in_place() -> None:
