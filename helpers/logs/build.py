@@ -58,16 +58,28 @@ _SIGNS = re.compile(
 )
 _SIGN_TEXTS = (
     *("Quant Precision Table", "Quant Config Table", "Layer Config Table", "Ratio of outliers in tensor"),
-    *("QuantAxModel macs", "ErrorCode.", "TileFailException", "OpBuildException", "NoTilerException"),
-    *("OpXrunException", "has no backend implementation on target platform", "Op Execution Error"),
-    *("<frozen yamain", "<frozen axnn", "<frozen yasched", "opr in AXOPS", "Sentinel key not found"),
-    *("subgraph(s)", "┃ Operator "),
+    *("QuantAxModel macs", "subgraph(s)", "┃ Operator "),
 )
+_FAILURE_TEXTS = (
+    *("ErrorCode.", "TileFailException", "OpBuildException", "NoTilerException", "OpXrunException"),
+    *("has no backend implementation on target platform", "Op Execution Error", "opr in AXOPS"),
+    *("<frozen yamain", "<frozen axnn", "<frozen yasched", "Sentinel key not found"),
+)
+# Before a text: that prose, a table or a program speaks of it, and no build printed it.
+_QUOTED = re.compile(r"[`“\"]$|^\s*[-*|>#\"]")
 
 
 def shows_build(line: str) -> bool:
     """Whether a line by itself shows that a build was made or tried."""
-    return _SIGNS.match(line) is not None or any(sign in line for sign in _SIGN_TEXTS)
+    if _SIGNS.match(line):
+        return True
+    told = next((sign for sign in (*_SIGN_TEXTS, *_FAILURE_TEXTS) if sign in line), None)
+    return told is not None and not _QUOTED.search(line[: line.index(told)])
+
+
+def names_failure(line: str) -> bool:
+    """Whether a line that shows a build may only speak of how builds fail."""
+    return _SIGNS.match(line) is None and any(sign in line for sign in _FAILURE_TEXTS)
 
 
 def is_progress(line: str) -> bool:

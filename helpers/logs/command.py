@@ -24,8 +24,11 @@ _NO_PROMPT = re.compile(
     r"|(?:[\w./-]{0,200}/)?(?:pulsar2 +(?:build|run|version)\b(?!: )|[\w.]{1,80} +-)).*)"
 )
 
-_BOARD_PROGRAM = re.compile(r"(?!ax_model_info\b)(?:sample|ax|axcl)_\w{1,80}|classification\.py")
-_KNOWN = re.compile(rf"{_BOARD_PROGRAM.pattern}|pulsar2")
+# Other samples of the board's SDK, such as sample_dsp, and its tools run no model.
+_BOARD_PROGRAM = re.compile(
+    r"(?!ax_(?:model_info|lookat|syslog)\b)(?:sample_npu|ax|axcl)_\w{1,80}|classification\.py"
+)
+_KNOWN = re.compile(rf"{_BOARD_PROGRAM.pattern}|sample_\w{{1,80}}|pulsar2")
 _QUOTES = re.compile(r"[\"'\\]")
 _SEPARATOR = re.compile(r"[;&|]+")
 _ASSIGNMENT = re.compile(r"\w{1,80}=")

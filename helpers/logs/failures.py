@@ -28,7 +28,8 @@ _LINK = re.compile(r"During handling of the above exception|The above exception 
 _PLAIN = re.compile(
     r"^\s*Killed\b|\bline \d{1,9}: +\d{1,9} Killed\b|Sentinel key not found|cannot execute binary file"
     r"|command not found|\bpulsar2(?: \w{1,20})?: error: |^docker: |Error response from daemon"
-    r"|Unable to find image|No space left on device|Segmentation fault|\bAborted\b|Illegal instruction|^\^C"
+    r"|(?i:to the docker (?:daemon|api))|Unable to find image|No space left on device"
+    r"|Segmentation fault|\bAborted\b|Illegal instruction|^\^C"
 )
 # Without one of these in a line nothing above matches it; the patterns themselves are slow on each line.
 _HINTS = (

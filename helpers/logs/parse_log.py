@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from helpers.logs.build import BuildReader, is_progress, shows_build
+from helpers.logs.build import BuildReader, is_progress, names_failure, shows_build
 from helpers.logs.command import Command, joined, read_command
 from helpers.logs.failures import FailureReader
 from helpers.logs.prefix import bare
@@ -62,6 +62,7 @@ class _Splitter:
         self._source = source
         self._command: Command | None = None  # the last one typed
         self._reader: RunReader | BuildReader | None = None
+        self._perhaps = False  # whether the build is known by the name of a failure only
         self._stray = FailureReader()  # failures printed while no run and no build is open
         self._recent: list[str] = []  # the lines before a build's first sure sign, if they tell of a failure
 
@@ -69,16 +70,22 @@ class _Splitter:
         """The records of the text; each is given as soon as its last line is read."""
         found, count = False, 0
         for count, line in enumerate(joined(bare(iter_lines(stream))), start=1):  # noqa: B007
-            if record := self._feed(line):
+            if (reader := self._feed(line)) and (record := self._finish(reader)):
                 found = True
                 yield record
-        if self._reader:
-            yield self._reader.finish()
+        if self._reader and (record := self._finish(self._reader)):
+            yield record
         elif not found:
             yield Unknown(source=self._source, errors=self._explain(count))
 
-    def _feed(self, line: str) -> Record | None:
-        """Take in one line; returns the record that ends before it."""
+    def _finish(self, reader: RunReader | BuildReader) -> Record | None:
+        """The record; None for a build that is only spoken of: nothing of its own was printed."""
+        record = reader.finish()
+        spoken_of = self._perhaps and record == BuildLog(source=self._source, warnings=record.warnings)
+        return None if isinstance(reader, BuildReader) and spoken_of else record
+
+    def _feed(self, line: str) -> RunReader | BuildReader | None:
+        """Take in one line; returns the reader of what ends before it."""
         reader = self._reader
         if not line:
             if isinstance(reader, BuildReader):
@@ -97,7 +104,7 @@ class _Splitter:
             self._feed_idle(line)
         else:
             return None
-        return reader.finish() if reader else None
+        return reader
 
     def _shows_another(self, line: str) -> bool:
         """Whether a line inside a build begins a run, or one inside a run a build."""
@@ -109,7 +116,7 @@ class _Splitter:
         self._command, self._reader = command, None
         self._recent.clear()
         if command.starts == "build":
-            self._reader = BuildReader(source=self._source)
+            self._reader, self._perhaps = BuildReader(source=self._source), False
         elif command.starts == "board_run":
             self._open_run()
 
@@ -117,7 +124,8 @@ class _Splitter:
         if shows_run(line):
             self._open_run().feed(line)
         elif not self._simulates() and shows_build(line):
-            self._reader = build = BuildReader(source=self._source)
+            build = BuildReader(source=self._source)
+            self._reader, self._perhaps = build, names_failure(line)
             for one in (*self._recent, line):
                 build.feed(one)
             self._recent.clear()

@@ -49,7 +49,8 @@ class Score:
 class Detection:
     """One detected object, as printed except that the score, printed in percent, is from 0 to 1.
 
-    `box` is [left, top, right, bottom] in pixels of the input image.
+    `box` is [left, top, right, bottom] in pixels of the input image; a turned one is [x, y, width, height,
+    degrees], as the program prints it.
     """
 
     class_id: int
@@ -72,6 +73,7 @@ class BoardRun(_Record):
     repeats: int | None = None
     warmup: int | None = None
     latency_ms: Latency = field(default_factory=Latency)
+    post_process_ms: float | None = None  # on the CPU, after the run: boxes, and which of them stay
     top_k: list[Score] = field(default_factory=list)
     detections: list[Detection] | None = None  # None: the program is no detector
     npu_type: str | None = None

@@ -8,9 +8,9 @@ from typing import Any
 _TABLE = "source kind ok program model avg_ms top1 detections macs max_cycle worst_cosine errors"
 _CSV = (
     "source kind ok program model image input_height input_width repeats warmup avg_ms min_ms max_ms "
-    "median_ms p5_ms p90_ms p95_ms p99_ms top1 top_k detections npu_type batch cmm_bytes pulsar2_version "
-    "engine_version tool_version macs max_cycle batches npu_subgraphs cpu_subgraphs worst_cosine "
-    "error_code errors warnings"
+    "median_ms p5_ms p90_ms p95_ms p99_ms post_process_ms top1 top_k detections npu_type batch cmm_bytes "
+    "pulsar2_version engine_version tool_version macs max_cycle batches npu_subgraphs cpu_subgraphs "
+    "worst_cosine error_code errors warnings"
 )
 _WIDEST = 48
 

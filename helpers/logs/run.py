@@ -201,6 +201,9 @@ class RunReader:
         if len(self._run.top_k) < _MAX_ITEMS:
             self._run.top_k.append(Score(class_id=int(found["id"]), score=value))
 
+    def _post_process(self, found: re.Match[str]) -> None:
+        self._run.post_process_ms = float(found["time"])
+
     def _detections(self, found: re.Match[str]) -> None:
         self._announced = int(found["count"])
         self._run.detections = self._run.detections or []
@@ -278,7 +281,8 @@ _LINES: tuple[tuple[re.Pattern[str], Callable[[RunReader, re.Match[str]], None]]
         (rf"(?P<score>{_RAW}), *(?P<id>\d{{1,9}})$", RunReader._score),
         (rf"Class Index: *(?P<id>\d{{1,9}}), *Score: *(?P<score>{_RAW})", RunReader._score),
         (rf"{_PERCENT}(?! *\[)", RunReader._score),
-        (rf"{_PERCENT}\[(?P<box>[\d., +-]{{1,400}})\],? *(?P<name>.{{0,200}})", RunReader._box),
+        (rf"{_PERCENT}\[(?P<box>[\d., +-]{{1,400}})(?:deg|°)?\],? *(?P<name>.{{0,200}})", RunReader._box),
+        (rf"post process cost time: *(?P<time>{_NUMBER}) *ms", RunReader._post_process),
         (_TIMING.pattern, RunReader._times),
         (r"detection num: *(?P<count>\d{1,9})", RunReader._detections),
         (r"Engine (?:creating|get|alloc|push) .{1,40} is done\.|infer model, total \d", lambda *_: None),

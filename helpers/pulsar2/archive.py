@@ -254,7 +254,8 @@ def _judged(
     groups = [f"{number} {kind} {list(shape)} {detail}" for (kind, shape, detail), number in held.items()]
     said = ", ".join(groups[:5]) or "no files"
     formats = {member.format for member in held}
-    wanted = entry.calibration_format if entry else "Image" if "Image" in formats else "Numpy"
+    held_first = next((kind for kind in ("Image", "Numpy") if kind in formats), "Binary")
+    wanted = entry.calibration_format if entry else held_first
     wanted = "Numpy" if wanted == "NumpyObject" else wanted
     if formats != {wanted}:
         return "fail", f"not all members are of the format {wanted}: {said}; chapter 07 makes one"

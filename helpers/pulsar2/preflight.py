@@ -293,6 +293,10 @@ def _precision(config: BuildConfig, graph: Graph) -> Verdict:
             problems.append(f"layer_configs[{index}]: no {_listed(missing)} in the graph, so no effect")
         elif entry.data_type == "FP32" and (bold := set(entry.operators) - FP32_OPERATORS):
             problems.append(f"layer_configs[{index}]: FP32 is not verified for {_listed(bold)}")
+        if config.target_hardware == "AX620E" and {"U16", "S16"} & {entry.data_type, entry.output_data_type}:
+            problems.append(
+                f"layer_configs[{index}]: 16 bits fail on AX620E with small models (pulsar2-docs#10)"
+            )
     if config.quant.highest_mix_precision:
         problems.append("highest_mix_precision makes everything FP32, which failed on real graphs")
     if problems:

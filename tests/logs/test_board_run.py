@@ -14,8 +14,8 @@ SAMPLE, STATISTICS = "'Repeat N times, …'", "'min = … max = … avg = …'"
 TIMING = "Repeat 2 times, avg time 1.00 ms, max_time 1.10 ms, min_time 0.90 ms"
 TIMES = "min = 0.9 ms max = 1.1 ms avg = 1.0 ms"
 CONTRACT = (
-    "source kind program ok model image input_size repeats warmup latency_ms top_k detections npu_type batch "
-    "cmm_bytes versions errors warnings"
+    "source kind program ok model image input_size repeats warmup latency_ms post_process_ms top_k "
+    "detections npu_type batch cmm_bytes versions errors warnings"
 )
 
 
@@ -276,3 +276,16 @@ def test_some_lines_only_warn_and_others_say_nothing(line: str) -> None:
     record = run(f"model file : a\n{line}\n")
     assert len(record.errors) == 1  # the missing timing
     assert record.warnings == [line] * (line in each(WARNINGS))
+
+
+@pytest.mark.parametrize("unit", [" deg", "deg", "°", ""])
+def test_a_turned_box_has_its_angle(unit: str) -> None:
+    line = f"1:  86%, [1105,  570,  121,   38,  +21.5{unit}], ship"
+    found = run(f"model file : a\n{TIMING}\ndetection num: 1\n{line}\n")
+    box = [1105, 570, 121, 38, 21.5]
+    assert found.detections == [Detection(class_id=1, class_name="ship", score=0.86, box=box)]
+
+
+def test_a_program_that_times_two_pictures_made_two_runs() -> None:
+    first, second = runs(f"root@b:~# ./ax_match -m a -i b.png\nmodel file : a\n{TIMING}\n{TIMING}\n")
+    assert first.latency_ms == second.latency_ms and first.ok and second.ok

@@ -60,6 +60,29 @@ def test_a_text_without_a_run_gives_one_unknown(data: bytes, reason: str) -> Non
     assert record == Unknown(source="s", errors=[reason])
 
 
+DSP = "root@b:/opt/bin# ./sample_dsp itcm.bin\nSAMPLE_DSP0_ArrayAddTest FAILED!\n[ERR]AX_DSP_Algo_Resize fail"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "data/known_failures.json")),
+        "Where a build ends with TileFailException, leave the operator out.",
+        *(DSP, "root@b:~# ax_lookat 0x10000\n0x10000: failed"),
+    ],
+)
+def test_prose_of_builds_and_a_program_without_a_model_are_unknown(text: str) -> None:
+    (record,) = parse(io.BytesIO(text.encode()), source="s")
+    assert isinstance(record, Unknown)
+
+
+def test_a_sample_of_any_name_that_runs_a_model_is_a_run() -> None:
+    (record,) = records(
+        b"root@b:~# ./sample_skel -m a\nRepeat 1 times, avg time 1 ms, max_time 1 ms, min_time 1 ms"
+    )
+    assert (record["kind"], record["program"]) == ("board_run", "sample_skel")
+
+
 def test_an_unknown_text_still_shows_its_exception() -> None:
     (record,) = parse(
         io.BytesIO(b"Traceback (most recent call last):\n  File x\nValueError: no such thing\n")
