@@ -87,3 +87,53 @@ def test_words_annotations_and_layout_do_not_count():
     bare = "class A:\n    def f(self, x):\n        y = (x +\n            1)"
     told = 'class A:\n    """A."""\n    y: int\n\n    def f(self, x: int) -> None:\n        """f."""\n'
     assert definitions(bare) == definitions(told + "        y: int = x + 1  # one")
+
+
+CHAPTERS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+def code_cells(path: Path) -> list[nbformat.NotebookNode]:
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+def names(source: str) -> tuple[set[str], set[str]]:
+    """What a cell takes by name, and what it makes or fills, imports aside."""
+    nodes = list(ast.walk(ast.parse(source)))
+    named = [node for node in nodes if isinstance(node, ast.Name)]
+    filled = [
+        node.value for node in nodes if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)
+    ]
+    made = {node.id for node in named if isinstance(node.ctx, ast.Store)}
+    return (
+        {node.id for node in named if isinstance(node.ctx, ast.Load)},
+        made | {node.id for node in filled if isinstance(node, ast.Name)},
+    )
+
+
+def hidden(sources: list[str], place: int) -> set[str]:
+    """What the cell at `place` would keep from a reader when folded, though the chapter rests on it.
+
+    Definitions, claims that are checked, numbers that are recorded, and values that a later cell uses.
+    """
+    used, made = names(sources[place])
+    later = set().union(*(takes - makes for takes, makes in map(names, sources[place + 1 :])))
+    return (made & later) | definitions(sources[place]).keys() | (used & {"check", "record"})
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem[:2])
+def test_what_is_folded_teaches_nothing(path: Path):
+    """Imports come first and are folded; of the others those may be that only draw."""
+    cells = code_cells(path)
+    sources = [cell.source for cell in cells]
+    folded = [place for place, cell in enumerate(cells) if "hide-input" in cell.metadata.get("tags", [])]
+    assert folded[:1] == [0]
+    assert {place: work for place in folded if (work := hidden(sources, place))} == {}
+    for place, cell in enumerate(cells):  # the web book, and JupyterLab
+        assert cell.metadata.get("jupyter", {}).get("source_hidden", False) == (place in folded)
+
+
+def test_work_that_would_hide_is_found():
+    cells = ["import a\na.set(1)", "rows = a.load()\nshow(rows)", "for row in [2]:\n    show(row)"]
+    cells += ["row = 3\nprint(row)", "rows['b'] = 1", "check('two', rows)", "def f():\n    return 1"]
+    found = [hidden(cells, place) for place in range(len(cells))]
+    assert found == [set(), {"rows"}, set(), set(), {"rows"}, {"check"}, {"f"}]
