@@ -43,6 +43,8 @@ def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
         except ValidationError as error:
             wanted = f"{kind}, such as {entry['default']}, and not {value!r}"
             raise WrongValue(f"{name} is {wanted}: {entry['help']}".rstrip(": ")) from error
+        if isinstance(value, str) and value != value.encode(errors="replace").decode():
+            raise WrongValue(f"{name}: the name {value!r} is no UTF-8, as a notebook is: rename the file")
         if name in FILES and value and not Path(value).expanduser().exists():
             raise WrongValue(f"{name}: there is no {value}, check the path")
         if name == "model":

@@ -1,13 +1,15 @@
 """Checkpoint files read as data: no code from the file runs, and a file that cannot be right says why."""
 
+import logging
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors import torch as safetensors
 from torch import Tensor
 from torch.serialization import safe_globals
 
@@ -33,52 +35,68 @@ _HARMLESS = (
     "numpy._core.multiarray.scalar",
     "numpy.dtype",
 )
-# The official loader takes "model" (classification/model/build.py). Its EMA, never evaluated, comes last.
-_STATE_KEYS = ("model", "state_dict", "model_ema", "state_dict_ema")
-_DISTRIBUTED = "module."  # what torch's DistributedDataParallel puts before every key
+# Where an EfficientViT's own name of a weight begins, in the official layout and in timm's.
+_OURS = re.compile(r"(?<![^.])(patch_embed\.(conv)?\d|blocks[123]\.\d|stages\.\d|head\.(bn|l|linear)\.)")
+_EMA = re.compile(r"(?<![a-z])ema(?![a-z])", re.IGNORECASE)  # an average of the weights over the training
+_ASIDE = re.compile(
+    r"optim(izer|_|\b)|criteri|loss|n_averaged|total_(ops|params)$", re.IGNORECASE
+)  # totals: by thop
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The state dict in a checkpoint, under the file's own names less a `module.` before each.
+    """The state dict in a checkpoint, under the file's own names less what wrappers put before them.
 
-    Takes what the official training script saves (`model` beside optimizer, scheduler, EMA and arguments), a
-    plain state dict, one under `state_dict` or an EMA's key, and safetensors. Raises CheckpointError for a
-    file that is missing, damaged, or holds other types or no state dict.
+    Takes a plain state dict, safetensors, and what training scripts save: of all mappings in the file the one
+    with most weights of an EfficientViT; of two alike an EMA's, as timm's loader does, and says so. Beside
+    them, what optimizer, loss and EMA hold is left out. Raises CheckpointError for a file that is missing or
+    damaged, or holds other types or no weights.
     """
     require_file(path)
-    with path.open("rb") as file:
-        safetensors = file.read(9)[8:] == b"{"  # its header's length, then its header in JSON
-    try:
-        if safetensors:
-            held: Any = load_file(path)
-        else:
-            if zipfile.is_zipfile(path) and (spoilt := zipfile.ZipFile(path).testzip()):
-                raise ValueError(f"wrong checksum of {spoilt}")  # torch does not look at it
-            with safe_globals([(_Discarded, name) for name in _HARMLESS]):
-                held = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a hostile pickle can make the reader raise anything
-        raise CheckpointError(_refusal(path, error)) from error
+    with path.open("rb") as file:  # torch and safetensors cannot take every name that a file may have
+        is_safetensors = file.read(9)[8:] == b"{"  # its header's length, then its header in JSON
+        file.seek(0)
+        try:
+            if is_safetensors:
+                held: Any = safetensors.load(file.read())
+            else:
+                if zipfile.is_zipfile(file) and (spoilt := zipfile.ZipFile(file).testzip()):
+                    raise ValueError(f"wrong checksum of {spoilt}")  # torch does not look at it
+                file.seek(0)
+                with safe_globals([(_Discarded, name) for name in _HARMLESS]):
+                    held = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # a hostile pickle can make the reader raise anything
+            raise CheckpointError(_refusal(path, error)) from error
     return _state_dict(path, held)
 
 
 def _resave(path: Path) -> str:
-    """The safe way on for a file that holds more than weights."""
-    return (
-        "if you trust whoever made it, re-save only the weights where it was made: "
-        f"python -c \"import torch; c = torch.load('{path.name}', map_location='cpu', weights_only=False); "
-        "c = c.get('model', c.get('state_dict', c)); "
-        f"torch.save({{k: v for k, v in c.items()}}, '{path.stem}-weights.pth')\""
+    """The way on for a file that holds more than weights; it picks them as `read` does, less by name."""
+    code = (
+        "import numpy, torch; "
+        r"exec('try: import helpers.model.reference\nexcept ImportError: pass'); "  # its shim, where it is
+        "a = (torch.Tensor, numpy.ndarray); "
+        "g = lambda c: [c.state_dict()] if hasattr(c, 'state_dict') else [c, *(d for k in "
+        "sorted(c, key=lambda k: 'ema' not in str(k)) for d in g(c[k]))] if isinstance(c, dict) else []; "
+        f"c = torch.load(open({path.name!r}, 'rb'), map_location='cpu', weights_only=False); "
+        "w = max(g(c), key=lambda c: sum(isinstance(v, a) for v in c.values())); "
+        "torch.save({k: torch.as_tensor(v) for k, v in w.items() if isinstance(v, a) and str(k) == k}, "
+        f"open({path.stem + '-weights.pth'!r}, 'wb'))"
     )
+    shell = re.sub(r"([$`\"])", r"\\\1", code)
+    return f'only if you trust its author, re-save the weights where it was made: python -c "{shell}"'
 
 
 def _refusal(path: Path, error: Exception) -> str:
+    content = path.read_bytes()
     if found := re.search(r"GLOBAL (\S+)|Can only (?:build|create).* got <class '(\S+)'>", str(error)):
         kind = found[1] or found[2]
         module, _, name = kind.rpartition(".")
-        whole = f"{module}\n{name}\n".encode()
-        if found[1] and not zipfile.is_zipfile(path) and whole not in path.read_bytes():
+        if found[1] and not zipfile.is_zipfile(path) and f"{module}\n{name}\n".encode() not in content:
             return _damaged(path, "it ends within the name of a type")
-        return f"{path} holds {kind}, which may run code when loaded, and was not read: {_resave(path)}"
+        what = "a whole pickled network, " if b"torch.nn.modules." in content else ""
+        return f"{path} holds {what}{kind}, which may run code when loaded, and was not read: {_resave(path)}"
+    if "TorchScript" in str(error):
+        return f"{path} is a whole network in TorchScript, which is code, and was not read: {_resave(path)}"
     detail = re.search(r"(?:WeightsUnpickler error: *)?(\S[^\n]*)\s*$", str(error).partition("\n\n")[0])
     cause = detail[1][:120] if detail else type(error).__name__
     return _damaged(path, cause)
@@ -89,19 +107,48 @@ def _damaged(path: Path, cause: str) -> str:
 
 
 def _state_dict(path: Path, held: object) -> dict[str, Tensor]:
-    if isinstance(held, Mapping) and not any(isinstance(value, Tensor) for value in held.values()):
-        held = next((held[key] for key in _STATE_KEYS if isinstance(held.get(key), Mapping)), held)
-    if not isinstance(held, Mapping):
-        raise CheckpointError(
-            f"{path} holds a {type(held).__name__}, no state dict: save model.state_dict() instead"
-        )
-    strange = [key for key, value in held.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
-    if strange or not held:
-        found = f"{listed(strange)} beside or instead of tensors" if strange else "nothing"
-        raise CheckpointError(f"{path} holds {found}: {_resave(path)}")
-    if all(key.startswith(_DISTRIBUTED) for key in held):
-        return {key.removeprefix(_DISTRIBUTED): value for key, value in held.items()}
-    return dict(held)
+    found = _mappings(held)
+    if not found:
+        keys = listed(list(held)) or "nothing" if isinstance(held, Mapping) else f"a {type(held).__name__}"
+        raise CheckpointError(f"{path} holds {keys} and no weights: save model.state_dict() instead")
+    ours = {
+        place: sum(bool(_OURS.search(str(key)) and not _ASIDE.search(f"{place}.{key}")) for key in each)
+        for place, each in found.items()
+    }
+    place = max(found, key=lambda at: (ours[at], bool(_EMA.search(at)), len(found[at])))
+    if others := [other for other, count in ours.items() if count and other != place]:
+        average = ", the average over the training, as timm does" if _EMA.search(place) else ""
+        text = "%s: these are the weights under %r%s, not those under %s"
+        logging.getLogger(__name__).warning(text, path, place, average, listed(others))
+    held = found[place]
+    state = {key: each for key, each in held.items() if isinstance(key, str) and isinstance(each, Tensor)}
+    if ours[place] and (strange := [key for key in held if key not in state]):
+        raise CheckpointError(f"{path} holds {listed(strange)} beside tensors: {_resave(path)}")
+    return _unwrapped(state)
+
+
+def _mappings(held: object) -> dict[str, Mapping[Any, Any]]:
+    """Every mapping in it that holds tensors, by the keys that lead there; the outer ones first."""
+    found, left, seen = dict[str, Mapping[Any, Any]](), [("", held)], set[int]()
+    for place, each in left:  # which grows meanwhile
+        if isinstance(each, Mapping) and id(each) not in seen:
+            seen.add(id(each))
+            if any(isinstance(value, Tensor) for value in each.values()):
+                found[place] = each
+            left += [(f"{place}.{key}".lstrip("."), value) for key, value in each.items()]
+    return found
+
+
+def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without the prefix before an EfficientViT's names, and what does not belong to the network."""
+    prefixes = Counter(key[: own.start()] for key in state if (own := _OURS.search(key)))
+    prefix = max(prefixes, key=lambda p: (p == "", not _EMA.search(p), prefixes[p]), default="")
+    named = {key.removeprefix(prefix): value for key, value in state.items()}
+    return {
+        key: value
+        for key, value in named.items()
+        if not _ASIDE.search(key) and (_OURS.match(key) or not _EMA.search(key.partition(".")[0]))
+    }
 
 
 def listed(names: list[str]) -> str:

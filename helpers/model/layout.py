@@ -5,6 +5,7 @@ The mapping was checked by strict loads and bit-identical outputs of all six mod
 """
 
 from collections.abc import Mapping
+from itertools import takewhile
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,8 @@ _MODULES = {
     },
 }
 _LEAVES = {".c.": ".conv.", ".l.": ".linear."}
+_BIASES = ".attention_bias"  # tables, and the index into them: as many entries as a window has places
+_COUNTER = ".num_batches_tracked"  # in files by torch before 0.4.1 there is none, and torch does without
 _BIAS_INDEX = ".attention_bias_idxs"  # a buffer: kept in official files, recomputed by timm
 
 
@@ -60,8 +63,9 @@ def classes(state: Mapping[str, Tensor]) -> int:
 def misfit(state: Mapping[str, Tensor], model: nn.Module) -> list[str]:
     """What keeps `state` from fitting `model`: missing, surplus and mis-shaped weights; empty if it fits.
 
-    A 1x1 convolution may be stored as a matrix, as older official files do. Names are the file's own, with
-    timm's in parentheses where they differ. Values play no part, so `model` may be on the meta device.
+    A 1x1 convolution may be stored as a matrix, as older official files do, and a BatchNorm may lack its
+    counter. What the whole may be comes first. Names are the file's own, with timm's in parentheses where
+    they differ. Values play no part, so `model` may be on the meta device.
     """
     official = is_official(state)
     needed = {key: tuple(value.shape) for key, value in model.state_dict().items()}
@@ -74,7 +78,9 @@ def misfit(state: Mapping[str, Tensor], model: nn.Module) -> list[str]:
         own = held[key][0] if key in held else official_name(key) if official else key
         return own if own == key else f"{own} (timm: {key})"
 
-    missing = [shown(key) for key in needed if key not in held]
+    missing = [
+        shown(key) for key in needed if key not in held and key.replace(_COUNTER, ".running_var") not in held
+    ]
     surplus = [shown(key) for key in held if key not in allowed]
     shapes = [
         f"{shown(key)} {shape} instead of {allowed[key]}"
@@ -83,7 +89,17 @@ def misfit(state: Mapping[str, Tensor], model: nn.Module) -> list[str]:
     ]
     doubled = [key for key in state if held[timm_name(key)][0] != key]
     found = (("missing", missing), ("surplus", surplus), ("mis-shaped", shapes), ("in both layouts", doubled))
-    return [f"{len(names)} {what}: {listed(names)}" for what, names in found if names]
+    reasons = [f"{len(names)} {what}: {listed(names)}" for what, names in found if names]
+    words = zip(*(key.split(".")[:-1] for key in state), strict=False)
+    shared = ".".join(each[0] for each in takewhile(lambda each: len(set(each)) == 1, words))
+    stems = [key.rpartition(".")[0] for key in held if key not in allowed]
+    if shared and not held.keys() & allowed.keys():
+        reasons.insert(0, f"every key begins with '{shared}.'")
+    elif any(f"{stem}.conv.weight" in needed for stem in stems):
+        reasons.insert(0, "its BatchNorm is fused into the convolutions: give the file from before that")
+    elif len(reasons) == 1 and shapes and all(_BIASES in name for name in shapes):
+        reasons.insert(0, "it was trained at another image size: give one of 224 pixels")
+    return reasons
 
 
 def unusable(state: Mapping[str, Tensor], model: nn.Module) -> list[str]:
@@ -97,7 +113,7 @@ def unusable(state: Mapping[str, Tensor], model: nn.Module) -> list[str]:
     def wrong(key: str, value: Tensor) -> bool:
         if key.endswith(_BIAS_INDEX):
             return not torch.equal(value.long(), buffers[timm_name(key)])
-        if key.endswith("num_batches_tracked"):
+        if key.endswith(_COUNTER):
             return False
         return not value.is_floating_point() or not bool(value.isfinite().all())
 

@@ -30,10 +30,9 @@ class Source:
         """What result rows carry under `weights`."""
         if self.file is None:
             return "timm hub" if self.checkpoint == HUB else "random (seed 0)"
+        name = os.fsencode(self.file.name).decode("utf-8", "replace")  # a name may be in any encoding
         told = {HUB: "timm hub,", POCKET: "pocket, trained in chapter 04,"}
-        return (
-            f"{told.get(str(self.checkpoint), f'file {self.file.name}')} sha256 {file_hash(self.file)[:8]}…"
-        )
+        return f"{told.get(str(self.checkpoint), f'file {name}')} sha256 {file_hash(self.file)[:8]}…"
 
 
 def find(checkpoint: str | Path | None = None, *, name: str | None = None) -> Source:

@@ -106,6 +106,7 @@ def test_a_file_is_the_callers_and_a_word_wins_over_a_file_of_its_name(
         ("07", {"npu_mode": "NPU4"}, WrongValue, "NPU1, NPU2 or NPU3"),
         ("07", {"images": "missing"}, WrongValue, "missing"),
         ("08", {"log": "missing.log"}, WrongValue, "missing.log"),
+        ("08", {"log": "\udc83\udc82.log"}, WrongValue, "rename the file"),
         ("08", {"host": "my-board"}, WrongValue, "axmodel"),
         ("03", {"keep": 0.0}, WrongValue, "keep"),
         ("10", {"heads": [4, 4, 5]}, ValueError, "heads"),

@@ -4,7 +4,9 @@ import argparse
 import io
 import os
 import pickle
-import re
+import shlex
+import subprocess
+import sys
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from safetensors.torch import save_file
 from timm.scheduler import create_scheduler_v2
@@ -21,6 +24,7 @@ from helpers.model.checkpoint import read
 from helpers.model.source import CheckpointError
 
 STATE = {"blocks1.0.c.weight": torch.arange(6.0).reshape(2, 3), "head.l.bias": torch.ones(4)}
+AVERAGE = {key: value + 1 for key, value in STATE.items()}
 
 
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
@@ -45,7 +49,7 @@ def training_file() -> dict[str, object]:
         "optimizer": optimizer.state_dict(),
         "lr_scheduler": scheduler.state_dict(),
         "epoch": 299,
-        "model_ema": OrderedDict({key: value + 1 for key, value in STATE.items()}),
+        "model_ema": OrderedDict(AVERAGE),
         "scaler": torch.amp.GradScaler("cpu").state_dict(),
         "args": argparse.Namespace(model="EfficientViT_M0", lr=1e-3, nested=argparse.Namespace(a=1)),
         "max_accuracy": np.float64(63.3),
@@ -57,23 +61,78 @@ def training_file() -> dict[str, object]:
 def test_the_training_scripts_file(tmp_path: Path, zipped: bool) -> None:
     path = saved(tmp_path, training_file(), _use_new_zipfile_serialization=zipped)
     allowed = set(torch.serialization.get_safe_globals())
-    assert same(read(path), STATE)
+    assert same(read(path), AVERAGE), "timm's loader takes the average over the training as well"
     assert set(torch.serialization.get_safe_globals()) == allowed, "no type stays allowed after the reading"
+
+
+def after(prefix: str, state: dict[str, Tensor] = STATE) -> dict[str, Tensor]:
+    return {prefix + key: value for key, value in state.items()}
+
+
+ADAM = {"exp_avg": torch.ones(2, 3), "exp_avg_sq": torch.ones(2, 3)}
+PREFIXES = ("module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "model.", "model._orig_mod.")
+PREFIXES += ("backbone.", "timm_model.", "net.model.", "encoder.")
 
 
 @pytest.mark.parametrize(
     "held",
     [
         STATE,
-        {"state_dict": STATE},
-        {"model_ema": STATE, "epoch": 3},
-        {"model": {f"module.{key}": value for key, value in STATE.items()}},
         {key: nn.Parameter(value) for key, value in STATE.items()},
+        *({key: STATE, "epoch": 3} for key in ("model", "state_dict", "model_state_dict", "my_state_dict")),
+        *({key: STATE, "loss": torch.ones(())} for key in ("net", "network", "weights", "module", "ema")),
+        *({"state_dict": STATE, f"best_{metric}1": torch.ones(())} for metric in ("acc", "prec")),
+        {"model_ema": STATE, "epoch": 3},
+        {"model": AVERAGE, "ema": {"module": STATE, "updates": 9}},
+        {"state_dict": AVERAGE, "state_dict_ema": STATE},
+        {"state_dict": STATE, "state_dict_ema": None},
+        {"ema": {"shadow": {"head.l.bias": torch.zeros(4)}}, "net": STATE},  # an average without all
+        {"optimizer": {"state": {0: ADAM}, "param_groups": []}, "model": STATE, "loss_state_dict": ADAM},
+        {"optim": after("state.") | after("state.more."), "net": STATE},
+        *(after(prefix) for prefix in PREFIXES),
+        {"model": after("module.")},
+        after("module.") | {"n_averaged": torch.ones(())},
+        after("model.") | {"criterion.weight": torch.ones(4)} | after("ema.module.", AVERAGE),
+        after("ema.module.", AVERAGE) | STATE,
+        after("ema_model."),
+        STATE | {"total_ops": torch.ones(1), "blocks1.0.c.total_params": torch.ones(1)},
     ],
-    ids=["plain", "state_dict", "only an EMA", "model, distributed", "parameters"],
 )
 def test_the_ways_to_hold_a_state_dict(tmp_path: Path, held: dict[str, object]) -> None:
     assert same(read(saved(tmp_path, held)), STATE)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "head.", "blocks1.0."])
+def test_no_prefix_is_taken_off_for_another_network(tmp_path: Path, prefix: str) -> None:
+    held = {f"{prefix}conv.weight": torch.ones(1), f"{prefix}conv.bias": torch.ones(1)}
+    assert same(read(saved(tmp_path, held)), held)
+
+
+def test_what_stands_beside_the_prefix_stays_to_be_refused(tmp_path: Path) -> None:
+    held = after("student.") | {"teacher.head.l.bias": torch.zeros(4)}
+    assert "teacher.head.l.bias" in read(saved(tmp_path, held))
+
+
+def test_a_choice_between_two_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    read(saved(tmp_path, {"state_dict": STATE, "state_dict_ema": AVERAGE}))
+    assert "'state_dict_ema'" in caplog.text and "average" in caplog.text
+    caplog.clear()
+    read(saved(tmp_path, {"state_dict": STATE, "epoch": 3}))
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    "name", [b"mod\xe8le.pth", b"\x83\x82\x83f\x83\x8b.pth", "模型.pth".encode(), b"it's $(x) `y`.pth"]
+)
+@pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
+def test_a_name_in_any_encoding(tmp_path: Path, name: bytes, kind: str) -> None:
+    path = tmp_path / os.fsdecode(name)
+    with path.open("wb") as file:
+        if kind == "safetensors":
+            file.write(safetensors.torch.save(STATE))
+        else:
+            torch.save(STATE, file, _use_new_zipfile_serialization=kind == "zip")
+    assert same(read(path), STATE)
 
 
 def test_safetensors_by_content_not_by_name(tmp_path: Path) -> None:
@@ -117,17 +176,62 @@ def test_code_in_a_file_never_runs(tmp_path: Path, zipped: bool) -> None:
     assert (tmp_path / "mark").exists(), "the file must be one that would have run its code"
 
 
-@pytest.mark.parametrize("key", ["model", "state_dict"])
+def network() -> nn.Module:
+    """Of torch's classes alone, with the names of STATE."""
+    block, head = nn.ModuleDict({"c": nn.Linear(3, 2)}), nn.ModuleDict({"l": nn.Linear(3, 4)})
+    return nn.ModuleDict({"blocks1": nn.ModuleList([block]), "head": head})
+
+
+ARRAYS = {key: value.numpy() for key, value in STATE.items()}
+NETWORK = network()
+
+
+@pytest.mark.parametrize(
+    ("held", "expected", "told"),
+    [
+        (NETWORK, NETWORK.state_dict(), "a whole pickled network"),
+        (
+            {"model": NETWORK, "epoch": 3, "optimizer": torch.optim.SGD(NETWORK.parameters())},
+            NETWORK.state_dict(),
+            "whole",
+        ),
+        ({"model": network(), "ema": NETWORK}, NETWORK.state_dict(), "whole"),
+        *(({key: STATE, "args": Path("x")}, STATE, "Path") for key in ("model", "my_state_dict", "net")),
+        ({"model": AVERAGE, "ema": {"module": STATE}, "args": io.StringIO()}, STATE, "StringIO"),
+        (ARRAYS, STATE, "numpy"),
+        ({"net": ARRAYS, "epoch": 3}, STATE, "numpy"),
+        (STATE | {"epoch": 3, "best": np.float64(1)}, STATE, "epoch"),
+        (STATE | {7: torch.ones(1)}, STATE, "7"),
+    ],
+)
 def test_the_advised_command_saves_what_can_be_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: object, expected: dict[str, Tensor], told: str
 ) -> None:
-    with pytest.raises(CheckpointError) as refused:
-        read(saved(tmp_path, {key: STATE, "args": io.StringIO("x")}))
-    advised = re.search(r'python -c "(.*)"', str(refused.value))
-    assert advised
+    with pytest.raises(CheckpointError, match=rf"{told}.*only if you trust its author") as refused:
+        read(saved(tmp_path, held))
     monkeypatch.chdir(tmp_path)
-    exec(advised[1], {})
-    assert same(read(tmp_path / "my-weights.pth"), STATE)
+    exec(advised(refused.value), {})
+    assert same(read(tmp_path / "my-weights.pth"), expected)
+
+
+def advised(refusal: CheckpointError) -> str:
+    """The code in the command that a refusal ends in."""
+    *_, python, option, code = shlex.split(str(refusal).partition("where it was made: ")[2])
+    assert (python, option) == ("python", "-c")
+    return code
+
+
+@pytest.mark.parametrize("name", [b"it's $(touch mark).pth", b"mod\xe8le.pth"])
+def test_a_shell_runs_the_advised_command(tmp_path: Path, name: bytes) -> None:
+    path = tmp_path / os.fsdecode(name)
+    with path.open("wb") as file:
+        torch.jit.save(torch.jit.script(nn.Linear(3, 2)), file)
+    with pytest.raises(CheckpointError, match="TorchScript") as refused:
+        read(path)
+    command = str(refused.value).partition("where it was made: ")[2].replace("python", sys.executable, 1)
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
+    assert read(path.with_name(f"{path.stem}-weights.pth")).keys() == {"weight", "bias"}
+    assert not (tmp_path / "mark").exists()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from helpers.artifacts import file_hash
 from helpers.model import layout, source, weights
+from helpers.model.batchnorm import fuse_batchnorm
 from helpers.model.reference import timm
 from helpers.model.source import ENVIRONMENT_VARIABLE, HUB_ID, POCKET_WEIGHTS, CheckpointError, find
 from helpers.model.variants import VARIANTS, UnknownModel
@@ -106,6 +107,27 @@ def lose(state: dict[str, Tensor]) -> None:
     del state["head.l.bias"]
 
 
+def fuse(state: dict[str, Tensor]) -> None:
+    state.clear()
+    state.update(official(fuse_batchnorm(weights.init_model(M0))))
+
+
+def enlarge(state: dict[str, Tensor]) -> None:
+    """As from training at 384 pixels: the last stage's map, which is one window, is 6 x 6."""
+    state.update(official(timm.create_model(M0, img_size=384)))
+
+
+def wrap(state: dict[str, Tensor]) -> None:
+    """Of another network, whose names it cannot know."""
+    state.update({f"a.b.layer_{key}": state.pop(key) for key in list(state)})
+
+
+def test_a_file_without_batchnorms_counters_loads(folder: Path) -> None:
+    state = {key: value for key, value in official(randomized(M0)).items() if "num_batches" not in key}
+    save_file(state, folder / "old.safetensors")
+    assert torch.equal(logits(load(M0, folder / "old.safetensors")), logits(randomized(M0)))
+
+
 def spoil(state: dict[str, Tensor]) -> None:
     state["head.bn.bias"] = state["head.bn.bias"] * torch.nan
 
@@ -114,6 +136,9 @@ def spoil(state: dict[str, Tensor]) -> None:
     ("change", "message"),
     [
         (lose, r"1 missing: head\.l\.bias"),
+        (fuse, "fused"),
+        (enlarge, "another image size"),
+        (wrap, r"every key begins with 'a\.b\.'"),
         (spoil, r"cannot be meant .* in 1 weights: head\.bn\.bias"),
     ],
 )
