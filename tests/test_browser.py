@@ -171,17 +171,25 @@ def test_a_notebook_opens_with_its_figures(name: str, plain: Lab, browser: Brows
     assert not plain.faults
 
 
-def test_chapter_02_runs_and_its_picker_answers(plain: Lab, browser: Browser):
+def test_chapter_02_runs_and_its_cat_answers(plain: Lab, browser: Browser):
     with plain.open(browser, chapter("02")) as page:
         wait_for_figures(page, run_all(page))
-        picker = page.locator(".widget-vbox")
-        picker.scroll_into_view_if_needed()
-        picker.get_by_role("img", name="stage 1, block 1, head 1, token (1, 1)").wait_for()
-        picker.locator("select").select_option("stage 2, block 1")
-        picker.get_by_role("img", name="stage 2, block 1, head 1, token (1, 1)").wait_for()
-        picker.get_by_role("slider").first.press("ArrowRight")
-        picker.get_by_role("img", name="stage 2, block 1, head 2, token (1, 1)").wait_for()
-        page.screenshot(path=SCREENS / "02_picker.png")
+        cat = page.locator("#live-cat")
+        cat.scroll_into_view_if_needed()
+        says, photo = cat.get_by_role("status"), cat.get_by_role("application")
+        before = cat.locator(".heads .marks").first.get_attribute("d")
+        assert "stage 2, block 1: the token in row 3, column 3 asks" in says.inner_text(), (
+            "it opens on the eye"
+        )
+        still = page.locator(".jp-OutputArea-child", has=cat).locator("xpath=preceding-sibling::*[1]")
+        assert still.locator("img").count() and not still.is_visible()
+        photo.press("ArrowRight")
+        assert "row 3, column 4 asks" in says.inner_text()
+        assert cat.locator(".heads .marks").first.get_attribute("d") != before
+        photo.click(position={"x": 5, "y": 5})
+        cat.get_by_label("stage 1").check()
+        assert "stage 1, block 1: the token in row 1, column 1 asks" in says.inner_text()
+        page.screenshot(path=SCREENS / "02_cat.png")
         assert not page.locator(".Toastify__toast").count(), "it asks about news"
     assert not plain.faults
 

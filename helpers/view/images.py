@@ -19,9 +19,9 @@ _EMBEDDED = 112
 """Side in pixels at which a picture is kept in a figure: a notebook holds dozens."""
 
 
-def thinned(picture: Picture) -> Picture:
+def thinned(picture: Picture, *, side: int = _EMBEDDED) -> Picture:
     """A picture as a figure keeps it: every so many pixels, in few colours, for a smaller file."""
-    step = max(1, len(picture) // _EMBEDDED)
+    step = max(1, len(picture) // side)
     return picture[::step, ::step] // 16 * 16 + 8
 
 

@@ -28,7 +28,8 @@ def live_html(name: str, *, data: Any, alt: str) -> str:
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     script = "\n".join((SCRIPTS / f"{file}.js").read_text(encoding="utf-8") for file in (name, "show"))
     return (
-        f'<div class="live" id="live-{name}" role="group" aria-label="{html.escape(alt)}" hidden>\n'
+        f'<div class="live" id="live-{name}" role="group" aria-label="{html.escape(alt)}" hidden'
+        " data-lm-suppress-shortcuts>\n"  # JupyterLab's own keys would leave the picture
         # Within JSON's strings \u003c is "<": so nothing in them ends the element or opens a comment.
         f'<script type="application/json">{text.replace("<", chr(92) + "u003c")}</script>\n'
         f"<script>(() => {{\n{script}\n}})()</script>\n</div>"

@@ -1,4 +1,5 @@
-from collections.abc import Iterator
+import base64
+import json
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Rectangle
 
 from helpers.view import attention_maps
-from helpers.view.attention_maps import attention_grid, attention_picker
+from helpers.view.attention_maps import attention_grid, cascade_cut, digits, live_maps, one_head
 
 PICTURE = np.full((224, 224, 3), 120, dtype=np.uint8)
 
@@ -45,17 +46,11 @@ def test_maps_of_windows_lie_where_the_windows_lie() -> None:
             assert over[0, row, column, row, column + 1] == over[0, row, column].sum() == 1
 
 
-@pytest.fixture(autouse=True)
-def no_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    yield
-
-
 def test_squares_lie_where_the_token_looks_and_their_area_is_the_weight() -> None:
     drawn = attention_grid(PICTURE, {"block": looks(heads=2, side=7)}, point=(100, 40), title="t")
     assert squares(drawn, 1) == {(0.5, 0.5): round(0.1 / 0.6, 3), (3.5, 1.5): 1}
     assert squares(drawn, 2) == {(0.5, 0.5): round(0.2 / 0.6, 3), (3.5, 1.5): 1}
-    assert drawn.axes[2].get_title() == "head 2\nlargest 0.60"
+    assert drawn.axes[2].get_title() == "head 2\nup to 60 %"
 
 
 def test_the_token_that_asks_is_framed_and_its_window_where_it_has_one() -> None:
@@ -75,19 +70,60 @@ def test_the_token_that_asks_is_framed_and_its_window_where_it_has_one() -> None
     assert outlines == [{token}, {token, ("--", 0, 0, 7, 7)}, set(), {of_seven}, {of_seven}, {of_seven}]
 
 
-def test_without_a_browser_there_is_no_picker() -> None:
-    assert attention_picker(PICTURE, {"stage 1": looks(heads=2, side=14)}) is None
+def test_one_head_asks_and_mixes_as_attention_does() -> None:
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.normal(size=(channels, 4, 4)) for channels in (2, 2, 4))
+    asked, bias = np.array([0.3, -0.7]), rng.normal(size=(4, 4))
+    drawn = one_head(q, k, v, asked=asked, bias=bias, token=(0, 1), reach=3, title="t", note="n")
+    written = [[text.get_text() for text in axes.texts] for axes in drawn.axes]
+    scores = (asked @ k.reshape(2, -1)) / 2**0.5 + bias.ravel()
+    shares = np.exp(scores) / np.exp(scores).sum()
+    assert written[1] == [digits(value) for value in q[1].ravel()]
+    assert written[6] == [digits(value) for value in scores]
+    assert written[7] == [digits(value) for value in 100 * shares]
+    mixed = [axes.get_xlabel().split()[-1] for axes in drawn.axes[8:]]
+    assert mixed == [digits(value) for value in v.reshape(4, -1) @ shares]
+    (dashed,) = [p.get_bbox().bounds for p in drawn.axes[0].patches if p.get_linestyle() == "--"]
+    assert dashed == (0, 0, 0.75, 0.5), "three columns, and the two rows that are there"
 
 
-def test_the_picker_follows_its_controls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JPY_SESSION_NAME", "02.ipynb")
-    blocks = {"stage 1": looks(heads=2, side=14), "stage 2": looks(heads=3, side=7)}
-    picker = attention_picker(PICTURE, blocks)
-    assert picker is not None
-    block, head, row, column, view = picker.children
-    assert "stage 1, head 1, token (1, 1): largest 0.70" in view.value
-    head.value, row.value, column.value = 2, 14, 9
-    assert "stage 1, head 2, token (14, 9): largest 0.60" in view.value
-    block.value = "stage 2"
-    assert (head.max, row.max, column.max) == (3, 7, 7)
-    assert "stage 2, head 2, token (7, 7): largest 0.60" in view.value
+def test_a_cell_has_two_digits() -> None:
+    told = {0.314: ".31", -0.07: "−.07", -0.001: ".00", 0.996: "1.0", -1.75: "−1.8", 9.96: "10", 85.2: "85"}
+    assert [digits(value) for value in told] == list(told.values())
+
+
+def test_what_the_cut_cascade_moved_is_drawn_and_counted() -> None:
+    before = np.full((2, 2, 2, 2, 2), 0.25)
+    after = before.copy()
+    after[1, 0, 0] = [[0.5, 0.25], [0.25, 0]]
+    drawn = cascade_cut(PICTURE, before, after, point=(9, 9), title="t", note="n")
+    assert [axes.get_title().split("\n")[1] for axes in drawn.axes[:2]] == ["0 % moved", "25 % moved"]
+    assert [text.get_text() for axes in drawn.axes for text in axes.texts] == [
+        "hears no other head:\nnothing moves"
+    ]
+    marks = [p for p in drawn.axes[5].patches if isinstance(p, PathPatch)]
+    more, less = (patch.get_path().get_extents().bounds for patch in marks)
+    assert marks[0].get_facecolor() != marks[1].get_facecolor()
+    assert max(more[:2]) < 0.5 <= min(less[:2])
+    assert more[2] == pytest.approx(less[2]) == pytest.approx(0.5 * 0.5**0.5), "0.25 beside the largest, 0.5"
+
+
+def test_live_maps_keep_every_weight_to_a_hundredth_of_the_largest_and_stay_small() -> None:
+    rng = np.random.default_rng(0)
+    shapes = {"stage 1": (4, 49), "stage 2": (1, 49), "stage 3": (1, 16)}
+    maps = {
+        name: list(rng.dirichlet(np.full(tokens, 0.3), (4, windows, tokens)))
+        for name, (windows, tokens) in shapes.items()
+    }
+    made = live_maps(PICTURE, maps, point=(56, 112))
+    assert made["point"] == [0.25, 0.5]
+    assert [(one["heads"], one["across"], one["side"]) for one in made["stages"]] == [
+        (4, 2, 7),
+        (4, 1, 7),
+        (4, 1, 4),
+    ]
+    for one, heads in zip(made["stages"], maps.values(), strict=True):
+        edges = np.frombuffer(base64.b64decode(one["edges"]), np.uint8).reshape(np.shape(heads))
+        weights = one["largest"] * (edges / 255) ** 2
+        assert np.abs(weights - heads).max() < 0.01 * one["largest"]
+    assert len(json.dumps(made)) < 150_000

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from helpers.view.attention_maps import attention_grid
+from helpers.view.attention_maps import attention_grid, cascade_cut, one_head
 from helpers.view.bars import barh, grouped_bars, signed_bars, speedup_bars, stacked_barh
 from helpers.view.diagrams import Step, cascade, residual_chain, subgraphs
 from helpers.view.images import SHADES, contact_sheet, heatmaps
@@ -69,6 +69,19 @@ PLOTS = {
     "heatmaps": lambda: heatmaps({"a": np.eye(3), "b": 2 * np.eye(3)}, title=TITLE, number="{:.0f}", **XY),
     "attention_grid": lambda: attention_grid(
         PHOTO, {"stage 1": np.ones((2, 7, 7, 7, 7))}, point=(9, 9), title=TITLE
+    ),
+    "cascade_cut": lambda: cascade_cut(
+        PHOTO, *np.random.default_rng(0).random((2, 4, 4, 4, 4, 4)), point=(9, 9), title=TITLE, note=TITLE
+    ),
+    "one_head": lambda: one_head(
+        *np.ones((2, 2, 4, 4)),
+        -np.ones((4, 4, 4)),
+        asked=np.ones(2),
+        bias=np.eye(4),
+        token=(1, 1),
+        reach=3,
+        title=TITLE,
+        note=TITLE,
     ),
     "residual_chain": lambda: residual_chain(
         [*STEPS, *STEPS, STEPS[0]], [("before", 2), ("after", 3)], title=TITLE
