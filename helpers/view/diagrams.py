@@ -1,5 +1,6 @@
 """Diagrams of the network and of its graph: boxes and arrows, laid out in inches, from plain data."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, Rectangle
 
-from helpers.view.style import BLUE, GREY, INK, PALE, TINT, figure
+from helpers.view.style import BLUE, GREY, INK, PALE, TINT, figure, headline
 
 WIDTH = 7.5
 TINTS = ("white", PALE, TINT)  # apart in lightness, and dark text is legible on each
@@ -103,17 +104,25 @@ def cascade(*, width: int, heads: int, key_dim: int, kernels: Sequence[int], tit
 Subgraph = Sequence[tuple[str, Sequence[int]]]
 """Operators in order: the kind, and the places of those that it reads."""
 
-COMPUTES = frozenset({"Add", "Conv", "Gemm", "MatMul", "Mul", "Relu", "Softmax"})
+COMPUTES = frozenset(
+    {"Add", "BatchNormalization", "Conv", "Gemm", "GlobalAveragePool", "MatMul", "Mul"}
+    | {"ReduceMean", "Relu", "Sigmoid", "Softmax"}
+)
 
 
 def subgraphs(columns: Mapping[str, Subgraph], *, title: str) -> Figure:
-    """One column per subgraph; operators that compute are tinted, those that move or count are white."""
+    """One column per subgraph; operators that compute are tinted, those the next one lacks are struck out."""
     pitch, box = 0.34, 0.22  # inches between two rows, and of one box
     places = {name: _lanes_and_rows(operators) for name, operators in columns.items()}
     height = pitch * (1 + max(row for placed in places.values() for _, row in placed))
-    axes = _page(height + 0.55, title)
+    drawn, (axes,) = figure(WIDTH, height + 1.2)
     axes.set(xlim=(0, len(columns)), ylim=(height, -0.55))
+    axes.set_axis_off()
+    note = "blue: computes · white: moves numbers or works out sizes · struck out: gone in the next"
+    headline(drawn, title, note)
+    kinds = [[kind for kind, _ in operators] for operators in columns.values()]
     for column, (name, operators) in enumerate(columns.items()):
+        gone = Counter(kinds[column]) - Counter(kinds[min(column + 1, len(kinds) - 1)])
         lanes = [lane for lane, _ in places[name]]
         share = 0.96 / max(3, 1 + round(max(lanes) - min(lanes)))
         centres = [(column + 0.5 + lane * share, pitch * (row + 0.5)) for lane, row in places[name]]
@@ -122,9 +131,12 @@ def subgraphs(columns: Mapping[str, Subgraph], *, title: str) -> Figure:
                 turn = bottom + box / 2 - pitch  # down its own lane as far as the gap above the reader
                 line = [(x, top + box / 2), (x, turn), (end, bottom - box / 2)]
                 axes.plot(*zip(*line, strict=True), color=INK, linewidth=0.8, zorder=1)
-        for (kind, _), (x, y) in zip(operators, centres, strict=True):
+        for kind, (x, y) in zip(kinds[column], centres, strict=True):
             tint = 2 if kind in COMPUTES else 0
-            _box(axes, (x - 0.46 * share, y - box / 2, 0.92 * share, box), kind, tint=tint, size=8)
+            _box(axes, (x - 0.46 * share, y - box / 2, 0.92 * share, box), kind, tint=tint)
+            if gone[kind] > 0:  # of several of one kind, the first
+                gone[kind] -= 1
+                axes.plot([x - 0.4 * share, x + 0.4 * share], [y, y], color=INK, linewidth=1.5)
         head = f"{name}: {len(operators)} operators"
         axes.text(column + 0.5, -0.25, head, ha="center", fontsize=10.5, fontweight="bold")
     return axes.get_figure(root=True)  # type: ignore[return-value]

@@ -6,13 +6,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from helpers.view.style import BLUE, INK, figure, headline
+from helpers.view.style import BLUE, GREY, INK, ORANGE, TINT, figure, headline
 
 Picture = NDArray[np.uint8]
 """RGB, [height, width, 3]"""
 
+ERRORS = LinearSegmentedColormap.from_list("errors", ["white", ORANGE])
 SHADES = LinearSegmentedColormap.from_list("shades", ["white", BLUE])  # lightness falls with the value
 
 _EMBEDDED = 112
@@ -39,7 +41,8 @@ def contact_sheet(rows: Mapping[str, Sequence[tuple[Picture, str]]], *, title: s
     for axes in places:
         axes.set_axis_off()
     for number, (name, row) in enumerate(rows.items()):
-        places[number * columns].set_title(name, fontsize=10, pad=4)
+        if name:
+            places[number * columns].set_title(name, fontsize=11, pad=4)
         for axes, (picture, caption) in zip(places[number * columns :], row, strict=False):
             axes.set_axis_on()
             axes.imshow(thinned(picture), interpolation="none")
@@ -87,4 +90,23 @@ def heatmaps(
     panels[0].set_ylabel(ylabel, fontsize=10)
     drawn.supxlabel(xlabel, fontsize=10)
     headline(drawn, title)
+    return drawn
+
+
+def confusion_matrix(counts: NDArray[np.number], names: Sequence[str], *, title: str, note: str) -> Figure:
+    """`counts[true, predicted]`: what is right is plain, errors are coloured, and zeros stay out of sight."""
+    drawn, (axes,) = figure(7.5, 4.9)
+    errors = counts - np.diag(counts.diagonal())
+    axes.imshow(errors, cmap=ERRORS, vmin=0, aspect="auto", interpolation="nearest")
+    for (row, column), count in np.ndenumerate(counts):
+        if row == column:
+            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color=TINT, linewidth=0))
+        text, ink = (f"{count:.0f}", INK) if count else ("·", GREY)
+        weight = "bold" if row == column else "normal"
+        axes.text(column, row, text, ha="center", va="center", color=ink, fontweight=weight)
+    axes.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor", fontsize=10)
+    axes.set_yticks(range(len(names)), names, fontsize=10)
+    axes.set(xlabel="answered", ylabel="drawn")
+    axes.spines[:].set_visible(False)
+    headline(drawn, title, note)
     return drawn

@@ -1,4 +1,4 @@
-"""Lines and points over axes: curves in panels, a roofline, scatter plots, points with their intervals."""
+"""Lines and points over axes: curves in panels, a roofline, scatter plots, forecasts with their intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,6 @@ from helpers.view.style import (
     BLUE,
     GREY,
     INK,
-    MEASURED,
     PALE,
     RED,
     ROLES,
@@ -189,23 +188,6 @@ def log_scatter(
     return drawn
 
 
-def parity_plot(
-    points: Points, marked: Mapping[str, tuple[float, float]], *, title: str, xlabel: str, ylabel: str
-) -> Figure:
-    """Many points around the line where both are equal, a few of them named."""
-    named = {name: [point] for name, point in marked.items()}
-    drawn, axes = _points(named, title=title, xlabel=xlabel, ylabel=ylabel)
-    drawn.set_size_inches(5.2, 4.4)
-    x, y = zip(*points, strict=True)
-    ends = (min(x + y), max(x + y))
-    axes.plot(ends, ends, color=INK, linewidth=1, linestyle="--", zorder=1, label="both equal")
-    axes.plot(
-        x, y, ".", color=MEASURED, markersize=5, markeredgewidth=0, alpha=0.5, zorder=1, rasterized=True
-    )
-    axes.legend(fontsize=9)
-    return drawn
-
-
 def histogram_with_ranges(
     middles: Sequence[float],
     counts: Sequence[int],
@@ -231,26 +213,6 @@ def histogram_with_ranges(
     left, right = min(*middles, *(low for low, _ in ranges.values())), max(middles)
     for axes in (bars, stretches):
         axes.set_xlim(left - 0.02 * (right - left), right + 0.18 * (right - left))
-    return drawn
-
-
-def intervals(
-    shares: Mapping[str, tuple[float, float, float]], *, title: str, xlabel: str, note: str = ""
-) -> Figure:
-    """A dot per name with its interval, (value, low, high), and a line at 0 if one reaches below it."""
-    drawn, (axes,) = figure(height=1.1 + 0.4 * len(shares))
-    for place, (share, low, high) in enumerate(shares.values()):
-        axes.plot([low, high], [place, place], color=GREY, linewidth=2)
-        axes.plot(share, place, "o", markersize=9, color=MEASURED)
-        end, aside = (low, -6) if high < 0 else (high, 6)  # away from the line at 0
-        label(axes, plain(round(share, 2)), (end, place), dx=aside)
-    if min(low for _, low, _ in shares.values()) < 0:
-        axes.axvline(0, color=INK, linewidth=1)
-    lying(axes, list(shares))
-    axes.margins(x=0.15)
-    axes.set_xlabel(xlabel)
-    axes.xaxis.set_major_formatter(plain)
-    headline(drawn, title, note)
     return drawn
 
 

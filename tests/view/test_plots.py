@@ -14,16 +14,15 @@ from matplotlib.text import Text
 from helpers.view.attention_maps import attention_grid, cascade_cut, one_head
 from helpers.view.bars import barh, grouped_bars, signed_bars, speedup_bars, stacked_barh
 from helpers.view.diagrams import Step, cascade, residual_chain, subgraphs
-from helpers.view.images import SHADES, contact_sheet, heatmaps
+from helpers.view.dots import changes, dot_plot, words
+from helpers.view.images import ERRORS, SHADES, confusion_matrix, contact_sheet, heatmaps
 from helpers.view.journey import journey
 from helpers.view.lines import (
     Panel,
     curves,
     histogram_with_ranges,
-    intervals,
     labelled_lines,
     log_scatter,
-    parity_plot,
     residuals,
     roofline,
 )
@@ -36,6 +35,11 @@ PHOTO = np.full((224, 224, 3), 120, dtype=np.uint8)
 STEPS = [Step("a 3 × 3 conv\nof its own", "mixes\nneighbours", 0), Step("FFN", "channels", 1)]
 HEAD = [("Conv", ()), ("Split", (0,)), ("Reshape", (1,)), ("Reshape", (1,)), ("MatMul", (2, 3))]
 SPEEDUPS = {"GPU": {"V100": Interval(1.4, 1.4, 1.4)}, "CPU": {"here": Interval(0.25, 0.2, 0.3)}}
+CONFUSION = np.array([[97, 2, 1], [0, 100, 0], [0, 3, 97]])
+DOTS = {
+    "CGA → MHSA": {"pocket": Interval(-0.8, -2.9, 1.4), "M4": -1.1},
+    "BN → LN": {"pocket": Interval(-14.8, -23, -8)},
+}
 RESIDUALS = {"NPU1": {"M0": Interval(2.5, -9, 18), "M1": Interval(-4.6, -5.3, -3.9)}}
 ROOF = {"DeiT": {"linear": (60.0, 90.0, 1.0)}, "M5": {"linear": (40.0, 80.0, 0.7), "cut": (2.0, 4.0, 0.3)}}
 PLOTS = {
@@ -57,16 +61,19 @@ PLOTS = {
     "log_scatter": lambda: log_scatter(
         {"Add": [(0, 1e-3), (4, 1e-2)], "Conv": [(1, 1e-4)]}, title=TITLE, **XY
     ),
-    "parity_plot": lambda: parity_plot([(0, 1), (2, 5)], {"cat": (2, 5)}, title="t", **XY),
     "ranges": lambda: histogram_with_ranges(
         [0, 1, 2], [9, 3, 1], {"MinMax": (0, 2)}, title=TITLE, xlabel="value"
     ),
-    "intervals": lambda: intervals({"float": (97.2, 96.4, 97.8)}, title=TITLE, xlabel="accuracy, %"),
     "residuals": lambda: residuals(RESIDUALS, title=TITLE, ylabel="% off"),
     "contact_sheet": lambda: contact_sheet(
         {"two": [(PHOTO, "a"), (PHOTO, "b")], "one": [(PHOTO, "c")]}, title=TITLE
     ),
     "heatmaps": lambda: heatmaps({"a": np.eye(3), "b": 2 * np.eye(3)}, title=TITLE, number="{:.0f}", **XY),
+    "confusion_matrix": lambda: confusion_matrix(
+        CONFUSION, ["sailboat", "umbrella", "mushroom"], title=TITLE, note="errors are coloured"
+    ),
+    "changes": lambda: changes([0, 2], {"INT8": [0.1, -1], "swapped": [3, -2]}, title=TITLE, **XY),
+    "dot_plot": lambda: dot_plot(DOTS, title=TITLE, xlabel="points", baseline="whole network", note="here"),
     "attention_grid": lambda: attention_grid(
         PHOTO, {"stage 1": np.ones((2, 7, 7, 7, 7))}, point=(9, 9), title=TITLE
     ),
@@ -265,6 +272,29 @@ def test_matrices_share_one_scale_and_darker_means_more_in_grey_too() -> None:
     assert {text.get_position(): text.get_text() for text in axes.texts}[(1, 1)] == "0.5"
 
 
+def test_a_confusion_matrix_colours_errors_only_and_keeps_zeros_out_of_sight() -> None:
+    (axes,) = plot("confusion_matrix").axes
+    assert axes.images[0].get_clim() == (0, 3) and not axes.images[0].get_array().diagonal().any()
+    texts = {text.get_position(): text.get_text() for text in axes.texts}
+    assert (texts[1, 0], texts[0, 1], texts[0, 0]) == ("2", "·", "97"), "rows are true, columns predicted"
+    assert min(ERRORS(1 / 3)[:3]) < 0.8, "one error of three is seen"
+
+
+def test_dots_of_all_rows_lie_on_one_scale_with_their_intervals_and_numbers() -> None:
+    (axes,) = plot("dot_plot").axes
+    middles = [tuple(dots.get_offsets()[0]) for dots in axes.collections]
+    assert [x for x, _ in middles] == [-0.8, -1.1, -14.8]
+    assert [tuple(line.get_xdata()) for line in axes.lines[:3]] == [(-2.9, 1.4), (-1.1, -1.1), (-23, -8)]
+    assert [text.get_text() for text in axes.texts[:3]] == ["−0.8", "−1.1", "−14.8"]
+    assert words(DOTS).startswith("CGA → MHSA: pocket −0.8 (−2.9 to +1.4), M4 −1.1; BN → LN: pocket −14.8")
+
+
+def test_changes_have_one_scale_in_all_panels() -> None:
+    first, second = plot("changes").axes
+    assert first.get_ylim() == second.get_ylim()
+    assert second.collections[0].get_offsets().tolist() == [[0, 3], [2, -2]]
+
+
 def test_pictures_are_kept_small_and_in_reading_order() -> None:
     shown = [axes for axes in plot("contact_sheet").axes if axes.images]
     assert [axes.get_xlabel() for axes in shown] == ["a", "b", "c"]
@@ -272,7 +302,15 @@ def test_pictures_are_kept_small_and_in_reading_order() -> None:
 
 
 def test_every_operator_stands_below_what_it_reads_and_twins_side_by_side() -> None:
-    boxes = [patch for patch in plot("subgraphs").axes[0].patches if isinstance(patch, Rectangle)][:5]
+    (axes,) = plot("subgraphs").axes
+    boxes = [patch for patch in axes.patches if isinstance(patch, Rectangle)][:5]
     tops = [box.get_y() for box in boxes]
     assert tops[0] < tops[1] < tops[2] == tops[3] < tops[4]
     assert boxes[2].get_x() + boxes[2].get_width() < boxes[3].get_x()
+
+
+def test_operators_that_the_next_graph_lacks_are_struck_out() -> None:
+    (axes,) = plot("subgraphs").axes
+    struck = [line.get_ydata()[0] for line in axes.lines if line.get_linewidth() == 1.5]
+    middles = [patch.get_y() + patch.get_height() / 2 for patch in axes.patches][2:5]
+    assert struck == pytest.approx(middles), "two Reshape and MatMul"
