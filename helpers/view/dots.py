@@ -63,7 +63,7 @@ def dot_plot(
         axes.legend(loc="lower left", bbox_to_anchor=(0.01, 1.05), fontsize=10, **key)
     lying(axes, list(rows))
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.margins(x=0.12)
+    axes.margins(x=0.16)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(xlabel)
     axes.xaxis.set_major_formatter(plain)
