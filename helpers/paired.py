@@ -22,7 +22,8 @@ class Difference(NamedTuple):
         return self.low > 0 or self.high < 0
 
     def __str__(self) -> str:
-        return f"{self.mean:+.2f} ({self.low:+.2f} to {self.high:+.2f})"
+        said = f"{self.mean:+.2f} ({self.low:+.2f} to {self.high:+.2f})"
+        return said.replace("-", "\N{MINUS SIGN}")
 
 
 def difference(first: Sequence[float], second: Sequence[float]) -> Difference:

@@ -134,9 +134,9 @@ def published_leads(model: str) -> dict[str, dict[str, float]]:
     baseline = "MobileNetV3-Large"
     gpu, pytorch, runtime, compiled = ENGINES
     sources = [
-        (gpu, "V100, 2048 images", "paper_fig1_v100", "v100_fps", f"{baseline} 1.0x", {}),
+        (gpu, "V100, 2,048 images", "paper_fig1_v100", "v100_fps", f"{baseline} 1.0x", {}),
         (gpu, "A100, 256 images", "independent_a100_xeon", "a100_fps", baseline, {}),
-        (gpu, "RTX 5090, 1024 images", "timm_benchmark", "fps", BASELINE, {"device": "RTX 5090"}),
+        (gpu, "RTX 5090, 1,024 images", "timm_benchmark", "fps", BASELINE, {"device": "RTX 5090"}),
         (pytorch, "Xeon 5218R, 16 images", "independent_a100_xeon", "cpu_fps", baseline, {}),
         (runtime, "Xeon 5218R", "independent_a100_xeon", "onnx_fps", baseline, {}),
         (compiled, "i9-10940X, torch.compile", "timm_benchmark", "fps", BASELINE, {"device": "i9-10940X"}),

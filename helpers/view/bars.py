@@ -63,16 +63,23 @@ def barh(
     xlabel: str,
     number: str = "{:,.0f}",
     highlight: Sequence[str] = (),
+    level: tuple[float, str] | None = None,
     note: str = "",
 ) -> Figure:
-    """Lying bars for many or long names, the first name on top; names to `highlight` stand out."""
+    """Lying bars for many or long names, the first name on top; names to `highlight` stand out.
+
+    `level` is a value that all are compared with, and its name.
+    """
     series = len(_series(table))
     drawn, (axes,) = figure(7.5, 1.2 + 0.24 * len(table) * (series + 0.4))
     _side_by_side(axes, axes.barh, table, number=number, padding=3, marked=highlight)
     lying(axes, list(table))
     _bold(axes.get_yticklabels(), highlight)
-    axes.set_xlabel(xlabel)
     axes.set_xticks([])
+    if level is not None:
+        axes.axvline(level[0], color=INK, linewidth=1.2)
+        axes.set_xticks([level[0]], [level[1]])
+    axes.set_xlabel(xlabel)
     axes.spines["bottom"].set_visible(False)
     axes.margins(x=0.1)
     headline(drawn, title, note)
@@ -101,7 +108,8 @@ def stacked_barh(
         face = to_rgb(ROLES[part]) if part in ROLES else _lighter(hue, others.index(part) / len(others))
         look: dict[str, Any] = {"facecolor": face, "edgecolor": "white", "linewidth": 1.5}
         made = axes.barh(range(len(table)), widths, 0.72, left=left, label=part, **look)
-        inside = [number.format(width) if width > 0.06 * longest else "" for width in widths]
+        room = 0.018 * longest  # of a letter
+        inside = [said if width > room * len(said := number.format(width)) else "" for width in widths]
         if widths[0]:
             named[part] = left[0] + widths[0] / 2
         else:
@@ -182,7 +190,7 @@ def speedup_bars(
         ratios.append(ratio.value)
     axes.set_xscale("log")
     axes.minorticks_off()
-    ticks = (0.125, 0.25, 0.5, 1, 2, 4, 8)
+    ticks = (0.125, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 8)
     axes.set_xticks(ticks, [f"{plain(tick)}×" for tick in ticks])
     axes.set(xlim=(min(ratios) / 1.3, max(ratios) * 1.25), xlabel=xlabel)
     axes.axvline(1, color=INK, linewidth=1)

@@ -183,7 +183,7 @@ def log_scatter(
     axes.grid(False, axis="x")
     for row in points.values():
         for x, y, *text in row:
-            label(axes, "".join(text), (x, y), dx=7, fontweight="bold")
+            label(axes, "".join(text), (x, y), dy=8, fontweight="bold")
     axes.legend()
     return drawn
 

@@ -69,6 +69,7 @@ mpl.rcParams.update(
         "ytick.color": INK,
         "xtick.major.size": 0,
         "ytick.major.size": 0,
+        "xtick.major.pad": 6,  # clear of the lowest number beside the other axis
         "legend.facecolor": "white",  # no grid behind its words
         "legend.edgecolor": "none",
         "legend.framealpha": 1,
