@@ -20,6 +20,7 @@ extensions = ["myst_nb"]
 root_doc = "index"
 nb_execution_mode = "off"
 suppress_warnings = ["mystnb.unknown_mime_type"]  # checks and results carry their data beside their text
+nb_code_prompt_show, nb_code_prompt_hide = "Show code", "Hide code"
 nb_ipywidgets_js: dict[str, Any] = {}  # they would come from another host:
 nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]  # text instead
 myst_enable_extensions: list[str] = []  # no formulas: MathJax would come from another host
