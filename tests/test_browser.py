@@ -163,10 +163,14 @@ def wait_for_figures(page: Page, notebook: nbformat.NotebookNode) -> None:
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_notebook_opens_with_its_figures(name: str, plain: Lab, browser: Browser):
     with plain.open(browser, name) as page:
-        wait_for_figures(page, nbformat.read(ROOT / "notebooks" / name, as_version=4))
+        notebook = nbformat.read(ROOT / "notebooks" / name, as_version=4)
+        wait_for_figures(page, notebook)
         page.wait_for_function(
             "() => [...document.querySelectorAll('.jp-Notebook img')].every(image => image.naturalWidth > 0)"
         )
+        outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+        for live in filter(None, (output.get("metadata", {}).get("live") for output in outputs)):
+            page.locator(f"#live-{live} svg").first.wait_for()  # for it is trusted
         page.screenshot(path=SCREENS / f"{name[:2]}_open.png")
     assert not plain.faults
 

@@ -70,6 +70,7 @@ def one_head(
     shares = np.exp(scores) / np.exp(scores).sum()
     near = np.abs(np.indices(bias.shape) - np.reshape(token, (2, 1, 1))).max(axis=0) <= reach // 2
     drawn, axes = figure(7.5, 6.8, columns=4, rows=3)
+    drawn.set_layout_engine("constrained", hspace=0.1)  # what stands below a map is no title of the next
     for place, (channel, number) in enumerate(zip(q, asked, strict=True)):
         _numbers(axes[place], channel, f"Q, channel {place + 1}", of=q, role="Q/K")
         axes[place].set_xlabel(f"convolved: query {digits(number)}", fontsize=10)
@@ -159,21 +160,21 @@ def token_at(picture: Picture, point: tuple[int, int], tokens: int) -> Token:
 def live_maps(
     picture: Picture, blocks: Mapping[str, Sequence[Array]], *, point: tuple[int, int]
 ) -> dict[str, Any]:
-    """What the live picture `cat` draws: `blocks` as for `looks`, each map an 8-bit number of an edge.
+    """What the live picture `cat` draws: the maps of each block, as for `looks`, in 8-bit numbers.
 
-    A square's edge is the root of its weight: so 255 steps are enough for the small weights, too.
+    They are edges of squares, roots of the weights, so that the small ones keep their steps, too; beside
+    them the largest weight of each map's row, in %.
     """
     stages = []
     for name, maps in blocks.items():
         heads = np.stack(maps)
-        edges = np.sqrt(heads / heads.max()) * 255
-        shape = {
-            "heads": len(heads),
-            "across": math.isqrt(heads.shape[1]),
-            "side": math.isqrt(heads.shape[2]),
+        bytes_of = {"edges": np.sqrt(heads / heads.max()) * 255, "percent": 100 * heads.max(axis=-1)}
+        packed = {
+            name: base64.b64encode(values.round().astype(np.uint8).tobytes()).decode()
+            for name, values in bytes_of.items()
         }
-        packed = base64.b64encode(edges.round().astype(np.uint8).tobytes()).decode()
-        stages.append({"name": name, **shape, "largest": float(heads.max()), "edges": packed})
+        across, side = (math.isqrt(tokens) for tokens in heads.shape[1:3])
+        stages.append({"name": name, "heads": len(heads), "across": across, "side": side, **packed})
     photo = io.BytesIO()
     Image.fromarray(picture).save(photo, "JPEG", quality=75)
     uri = f"data:image/jpeg;base64,{base64.b64encode(photo.getvalue()).decode()}"

@@ -1,9 +1,11 @@
 // The cat: choose a token on the photo, and see where it looks in every head, all heads on one scale.
 // data: photo (a URI), point ([x, y] of 0 to 1), stages: each with its name, heads, across (windows), side (of
-// a window in tokens), largest (weight) and edges: bytes [head, window, query, key], 255 for the largest.
+// a window in tokens), edges: bytes [head, window, query, key], and percent: bytes [head, window, query], the
+// largest weight of a row. An edge is the root of a weight.
 function draw(root, data) {
+  const bytes = text => Uint8Array.from(atob(text), one => one.charCodeAt(0));
   const stages = data.stages.map(stage => ({
-    ...stage, n: stage.across * stage.side, edges: Uint8Array.from(atob(stage.edges), one => one.charCodeAt(0)),
+    ...stage, n: stage.across * stage.side, edges: bytes(stage.edges), percent: bytes(stage.percent),
   }));
   let [x, y] = data.point, chosen = Math.min(1, stages.length - 1);
 
@@ -34,21 +36,19 @@ function draw(root, data) {
   };
 
   function paint() {
-    const {name, heads, across, side, n, largest, edges} = stages[chosen];
+    const {name, heads, across, side, n, edges, percent} = stages[chosen];
     const row = Math.min(n - 1, Math.floor(y * n)), column = Math.min(n - 1, Math.floor(x * n));
     const top = row - row % side, left = column - column % side, cells = side * side;
     const asks = (top / side * across + left / side) * cells + row % side * side + column % side;
-    const seen = Array.from({length: heads}, (_, head) => {
-      const start = (head * across * across * cells + asks) * cells;
-      return [...edges.subarray(start, start + cells)];
-    });
-    const most = Math.max(...seen.flat()), percent = edge => Math.round(100 * largest * (edge / 255) ** 2);
+    const rows = Array.from({length: heads}, (_, head) => head * across * across * cells + asks);
+    const seen = rows.map(at => [...edges.subarray(at * cells, (at + 1) * cells)]);
+    const tops = rows.map(at => percent[at]), most = Math.max(...seen.flat());
     for (const svg of root.querySelectorAll('svg'))
       for (const kind of ['under', 'token']) place(svg, kind, column, row, 1, n);
     panels.forEach((panel, head) => {
       panel.hidden = head >= heads;
       if (panel.hidden) return;
-      panel.querySelector('.says').textContent = `head ${head + 1}: up to ${percent(Math.max(...seen[head]))} %`;
+      panel.querySelector('.says').textContent = `head ${head + 1}: up to ${tops[head]} %`;
       const marks = panel.querySelector('.marks');
       marks.setAttribute('fill', '#0072B2');
       marks.setAttribute('d', seen[head].map((edge, key) => {
@@ -61,7 +61,7 @@ function draw(root, data) {
       panel.querySelector('.window').style.display = across > 1 ? '' : 'none';
     });
     root.querySelector('[role=status]').textContent = `${name}: the token in row ${row + 1}, column ${column + 1}` +
-      ` asks. A square's area is its attention; one that fills its token is ${percent(most)} %.`;
+      ` asks. A square's area is its attention; one that fills its token is ${Math.max(...tops)} %.`;
   }
 
   const point = event => {
