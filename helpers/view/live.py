@@ -1,7 +1,8 @@
 """Live pictures: a second output after a static figure, which takes its place where scripts run.
 
-On a code host, in a notebook that is not trusted and without JavaScript the static figure stays: it must be
-complete without its live form. Each live picture is a file `live/NAME.js` that defines `draw(root, data)`.
+On a code host and without JavaScript the static figure stays: it must be complete without its live form. (Of
+a notebook that is not trusted, JupyterLab shows neither.) Each live picture is a file `live/NAME.js` that
+defines `draw(root, data)`.
 """
 
 import html
