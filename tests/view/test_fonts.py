@@ -47,7 +47,7 @@ def face(font: str) -> str:
 
 
 def words(browser: Browser, figures: list[str], font: str) -> list[list[Word]]:
-    """Each figure's text as Chromium draws it in `font`; letters are as high as 70 % of their line."""
+    """Each figure's text as Chromium draws it in `font`."""
     page = browser.new_page(viewport={"width": 900, "height": 900})
     drawn = "".join(f"<div>{figure}</div>" for figure in figures)
     page.set_content(f"<style>{face(font)}</style><b>b</b><body style='font-family: T'>{drawn}")
@@ -57,11 +57,17 @@ def words(browser: Browser, figures: list[str], font: str) -> list[list[Word]]:
           if (![...document.fonts].every(font => font.status === 'loaded')) throw Error('fonts');
           return [...document.querySelectorAll('div > svg')].map(svg => {
             const whole = svg.getBoundingClientRect();
+            const scale = whole.width / svg.viewBox.baseVal.width;
             return [...svg.querySelectorAll('text')].map(text => {
               const box = text.getBoundingClientRect();
-              const inside = box.left > whole.left - 1 && box.right < whole.right + 1 &&
-                             box.top > whole.top - 3 && box.bottom < whole.bottom + 3;
-              return [text.textContent, box.left, box.top, box.right, box.bottom, inside];
+              let {left, top, right, bottom} = box;
+              if (!text.getCTM().b) {  // not turned: letters, without the font's room above and below
+                const middle = (top + bottom) / 2, em = scale * parseFloat(getComputedStyle(text).fontSize);
+                [top, bottom] = [middle - 0.45 * em, middle + 0.45 * em];
+              }
+              const inside = left > whole.left - 1 && right < whole.right + 1 &&
+                             top > whole.top - 1 && bottom < whole.bottom + 1;
+              return [text.textContent, left, top, right, bottom, inside];
             });
           });
         }"""
@@ -71,17 +77,12 @@ def words(browser: Browser, figures: list[str], font: str) -> list[list[Word]]:
 
 
 def overlaps(drawn: list[Word]) -> set[tuple[int, int]]:
-    """Pairs of texts of which one covers letters of the other: two lines may share 30 % of their height."""
-
-    def apart(one: Word, other: Word) -> bool:
-        room = 0.15 * min(one.bottom - one.top, other.bottom - other.top)
-        beside = one.right < other.left + 1 or other.right < one.left + 1
-        return beside or one.bottom < other.top + 2 * room or other.bottom < one.top + 2 * room
-
+    """The pairs of texts of which one covers the other by more than a pixel."""
     return {
         (first, second)
         for (first, one), (second, other) in combinations(enumerate(drawn), 2)
-        if not apart(one, other)
+        if min(one.right, other.right) - max(one.left, other.left) > 1
+        and min(one.bottom, other.bottom) - max(one.top, other.top) > 1
     }
 
 
@@ -130,7 +131,9 @@ def test_what_is_misplaced_is_found(browser: Browser):
     width, height, _ = text_to_path.get_text_width_height_descent(line, font, ismath=False)
     texts = [f'<text x="{place}" y="{2 * height}" font-size="20px">{line}</text>' for place in (0, width + 2)]
     size = f'width="{2 * width + 2}" height="{3 * height}"'
-    faults = misplaced(browser, [f"<svg {size}>{''.join(texts)}</svg>"])
+    faults = misplaced(
+        browser, [f"<svg {size} viewBox='0 0 {2 * width + 2} {3 * height}'>{''.join(texts)}</svg>"]
+    )
     assert {fault.split(",")[0] for fault in faults} == {"DejaVuSerif"}
     assert {"meets", "sticks"} <= set(" ".join(faults).split())
 
