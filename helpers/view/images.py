@@ -53,43 +53,28 @@ def contact_sheet(rows: Mapping[str, Sequence[tuple[Picture, str]]], *, title: s
 
 
 def heatmaps(
-    named: Mapping[str, NDArray[np.floating]],
-    *,
-    title: str,
-    ylabel: str,
-    xlabel: str,
-    number: str | None = None,
-    names: Sequence[str] | None = None,
-    height: float = 2.2,
+    named: Mapping[str, NDArray[np.floating]], *, title: str, note: str, ylabel: str, xlabel: str
 ) -> Figure:
     """One square per matrix [rows, columns], darker for larger, all on one scale from 0; row 1 is on top.
 
-    `number` formats the value written into every cell; None leaves the cells empty. `names` are the ticks of
-    rows and columns; None numbers them from 1.
+    Cells that are not 0 carry their value.
     """
-    drawn, panels = figure(7.5, height, columns=len(named))
+    drawn, panels = figure(7.5, 3.6, columns=len(named))
     largest = max(float(values.max()) for values in named.values())
     for axes, (name, values) in zip(panels, named.items(), strict=True):
         rows, columns = values.shape
         extent = (0.5, columns + 0.5, rows + 0.5, 0.5)
         axes.imshow(values, cmap=SHADES, vmin=0, vmax=largest, extent=extent, interpolation="nearest")
-        axes.set_title(name, fontsize=10, loc="center", pad=6)
+        axes.set_title(name, fontsize=11, loc="center", pad=6)
         axes.spines[:].set_visible(True)
-        if names is not None:
-            axes.set_xticks(range(1, columns + 1), names, rotation=45, ha="right", rotation_mode="anchor")
-            axes.set_yticks(range(1, rows + 1), names)
-        else:
-            axes.set_xticks([1, columns] if number is None else range(1, columns + 1))
-            axes.set_yticks([1, rows] if number is None else range(1, rows + 1))
-        axes.tick_params(labelsize=9, labelleft=axes is panels[0])
-        if number is not None:
-            for (row, column), value in np.ndenumerate(values):
-                ink = "white" if value > 0.6 * largest else INK
-                text = number.format(value)
-                axes.text(column + 1, row + 1, text, ha="center", va="center", fontsize=9, color=ink)
+        axes.set(xticks=range(1, columns + 1), yticks=range(1, rows + 1))
+        for row, column in np.argwhere(values):
+            value = values[row, column]
+            ink = "white" if value > 0.6 * largest else INK
+            axes.text(column + 1, row + 1, f"{value:.2f}", ha="center", va="center", fontsize=10, color=ink)
+        axes.set_xlabel(xlabel, fontsize=10)
     panels[0].set_ylabel(ylabel, fontsize=10)
-    drawn.supxlabel(xlabel, fontsize=10)
-    headline(drawn, title)
+    headline(drawn, title, note)
     return drawn
 
 

@@ -13,8 +13,9 @@ from matplotlib.text import Text
 
 from helpers.view.attention_maps import attention_grid, cascade_cut, one_head
 from helpers.view.bars import barh, grouped_bars, signed_bars, speedup_bars, stacked_barh
-from helpers.view.diagrams import Step, cascade, residual_chain, subgraphs
+from helpers.view.diagrams import cascade, subgraphs
 from helpers.view.dots import changes, dot_plot, words
+from helpers.view.heads import Kind, beside, lights, reach, three_ways
 from helpers.view.images import ERRORS, SHADES, confusion_matrix, contact_sheet, heatmaps
 from helpers.view.journey import journey
 from helpers.view.lines import (
@@ -32,7 +33,12 @@ TITLE = "The layers that a rehearsal changes most, in a rather long title"
 XY = {"xlabel": "work per image, million MACs", "ylabel": "time per image, µs"}
 TABLE = {f"a rather long name of a layer {row}": {"NPU1": 4219.0 - row, "NPU3": 6714.0} for row in range(4)}
 PHOTO = np.full((224, 224, 3), 120, dtype=np.uint8)
-STEPS = [Step("a 3 × 3 conv\nof its own", "mixes\nneighbours", 0), Step("FFN", "channels", 1)]
+OWN, ALL, ONE = np.eye(4, dtype=bool), np.ones((4, 4), dtype=bool), np.eye(14, dtype=bool)
+KINDS = [
+    Kind("MHSA", "each head reads all channels", ALL, False, 32, 32),
+    Kind("Groups", "each head reads its own share", OWN, False, 32, 32),
+    Kind("CGA", "own share + the head before it", OWN, True, 16, 32),
+]
 HEAD = [("Conv", ()), ("Split", (0,)), ("Reshape", (1,)), ("Reshape", (1,)), ("MatMul", (2, 3))]
 SPEEDUPS = {"GPU": {"V100": Interval(1.4, 1.4, 1.4)}, "CPU": {"here": Interval(0.25, 0.2, 0.3)}}
 CONFUSION = np.array([[97, 2, 1], [0, 100, 0], [0, 3, 97]])
@@ -68,7 +74,7 @@ PLOTS = {
     "contact_sheet": lambda: contact_sheet(
         {"two": [(PHOTO, "a"), (PHOTO, "b")], "one": [(PHOTO, "c")]}, title=TITLE
     ),
-    "heatmaps": lambda: heatmaps({"a": np.eye(3), "b": 2 * np.eye(3)}, title=TITLE, number="{:.0f}", **XY),
+    "heatmaps": lambda: heatmaps({"a": np.eye(3), "b": 2 * np.eye(3)}, title=TITLE, note="note", **XY),
     "confusion_matrix": lambda: confusion_matrix(
         CONFUSION, ["sailboat", "umbrella", "mushroom"], title=TITLE, note="errors are coloured"
     ),
@@ -90,8 +96,20 @@ PLOTS = {
         title=TITLE,
         note=TITLE,
     ),
-    "residual_chain": lambda: residual_chain(
-        [*STEPS, *STEPS, STEPS[0]], [("before", 2), ("after", 3)], title=TITLE
+    "three_ways": lambda: three_ways(KINDS, width=128, title=TITLE, note="note"),
+    "reach": lambda: reach(
+        {"one": [("input", "", ONE), *5 * [("3 × 3 conv", "convolution", ONE | ONE[::-1])]]},
+        window=7,
+        title=TITLE,
+        note="note",
+    ),
+    "beside": lambda: beside(
+        {"MACs": {"a": 40, "b": 99}, "bytes": {"a": 5, "b": 9}},
+        {"MACs": {"a": 70, "b": 99}, "bytes": {"a": 136, "b": 9}},
+        ghost="M0",
+        whole="MHSA",
+        title=TITLE,
+        note="note",
     ),
     "cascade": lambda: cascade(width=384, heads=4, key_dim=16, kernels=(7, 5, 3, 3), title=TITLE),
     "subgraphs": lambda: subgraphs({"before": HEAD, "after": HEAD[:2]}, title=TITLE),
@@ -119,14 +137,39 @@ def collisions(drawn: Figure) -> list[tuple[str, str]]:
     return [(a, b) for (a, at), (b, bt) in combinations(boxes, 2) if at.overlaps(bt)]
 
 
-@pytest.mark.parametrize("name", ["residual_chain", "cascade", "subgraphs", "journey"])
+@pytest.mark.parametrize("name", ["three_ways", "reach", "cascade", "subgraphs", "journey"])
 def test_words_of_a_diagram_do_not_meet(name: str) -> None:
     assert not collisions(plot(name))
 
 
 def test_words_that_meet_are_noticed() -> None:
-    step = Step("FFN", "mixes everything with everything else", 0)
-    assert collisions(residual_chain([step] * 5, [("all", 5)], title="t"))
+    rows = {"a name": [("a step with a rather long name", "FFN", ONE)] * 6}
+    assert collisions(reach(rows, window=7, title="t", note=""))
+
+
+def test_heads_of_a_cascade_hear_all_shares_before_theirs_and_cost_what_the_formula_says() -> None:
+    every, groups, cascade = KINDS
+    assert every.hears.all() and (groups.hears == OWN).all() and (cascade.hears == np.tril(ALL)).all()
+    assert [sum(kind.weights(128)) for kind in KINDS] == [3 * 128**2, 3 * 128 * 32, 128 * (2 * 16 + 32)]
+
+
+def test_what_a_head_hears_is_drawn_strongly_and_lights_up_when_looked_at() -> None:
+    last = set(lights(KINDS)[-1]["parts"])
+    drawn = {part.get_gid(): part.get_alpha() for part in plot("three_ways").findobj() if part.get_gid()}
+    assert last == {name for name, alpha in drawn.items() if alpha == 1}
+    assert set(drawn) == {part for head in lights(KINDS) for part in head["parts"]}
+    assert "CGA: share 1, 2" in lights(KINDS)[1]["says"] and "CGA-hand-1" in lights(KINDS)[1]["parts"]
+
+
+def test_tokens_reached_by_a_step_are_darker_than_those_reached_before() -> None:
+    first, second, third, *_ = (image.get_array() for image in plot("reach").axes[0].images)
+    assert first.max() == 2 and (second == ONE + 2 * (ONE[::-1] & ~ONE)).all() and third.max() == 1
+
+
+def test_what_is_compared_with_is_on_the_chart_and_no_dot_is_beyond_it() -> None:
+    for axes in plot("beside").axes:
+        assert 100 in [line.get_xdata()[0] for line in axes.lines]
+        assert axes.get_xlim()[1] > max(max(line.get_xdata()) for line in axes.lines)
 
 
 def written(drawn: Figure) -> list[str]:
@@ -268,8 +311,9 @@ def test_matrices_share_one_scale_and_darker_means_more_in_grey_too() -> None:
     assert [axes.images[0].get_clim() for axes in plot("heatmaps").axes] == [(0, 2), (0, 2)]
     grey = [np.dot(to_rgb(SHADES(value)), (0.299, 0.587, 0.114)) for value in np.linspace(0, 1, 9)]
     assert all(a > b for a, b in pairwise(grey))
-    (axes,) = heatmaps({"": np.array([[0.5, 0], [0, 1]])}, title="t", number="{:.1f}", **XY).axes
-    assert {text.get_position(): text.get_text() for text in axes.texts}[(1, 1)] == "0.5"
+    (axes,) = heatmaps({"": np.array([[0.5, 0], [0, 1]])}, title="t", note="", **XY).axes
+    said = {text.get_position(): text.get_text() for text in axes.texts}
+    assert said == {(1, 1): "0.50", (2, 2): "1.00"}, "what is 0 stays empty"
 
 
 def test_a_confusion_matrix_colours_errors_only_and_keeps_zeros_out_of_sight() -> None:

@@ -1,0 +1,213 @@
+"""Attention heads: which channels each hears, how far a token gets, and what that costs, from plain data."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from helpers.view.diagrams import WIDTH, arrow, box, page
+from helpers.view.style import BLUE, GREY, INK, PALE, TINT, bar, figure, headline, label, lying
+
+Mask = NDArray[np.bool_]
+
+SPAN = 2.15  # inches that all channels are long
+FAINT = 0.25
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of attention with several heads.
+
+    `reads[head, share]`: whether a head reads a share of the channels itself; `cascade`: whether it gets what
+    the head before it found, too; `key_dim` and `value_dim`: channels of a head's Q and K, and of its V.
+    """
+
+    name: str
+    says: str
+    reads: Mask
+    cascade: bool
+    key_dim: int
+    value_dim: int
+
+    @property
+    def hears(self) -> Mask:
+        """[head, share]: what reaches a head, itself or through the heads before it."""
+        return np.logical_or.accumulate(self.reads) if self.cascade else self.reads
+
+    def weights(self, width: int) -> tuple[int, int]:
+        """Of all heads together: those that make Q and K, and those that make V."""
+        read = int(self.reads.sum()) * width // len(self.reads)
+        return 2 * read * self.key_dim, read * self.value_dim
+
+    def sources(self, head: int) -> list[str]:
+        """The names of all parts of `three_ways` that light up when one looks at a head."""
+        chain = range(head + 1) if self.cascade else [head]
+        lit = [
+            f"{self.name}-read-{one}-{share}" for one in chain for share in np.flatnonzero(self.reads[one])
+        ]
+        lit += [f"{self.name}-hand-{one}" for one in chain if self.cascade and one]
+        lit += [f"{self.name}-share-{share}" for share in np.flatnonzero(self.hears[head])]
+        lit += [f"{self.name}-head-{one}" for one in chain]
+        return [*lit, *(f"{self.name}-{part}-{head}" for part in ("look", "row"))]
+
+
+def lights(kinds: Sequence[Kind]) -> list[dict[str, Any]]:
+    """For each head, the parts of `three_ways` that light up with it, and what they say."""
+
+    def heard(kind: Kind, head: int) -> str:
+        shares = np.flatnonzero(kind.hears[head]) + 1
+        return f"{kind.name}: share {', '.join(map(str, shares))}"
+
+    return [
+        {
+            "parts": [part for kind in kinds for part in kind.sources(head)],
+            "says": f"Head {head + 1} hears: {'; '.join(heard(kind, head) for kind in kinds)}",
+        }
+        for head in range(len(kinds[0].reads))
+    ]
+
+
+def three_ways(kinds: Sequence[Kind], *, width: int, title: str, note: str) -> Figure:
+    """A column per kind: shares of the channels on top, heads below, who hears whom, the weights to scale.
+
+    Lengths are channels. What the last head of each kind hears is drawn strongly. Parts have their names as
+    ids, for `live/heads.js`.
+    """
+    heads = len(kinds[0].reads)
+    axes = page(3.55 + 0.22 * heads, title, note)
+    most = max(sum(kind.weights(width)) for kind in kinds)
+    for left, kind in zip(0.2 + 2.53 * np.arange(len(kinds)), kinds, strict=True):
+        part = partial(_part, kind, strong={*kind.sources(heads - 1)})
+        _ways(axes, left, kind, width=width, part=part)
+        for head in range(heads):
+            low = 0.85 + 0.22 * (heads - 1 - head)
+            axes.text(left, low + 0.1, f"head {head + 1}", va="center", fontsize=9)
+            for share, heard in enumerate(kind.hears[head]):
+                look: dict[str, Any] = part(f"row-{head}") if heard else {"fill": False}
+                spot = (left + 0.62 + 0.22 * share, low)
+                axes.add_patch(
+                    Rectangle(spot, 0.2, 0.2, facecolor=BLUE, edgecolor=GREY, linewidth=0.6, **look)
+                )
+        counted = f"hears\n{kind.hears.sum()} of {heads**2}"
+        axes.text(left + 0.74 + 0.22 * heads, 0.84 + 0.11 * heads, counted, va="center", fontsize=10)
+        end, whole = left, sum(kind.weights(width))
+        for role, count in zip(("Q/K", "V"), kind.weights(width), strict=True):
+            long = SPAN * count / most
+            axes.add_patch(Rectangle((end, 0.3), long, 0.3, **bar(role)))
+            if long > 0.4:
+                ink = "white" if role == "V" else INK
+                axes.text(end + long / 2, 0.45, role, ha="center", va="center", fontsize=10, color=ink)
+            end += long
+        axes.text(left, 0.24, f"{whole:,} weights, {100 * whole / most:.0f} %", va="top", fontsize=10)
+    return axes.get_figure(root=True)  # type: ignore[return-value]
+
+
+def _part(kind: Kind, name: str, *, strong: Collection[str]) -> dict[str, Any]:
+    """The id of a part, and how strongly it is drawn."""
+    name = f"{kind.name}-{name}"
+    return {"gid": name, "alpha": 1 if name in strong else FAINT}
+
+
+def _ways(axes: Axes, left: float, kind: Kind, *, width: int, part: Callable[[str], dict[str, Any]]) -> None:
+    """The shares, the heads below them, and the ways from those to these."""
+    heads, top = len(kind.reads), axes.get_ylim()[1]
+    pitch, full = SPAN / heads, 0.9 * SPAN / heads
+    slabs, rows, low = top - 0.88, {"Q": "Q/K", "K": "Q/K", "V": "V"}, top - 2.32
+    axes.text(left, top - 0.02, kind.name, fontsize=11, fontweight="bold", va="top")
+    axes.text(left, top - 0.26, kind.says, fontsize=9, color=GREY, va="top")
+    for row, (letter, role) in enumerate(rows.items()):
+        axes.text(left - 0.07, low + 0.49 - 0.2 * row, letter, ha="right", va="center", fontsize=9)
+        for head in range(heads):
+            long = 0.9 * SPAN * (kind.value_dim if letter == "V" else kind.key_dim) / width
+            spot, look = (left + head * pitch, low + 0.4 - 0.2 * row), bar(role) | part(f"head-{head}")
+            axes.add_patch(Rectangle(spot, long, 0.18, **look))
+    for head, start in enumerate(left + pitch * np.arange(heads)):
+        number, middle, ends = f"{head + 1}", start + full / 2, start + full * (np.arange(4) + 0.5) / 4
+        axes.text(middle, slabs + 0.22, number if head else "share 1", ha="center", va="bottom", fontsize=9)
+        for x in ends:
+            spot = (x - 0.11 * full, slabs)
+            axes.add_patch(Rectangle(spot, 0.22 * full, 0.18, facecolor=BLUE, **part(f"share-{head}")))
+        for share in np.flatnonzero(kind.reads[head]):
+            x = [at for end in ends for at in (end + (share - head) * pitch, middle, np.nan)]
+            y = [slabs - 0.03, low + 0.68, np.nan] * 4
+            axes.plot(x, y, color=BLUE, linewidth=1, **part(f"read-{head}-{share}"))
+        if kind.cascade and head:
+            turn, found, enters = start - 0.05 * pitch, low + 0.09, low + 0.7
+            x, y = [turn - 0.05 * pitch, turn, turn, middle], [found, found, enters, enters]
+            axes.plot(x, y, color=BLUE, linewidth=3, solid_joinstyle="miter", **part(f"hand-{head}"))
+        frame: dict[str, Any] = {"fill": False, "edgecolor": INK, "linewidth": 1.5}
+        spot = (start - 0.03, low - 0.04)
+        axes.add_patch(Rectangle(spot, full + 0.06, 0.66, **frame, **part(f"look-{head}")))
+        axes.text(middle, low - 0.08, number if head else "head 1", ha="center", va="top", fontsize=9)
+
+
+def reach(
+    rows: Mapping[str, Sequence[tuple[str, str, Mask]]], *, window: int, title: str, note: str
+) -> Figure:
+    """How far one token gets: in each row, after each step, the tokens that have noticed it.
+
+    A step is (name, role, [row, column]), the first of a row its input. Dark: reached by this step; light:
+    before it; the dark lines bound windows of `window` tokens.
+    """
+    columns, tall = max(len(steps) for steps in rows.values()), 2.05
+    axes = page(tall * len(rows), title, note)
+    pitch = WIDTH / columns
+    side = 0.86 * pitch
+    for (name, steps), top in zip(rows.items(), tall * np.arange(len(rows), 0, -1), strict=True):
+        axes.text(0.02, top - 0.02, name, fontsize=10.5, fontweight="bold", va="top")
+        before = np.zeros_like(steps[0][2])
+        for place, (step, role, now) in enumerate(steps):
+            left, low = place * pitch + 0.02, top - 0.68
+            if place:
+                arrow(axes, (left - pitch + side, low + 0.19), (left, low + 0.19))
+            box(axes, (left, low, side, 0.38), step, role=role)
+            _tokens(axes, (left, low - 0.06 - side), side, now.astype(int) + (now & ~before), window)
+            axes.text(left + side / 2, low - 0.09 - side, f"{now.sum()}", ha="center", va="top", fontsize=10)
+            before = now
+    return axes.get_figure(root=True)  # type: ignore[return-value]
+
+
+def _tokens(axes: Axes, at: tuple[float, float], side: float, shades: NDArray[np.int_], window: int) -> None:
+    """Tokens as squares, in three shades, with the windows' borders; `at` is the lower left corner."""
+    (left, low), count = at, len(shades)
+    extent, colours = (left, left + side, low, low + side), ListedColormap(["white", TINT, BLUE])
+    axes.imshow(shades, colours, extent=extent, vmin=0, vmax=2, interpolation="nearest", aspect="auto")
+    for step, colour, thick in ((1, PALE, 0.5), (window, INK, 1.2)):
+        ticks = side * np.arange(0, count + 1, step) / count
+        ends = np.array([0, side, np.nan])
+        along, across = np.tile(ends, len(ticks)), ticks.repeat(3)
+        axes.plot(
+            [*left + along, *left + across], [*low + across, *low + along], color=colour, linewidth=thick
+        )
+
+
+Shares = Mapping[str, Mapping[str, float]]
+"""`shares[measure][row]`, in percent."""
+
+
+def beside(shares: Shares, ghosts: Shares, *, ghost: str, whole: str, title: str, note: str) -> Figure:
+    """A panel per measure, a dot per row: what part of `whole`, the line at 100; in grey `ghost`'s."""
+    rows = next(iter(shares.values()))
+    drawn, panels = figure(7.5, 1.5 + 0.36 * len(rows), columns=len(shares))
+    for axes, (measure, values) in zip(panels, shares.items(), strict=True):
+        lying(axes, list(rows) if axes is panels[0] else [""] * len(rows))
+        axes.axvline(100, color=INK, linewidth=2)
+        label(axes, whole, (100, -0.6), dy=3)
+        for row, (name, value) in enumerate(values.items()):
+            other = ghosts[measure][name]
+            axes.plot(other, row, "o", color=PALE, markersize=8)
+            axes.plot([value, 100], [row, row], color=BLUE, linewidth=2)
+            axes.plot(value, row, "o", color=BLUE, markersize=9)
+            label(axes, f"{value:.0f} %", (value, row), dx=-8)
+        axes.set(xlim=(0, 145), xticks=[0, 100], xticklabels=["0", "100 %"])
+        axes.set_title(measure, fontsize=11, pad=18)
+        label(axes, ghost, (next(iter(ghosts[measure].values())), 0), dy=7, color=GREY)
+    headline(drawn, title, note)
+    return drawn
