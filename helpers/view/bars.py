@@ -97,7 +97,7 @@ def stacked_barh(
     drawn, (axes,) = figure(7.5, 1.6 + 0.46 * len(table))
     series = _series(table)
     others = [part for part in series if part not in ROLES]
-    hue = GREY if len(others) < len(series) else "#00517F"
+    hue = "#BDBDBD" if len(others) < len(series) else "#00517F"  # lighter than any role
     sums = [sum(row.values()) for row in table.values()]
     longest = 100 if percent else max(sums)
     units = [total / 100 if percent else 1 for total in sums]
@@ -109,7 +109,10 @@ def stacked_barh(
         look: dict[str, Any] = {"facecolor": face, "edgecolor": "white", "linewidth": 1.5}
         made = axes.barh(range(len(table)), widths, 0.72, left=left, label=part, **look)
         room = 0.018 * longest  # of a letter
-        inside = [said if width > room * len(said := number.format(width)) else "" for width in widths]
+        said = [number.format(width) for width in widths]
+        inside = [
+            said[row] if width > room * (len(said[row]) + 0.7) else "" for row, width in enumerate(widths)
+        ]
         if widths[0]:
             named[part] = left[0] + widths[0] / 2
         else:

@@ -74,14 +74,14 @@ def curves(
         axes.set_xlabel(plot.xlabel)
         if level is not None:
             axes.axhline(level[0], color=INK, linewidth=1.2)
-            if axes is places[0]:
-                label(axes, level[1], (axes.get_xlim()[0], level[0]), dx=4, dy=4)
     if y_from_zero:
         places[0].set_ylim(0, 1.06 * max(y for plot in plots for row in plot.curves.values() for _, y in row))
-    if len(names) > 1:
+    colours = {name: colour(name, place) for place, name in enumerate(names)}
+    if level is not None:
+        ends[level[1]] = places[-1], (places[-1].get_xlim()[1], level[0])
+    if len(ends) > 1:
         for axes in places:
-            last = {name: end for name, (own, end) in ends.items() if own is axes}
-            _beside(axes, last, {name: colour(name, names.index(name)) for name in last})
+            _beside(axes, {name: end for name, (own, end) in ends.items() if own is axes}, colours)
     return drawn
 
 

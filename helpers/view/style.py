@@ -76,7 +76,6 @@ mpl.rcParams.update(
         "legend.framealpha": 1,
         "lines.markeredgecolor": INK,
         "lines.markeredgewidth": 0.6,
-        "hatch.linewidth": 0.6,
         "svg.fonttype": "none",  # text stays text: to be searched, read out and translated
         "svg.hashsalt": "efficientvit-edge",  # the same figure gives the same bytes
     }
