@@ -251,18 +251,17 @@ def _parse_log(files: list[str], **given: bool) -> int:
 
 
 def _forecast(onnx: Path | None = None, **given: float) -> None:
-    from helpers.board.forecast import forecast
+    from helpers.board.forecast import counts, doubts, forecast
 
     if (onnx is None) != (len(given) == 2) or (onnx and given):
         raise ValueError("give either --onnx, or --macs-m and --params-m")
     if onnx:
-        from helpers.graph.cost import graph_cost
         from helpers.graph.graph import load
 
-        found = graph_cost(load(onnx))
-        given = {"macs_m": found.macs / 1e6, "params_m": found.parameters / 1e6}
+        given = dict(zip(("macs_m", "params_m"), counts(load(onnx)), strict=True))
     predicted = {npu: asdict(one) for npu, one in forecast(**given).items()}
-    print(json.dumps({npu: {name: round(x, 1) for name, x in one.items()} for npu, one in predicted.items()}))
+    rounded = {npu: {name: round(x, 1) for name, x in one.items()} for npu, one in predicted.items()}
+    print(json.dumps(rounded | {"warnings": doubts(macs_m=given["macs_m"])}))
 
 
 def _tutorial(**given: Any) -> int:

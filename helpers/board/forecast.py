@@ -4,8 +4,8 @@ Time per image is a fixed cost, plus a cost per million MACs, plus on one core a
 parameters: least squares on the relative error over the six models that AXERA measured
 (data/published/ax650n_fps.json). NPU3 has no cost of parameters: with one, models left out of the fit are
 forecast worse. That is how the terms were chosen; what this one stands for is not known. The forecast knows
-this family at batch 8 only: a network of other operators, or one image at a time, has other fixed costs.
-Outside M0 to M5 the interval assumes that the line goes on.
+this family at batch 8 only: one image at a time has other fixed costs, and so has a network of other
+operators, whose graph is refused. Outside M0 to M5 the interval assumes that the line goes on, with a warning.
 """
 
 import math
@@ -13,7 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 
+from helpers.graph.cost import graph_cost
+from helpers.graph.graph import Graph
 from helpers.published import published
 
 CONFIDENCE = 0.90
@@ -32,6 +35,23 @@ COUNTED = {
 }
 """Million MACs and parameters, counted by helpers.model.cost; a test counts them again."""
 
+RANGE = (79, 522)
+"""Million MACs of the smallest and the largest of them: outside, the forecast is a guess."""
+
+# Between an attention's convolutions and its products, and between these and their softmax.
+_PASS_ON = {
+    "Transpose",
+    "Reshape",
+    "Flatten",
+    "Squeeze",
+    "Unsqueeze",
+    "Identity",
+    "Cast",
+    "Add",
+    "Mul",
+    "Div",
+}
+_PASS_ON |= {"BatchNormalization", "QuantizeLinear", "DequantizeLinear"}
 _TERMS = {"NPU1": 3, "NPU3": 2}  # of: fixed cost, MACs, parameters
 _T_QUANTILE = {2: 2.920, 3: 2.353, 4: 2.132}  # Student's t, two-sided 90 %, by degrees of freedom
 
@@ -70,6 +90,45 @@ def forecast(*, macs_m: float, params_m: float) -> dict[str, Forecast]:
                 f"{name} is {value}: give millions, such as 522 MACs and 12.474 parameters for M5"
             )
     return {npu: _fitted(npu, list(COUNTED), at=(macs_m, params_m)) for npu in _TERMS}
+
+
+def doubts(*, macs_m: float) -> list[str]:
+    """What to hold against a forecast at so many million MACs: nothing within RANGE."""
+    low, high = RANGE
+    if low <= macs_m <= high:
+        return []
+    return [f"{macs_m:.1f} million MACs lie outside the {low} to {high} of the fitted models: a guess"]
+
+
+def counts(model: onnx.ModelProto) -> tuple[float, float]:
+    """Million MACs per image and million parameters of an EfficientViT's graph, to forecast it by.
+
+    Raises ValueError for a network of another family, and for what `graph_cost` cannot count. The family is
+    told by its attention: the queries of each, and they alone, come out of a depth-wise convolution.
+    """
+    graph = Graph(model)
+
+    def grouped(name: str) -> bool:
+        node = _origin(graph, name)
+        return node is not None and node.op_type == "Conv" and graph.attribute(node, "group") > 1
+
+    made = [_origin(graph, node.input[0]) for node in graph.nodes if node.op_type == "Softmax"]
+    products = [node.input for node in made if node is not None and node.op_type == "MatMul"]
+    attentions = [pair for pair in products if not graph.constants.keys() & set(pair)]
+    if not attentions or any(sum(map(grouped, pair)) != 1 for pair in attentions):
+        raise ValueError(
+            "this graph is no EfficientViT (M0 to M5 and their like), and the forecast is for no other "
+            "family: measure it on the board"
+        )
+    found = graph_cost(model)
+    return found.macs / 1e6, found.parameters / 1e6
+
+
+def _origin(graph: Graph, name: str) -> onnx.NodeProto | None:
+    """The node that computes a tensor, layout, scale and bias aside; None for an input or a constant."""
+    while (node := graph.writer.get(name)) is not None and node.op_type in _PASS_ON:
+        name = next((name for name in node.input if name not in graph.constants), "")
+    return node
 
 
 def leave_one_out() -> dict[str, list[LeftOut]]:

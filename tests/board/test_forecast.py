@@ -7,9 +7,12 @@ import onnx
 import onnx.parser
 import pytest
 from onnx import numpy_helper
+from small_graphs import graph, node
 
 from helpers.__main__ import main
-from helpers.board.forecast import _T_QUANTILE, CONFIDENCE, COUNTED, forecast, leave_one_out
+from helpers.board.forecast import _T_QUANTILE, CONFIDENCE, COUNTED, RANGE, counts, forecast, leave_one_out
+from helpers.graph.convert import simplify, to_onnx
+from helpers.graph.fold import fold
 from helpers.model.cost import cost, total
 from helpers.model.variants import VARIANTS
 from helpers.model.weights import init_model
@@ -66,25 +69,76 @@ def test_however_far_the_interval_stays_finite_and_positive(macs_m: float, param
 def test_it_prints_the_contract(capsys: pytest.CaptureFixture[str]):
     assert main(["forecast", "--macs-m", "522", "--params-m", "12.474"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert list(printed) == ["NPU1", "NPU3"]
+    assert list(printed) == ["NPU1", "NPU3", "warnings"]
+    assert printed.pop("warnings") == []
     for one in printed.values():
         assert list(one) == ["fps", "low", "high"]
         assert one["low"] < one["fps"] < one["high"]
     assert printed["NPU1"]["fps"] == round(forecast(**M5)["NPU1"].fps, 1)
 
 
-def test_a_graph_is_forecast_as_its_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def attention(queries: int, keys: int = 1) -> onnx.ModelProto:
+    """One attention on two images; its queries and keys come out of convolutions of so many groups."""
     made = onnx.parser.parse_model(
-        '<ir_version: 8, opset_import: ["": 13]> '
-        "g (float[2,3,72,72] input) => (float[2,700,9,9] logits) { logits = Conv(input, w) }"
+        f"""<ir_version: 8, opset_import: ["": 13]>
+        g (float[2,48,40,40] input) => (float[2,16,40,40] logits) {{
+            q0, k0, v = Split<axis=1>(input)
+            q1 = Conv<group={queries}>(q0, q)
+            k1 = Conv<group={keys}>(k0, k)
+            q2 = Transpose<perm=[0,1,3,2]>(q1)
+            raw = MatMul(q2, k1)
+            scaled = Mul(raw, scale)
+            w = Softmax<axis=-1>(scaled)
+            logits = MatMul(v, w)
+        }}"""
     )
-    made.graph.initializer.append(numpy_helper.from_array(np.ones((700, 3, 64, 64), np.float32), "w"))
-    onnx.save(made, tmp_path / "model.onnx")
-    assert main(["forecast", "--onnx", str(tmp_path / "model.onnx")]) == 0
+    held = {name: np.ones((16, 16 // groups, 1, 1)) for name, groups in (("q", queries), ("k", keys))}
+    for name, values in {**held, "scale": np.ones(1)}.items():
+        made.graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), name))
+    return made
+
+
+def run_on(model: onnx.ModelProto, path: Path) -> int:
+    onnx.save(model, path)
+    return main(["forecast", "--onnx", str(path)])
+
+
+def test_a_graph_is_forecast_as_its_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run_on(attention(16), tmp_path / "model.onnx") == 0
     counted = capsys.readouterr().out
-    numbers = ["--macs-m", str(700 * 81 * 12288 / 1e6), "--params-m", str(700 * 12288 / 1e6)]
-    assert main(["forecast", *numbers]) == 0
+    macs, parameters = 1600 * (16 + 256) + 2 * 16 * 40**3, 16 + 256
+    assert main(["forecast", "--macs-m", str(macs / 1e6), "--params-m", str(parameters / 1e6)]) == 0
     assert counted == capsys.readouterr().out
+
+
+def test_a_real_graph_is_of_the_family_also_before_simplification():
+    plain = to_onnx(fold(init_model("pocket")))
+    macs_m, params_m = counts(simplify(plain))
+    assert (macs_m, params_m) == counts(plain) and 1 < macs_m < RANGE[0]
+
+
+@pytest.mark.parametrize(
+    "other", [attention(1), attention(16, 16), graph(node("Softmax")), graph(node("Relu"))]
+)
+def test_a_graph_of_another_family_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], other: onnx.ModelProto
+):
+    assert run_on(other, tmp_path / "model.onnx") == 2
+    printed = capsys.readouterr()
+    assert "no EfficientViT" in printed.err and not printed.out
+
+
+@pytest.mark.parametrize(("macs_m", "warned"), [(78, 1), (79, 0), (522, 0), (523, 1), (1e6, 1)])
+def test_outside_the_fitted_sizes_there_is_a_warning(
+    capsys: pytest.CaptureFixture[str], macs_m: float, warned: int
+):
+    assert main(["forecast", "--macs-m", str(macs_m), "--params-m", "5"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["warnings"]) == warned
+
+
+def test_the_range_is_that_of_the_models():
+    sizes = [macs_m for macs_m, _ in COUNTED.values()]
+    assert (math.floor(min(sizes)), math.ceil(max(sizes))) == RANGE
 
 
 @pytest.mark.parametrize(
