@@ -5,7 +5,8 @@ parameters: least squares on the relative error over the six models that AXERA m
 (data/published/ax650n_fps.json). NPU3 has no cost of parameters: with one, models left out of the fit are
 forecast worse. That is how the terms were chosen; what this one stands for is not known. The forecast knows
 this family at batch 8 only: one image at a time has other fixed costs, and so has a network of other
-operators, whose graph is refused. Outside M0 to M5 the interval assumes that the line goes on, with a warning.
+operators, whose graph is refused. Outside M0 to M5 the interval assumes that the line goes on, and it says
+so.
 """
 
 import math

@@ -1,11 +1,7 @@
 """From PyTorch to a graph, and from the traced graph to one that a compiler takes."""
 
-import contextlib
-import os
 import warnings
-from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path
 from typing import cast
 
 import onnx
@@ -16,7 +12,7 @@ from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
 from helpers.artifacts import GateFailed
 from helpers.graph import OPSET
-from helpers.graph.graph import Graph
+from helpers.graph.graph import Graph, quiet_stderr
 from helpers.model.variants import INPUT_SIZE
 
 
@@ -52,7 +48,7 @@ def simplify(graph: onnx.ModelProto) -> onnx.ModelProto:
     Every attribute is written out, also at its default: builds failed where one was left to it
     (onnxsim/onnxsim, scripts/axera/README.md).
     """
-    with _quiet_stderr():
+    with quiet_stderr():
         simplified, agrees = onnxsim.simplify(graph)
     if not agrees:
         raise GateFailed("onnxsim's own comparison failed: compile the file before simplification instead")
@@ -82,16 +78,3 @@ def check(graph: onnx.ModelProto, *, opset: int) -> None:
 def random_images(count: int, *, seed: int = 0) -> Tensor:
     """Noise in place of photos: float32 [count, 3, 224, 224]."""
     return torch.randn(count, 3, INPUT_SIZE, INPUT_SIZE, generator=torch.Generator().manual_seed(seed))
-
-
-@contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Drops what C++ code writes to file descriptor 2 meanwhile; Python's exceptions still come through."""
-    kept = os.dup(2)
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

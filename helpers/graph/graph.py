@@ -1,8 +1,10 @@
 """An ONNX graph: read from a file, and one index of its tensors: who writes, who reads, what is known."""
 
+import contextlib
 import copy
+import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,15 @@ class Graph:
     def ends(self) -> dict[str, Axes]:
         """What goes in and what comes out, with the shapes that the file states."""
         return {value.name: axes(value) for value in (*self.inputs, *self.outputs)}
+
+    @cached_property
+    def simplified(self) -> "Graph":
+        """What onnxsim leaves of the graph; the graph itself where onnxsim cannot work on it."""
+        import onnxsim  # here, so that looking up needs none
+
+        with quiet_stderr(), contextlib.suppress(Exception):  # its errors share no base class
+            return Graph(onnxsim.simplify(self.model)[0])
+        return self
 
     @cached_property
     def operators(self) -> Counter[str]:
@@ -192,3 +203,16 @@ def input_of(node: onnx.NodeProto, index: int) -> str:
 
 def _plain(value: Any) -> Any:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Drops what C++ code writes to file descriptor 2 meanwhile; Python's exceptions still come through."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -6,7 +6,8 @@ operator that it lacks and refused two that it has. An attribute written at its 
 
 import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -28,19 +29,39 @@ def table() -> dict[str, Any]:
     return loaded
 
 
-def check_operators(graph: Graph) -> list[Finding]:
+def check_operators(graph: Graph, *, onnxsim: bool = False) -> list[Finding]:
     """Two findings: operators off the AX650 list, and nodes that break a restriction of the list.
 
-    A warning where a real build contradicts the list, or where a form made a real build fail. Shapes come
-    from ONNX's shape inference; a rule that needs an unknown one is not applied.
+    A warning where a real build contradicts the list, or where a form made a real build fail, and for what
+    simplification removes if the configuration asks for that (`onnxsim`). Shapes come from ONNX's shape
+    inference; a rule that needs an unknown one is not applied.
     """
     counts = graph.operators
     listed = f"{counts.total()} nodes of {len(counts)} operators, all on the AX650 list"
     kept = "every node keeps to those of the AX650 list"
     return [
-        _summary("operators", _unlisted(graph), listed),
-        _summary("restrictions", _restricted(graph), kept),
+        _summary("operators", _lasting(_unlisted, graph, onnxsim=onnxsim), listed),
+        _summary("restrictions", _lasting(_restricted, graph, onnxsim=onnxsim), kept),
     ]
+
+
+def removed(level: Level, problem: str, *, onnxsim: bool) -> tuple[Level, str]:
+    """A problem that simplification removes, with that as its remedy in place of its own after the colon."""
+    how = "the configuration has it simplified away" if onnxsim else "simplify the graph (onnxsim)"
+    return "warn" if onnxsim else level, f"{problem.partition(': ')[0]}: {how}"
+
+
+def _lasting(find: Callable[[Graph], Iterable[Problem]], graph: Graph, *, onnxsim: bool) -> Iterable[Problem]:
+    """Problems of what simplification leaves, which the compiler will see, then those that it removes."""
+    found = list(find(graph))
+    if all(level == "warn" for level, *_ in found):
+        return found
+    left = list(find(graph.simplified))
+    gone = [problem for problem in found if problem not in left]
+    for level, operator, text, node in gone:
+        level, text = removed(level, text, onnxsim=onnxsim)
+        left.append((level, operator, text, node))
+    return left
 
 
 def _unlisted(graph: Graph) -> Iterable[Problem]:
@@ -106,7 +127,10 @@ def _in_words(node: onnx.NodeProto, graph: Graph) -> Iterable[str]:
                 yield f"output_padding {extra} is larger than the end pads {ends}"
         case "Gather":
             if second is not None and len(second) != 1:
-                yield f"{len(second)}-D indices, only 1-D ones can be compiled: simplify the graph (onnxsim)"
+                instead = "make them 1-D by Reshape, and the result what it was by another"
+                if not second:
+                    instead = "select with Slice and Squeeze, or give the index the shape [1] and Squeeze"
+                yield f"{len(second)}-D indices, only 1-D ones can be compiled: {instead}"
         case "LayerNormalization" | "LpNormalization":
             if (axis := value("axis")) not in (-1, None) and (first is None or axis != len(first) - 1):
                 yield f"axis is {axis}, only the last one can be compiled"
@@ -119,11 +143,25 @@ def _in_words(node: onnx.NodeProto, graph: Graph) -> Iterable[str]:
             if fits and second is not None and second not in fits:
                 yield f"the slope has shape {second}, only {fits[0]} and {fits[1]} can be compiled"
         case "Resize":
-            if value("mode") == "nearest" and (nearest := value("nearest_mode")) != "round_prefer_ceil":
+            nearest = value("nearest_mode") if value("mode") == "nearest" else "round_prefer_ceil"
+            if nearest != "round_prefer_ceil" and not _repeats_pixels(node, graph):
                 yield f"nearest_mode is {nearest}, only round_prefer_ceil can be compiled"
         case "RoiAlign":
             if value("sampling_ratio") == 0:
                 yield "sampling_ratio must not be 0"
+
+
+def _repeats_pixels(node: onnx.NodeProto, graph: Graph) -> bool:
+    """Whether a Resize makes each pixel a whole number of equal ones, in the form that PyTorch exports."""
+    form = ("mode", "coordinate_transformation_mode", "nearest_mode")
+    if [graph.attribute(node, name) for name in form] != ["nearest", "asymmetric", "floor"]:
+        return False
+    scales = graph.constant(input_of(node, 2))
+    if scales is None or not scales.size:  # the sizes are given instead
+        with suppress(ValueError):  # not known
+            before, after = (graph.static_shape(name) for name in (node.input[0], node.output[0]))
+            scales = np.divide(after, before)
+    return scales is not None and scales.size > 0 and bool(np.all((scales >= 1) & (scales % 1 == 0)))
 
 
 def _by_experience(node: onnx.NodeProto, graph: Graph) -> Iterable[str]:
@@ -135,6 +173,8 @@ def _by_experience(node: onnx.NodeProto, graph: Graph) -> Iterable[str]:
     for name in table()["write_out"].get(node.op_type, []):
         if name not in written:
             yield f"write {name} out: a build failed where it was left to its default"
+    if node.op_type == "Resize" and _repeats_pixels(node, graph):
+        yield "nearest_mode floor is not on the list, but the vendor's own YOLOv5s and YOLO11s builds hold it"
     if node.op_type == "Gemm" and not any(name in graph.constants for name in node.input[:2]):
         yield "both factors are computed, which a build refused: use MatMul"
     if node.op_type == "ReduceMean" and not graph.attribute(node, "axes") and not input_of(node, 1):

@@ -17,7 +17,7 @@ from helpers.graph.graph import STANDARD, Graph, GraphError, axes, load, tensors
 from helpers.graph.preprocess import Preprocessing, read_metadata
 from helpers.pulsar2 import config as configs
 from helpers.pulsar2.archive import check_archive
-from helpers.pulsar2.operators import check_operators, name_of
+from helpers.pulsar2.operators import check_operators, name_of, removed
 from helpers.pulsar2.schema import EVERY, BuildConfig
 
 OPSET_REFUSED = 23  # says one user; 18 was built (onnxsim/onnxsim, scripts/axera/README.md), none between
@@ -43,28 +43,31 @@ def preflight(
     the tool does, then beside the configuration. `target_hardware` beats the configuration's, as on
     the tool's command line. What is wrong with a file is a finding, not an exception.
     """
-    graph: Graph | None = None
-    try:
-        graph = Graph(load(onnx))
-        findings = check_graph(graph)
-        if findings[0].level == "fail":
-            graph = None  # what onnx's checker refuses is held against nothing else
-    except GraphError as error:
-        findings = [Finding("file", "fail", str(error))]
-    read: BuildConfig | None = None
+    read = asked = None
+    refused: list[Finding] = []
     named = {"target_hardware": target_hardware} if target_hardware else {}
     try:
         read = configs.read(config) if config is not None else None
         asked = configs.validate((read.model_dump(exclude_unset=True) if read else {}) | named)
     except configs.ConfigError as error:
-        findings += error.findings
-    else:
+        refused = error.findings
+    onnxsim = asked is not None and asked.onnx_opt.enable_onnxsim
+    graph: Graph | None = None
+    try:
+        graph = Graph(load(onnx))
+        findings = check_graph(graph, onnxsim=onnxsim)
+        if findings[0].level == "fail":
+            graph = None  # what onnx's checker refuses is held against nothing else
+    except GraphError as error:
+        findings = [Finding("file", "fail", str(error))]
+    findings += refused
+    if asked is not None:
         findings = [_for_chip(finding, asked.target_hardware) for finding in findings]
         if config is not None:
             said = [*asked.ineffective(), *configs.doubts(config)]
             chip = f"{asked.target_hardware}, {asked.npu_mode}"
             findings.append(Finding("config", "warn" if said else "ok", "; ".join([chip, *said])))
-            findings += check_config(asked, graph) if graph else []
+            findings += check_config(asked, graph.simplified if onnxsim else graph) if graph else []
     if read is not None or calibration is not None:
         findings += _calibrations(read, calibration, Path(config or "").parent, graph)
     return findings
@@ -97,16 +100,21 @@ def _calibrations(
     return found
 
 
-def check_graph(graph: Graph) -> list[Finding]:
-    """One finding per check of the graph alone.
+def check_graph(graph: Graph, *, onnxsim: bool = False) -> list[Finding]:
+    """One finding per check of the graph alone; `onnxsim`: the configuration has it simplified first.
 
     File and opset only for a graph that onnx's checker refuses: what it holds cannot be relied on.
     """
     first = [Finding("file", *_valid(graph.model)), Finding("opset", *_opset(graph))]
     if first[0].level == "fail":
         return first
-    further = {"shapes": _static, "dtype": _dtype, "int64": _int64, "names": _names}
-    return [*first, *check_operators(graph), *(Finding(name, *of(graph)) for name, of in further.items())]
+    found = check_operators(graph, onnxsim=onnxsim)
+    for name, of in {"shapes": _static, "dtype": _dtype, "int64": _int64, "names": _names}.items():
+        verdict = of(graph)
+        if verdict[0] != "ok" and of(graph.simplified)[0] == "ok":
+            verdict = removed(*verdict, onnxsim=onnxsim)
+        found.append(Finding(name, *verdict))
+    return [*first, *found]
 
 
 def _valid(model: onnx.ModelProto) -> Verdict:
@@ -142,7 +150,7 @@ def _static(graph: Graph) -> Verdict:
         n for n, sizes in graph.ends.items() if not sizes or not all(isinstance(x, int) for x in sizes)
     ]
     if dynamic:
-        return "fail", f"{shapes}: not all of {', '.join(dynamic)} is fixed; export without dynamic_axes"
+        return "fail", f"{', '.join(dynamic)} not fixed in {shapes}: export without dynamic_axes"
     return "ok", shapes
 
 
@@ -167,7 +175,7 @@ def _int64(graph: Graph) -> Verdict:
     text = f"{len(wide)} int64 tensors, {total:,} bytes"
     if total > INT64_LIMIT:
         largest = max(tables, key=lambda name: tables[name].size)
-        return "warn", f"{text}, the largest is {largest}: these cost memory; simplify the graph (onnxsim)"
+        return "warn", f"{text} cost memory, the largest is {largest}: store indices as int32"
     return "ok", text
 
 

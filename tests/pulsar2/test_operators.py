@@ -1,6 +1,7 @@
 """The AX650 list and its restrictions, on one-node graphs."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,34 @@ BROKEN: list[tuple[onnx.NodeProto, dict[str, Any], str]] = [
     (node("ReduceSum", noop_with_empty_axes=1), {"opset": 13}, "noop_with_empty_axes"),
     (node("LSTM", ["input", "w", "w", "", "n"]), {**WEIGHT, "n": np.ones(1)}, "sequence_lens"),
 ]  # fmt: skip
+
+
+def resize(scale: float, *, sizes: Sequence[int] = (), **attributes: str) -> onnx.ModelProto:
+    """One of an 8 x 8 map, in the form that PyTorch exports, by a scale or to sizes."""
+    form = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    made = node("Resize", ["input", "", "" if sizes else "k", *(["s"] if sizes else [])], **form | attributes)
+    side = sizes[-1] if sizes else int(8 * scale)
+    given = {"s": np.array(sizes)} if sizes else {"k": np.array([1, 1, scale, scale], F32)}
+    return graph(made, out=[1, 3, side, side], **given)
+
+
+@pytest.mark.parametrize(
+    ("model", "level"),
+    [
+        (resize(2), "warn"),  # as in the vendor's own builds of YOLO
+        (resize(4), "warn"),
+        (resize(0, sizes=[1, 3, 16, 16]), "warn"),
+        (resize(1.5), "fail"),
+        (resize(2.1), "fail"),
+        (resize(0.5), "fail"),
+        (resize(0, sizes=[1, 3, 12, 12]), "fail"),
+        (resize(2, nearest_mode="ceil"), "fail"),
+        (resize(2, coordinate_transformation_mode="half_pixel"), "fail"),
+        (resize(1.5, mode="linear"), "ok"),
+    ],
+)
+def test_a_resize_may_repeat_pixels(model: onnx.ModelProto, level: str) -> None:
+    assert kept(model).level == level
 
 
 def test_each_restriction_in_words_is_broken_below() -> None:

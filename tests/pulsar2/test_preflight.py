@@ -3,6 +3,7 @@
 import functools
 import io
 import json
+import re
 import tarfile
 import tempfile
 from collections.abc import Sequence
@@ -158,6 +159,110 @@ def test_the_command_prints_one_line_per_check(small: Path, capsys: pytest.Captu
 )
 def test_what_is_found_in_the_graph_alone(check: str, model: onnx.ModelProto, level: str) -> None:
     assert only(check_graph(Graph(model)), check).level == level
+
+
+def plain_export() -> onnx.ModelProto:
+    """As PyTorch writes x.reshape(x.shape[0], -1): sizes are computed, and no shape is known after it."""
+    last, first = np.array([-1]), np.array([0])
+    sizes = [
+        helper.make_node("Shape", ["input"], ["sizes"]),
+        helper.make_node("Gather", ["sizes", "place"], ["batch"]),
+        helper.make_node("Mod", ["batch", "large"], ["rest"]),  # as timm pads its windows
+        helper.make_node("Unsqueeze", ["rest", "first"], ["one"]),
+        helper.make_node("Concat", ["one", "last"], ["shape"], axis=0),
+    ]
+    given = {"last": last, "first": first, "place": np.array(0), "large": np.array(7)}
+    return graph(*sizes, node("Reshape", ["input", "shape"]), out=["rows", 192], opset=13, **given)
+
+
+# An index of no dimension picks a ViT's class token, and nothing can fold it.
+TOKEN = graph(node("Gather", ["input", "i"], axis=1), i=np.array(0), out=[1, 8, 8])
+CUT = helper.make_node("Slice", ["input", "zero", "one", "one"], ["picked"])
+PICK = helper.make_node("Gather", ["input", "zero"], ["picked"], axis=1)
+SQUEEZE = node("Squeeze", ["picked"], axes=[1])
+SQUEEZED = {"zero": np.array([0]), "one": np.array([1]), "out": [1, 8, 8]}
+
+ROWS = {"name": "i", "shape": [2, 3], "dtype": TensorProto.INT64, "out": [2, 3, 9], "w": np.ones((5, 9), F32)}
+LOOKUP = graph(node("Gather", ["w", "i"]), **ROWS)
+FLAT_LOOKUP = graph(
+    helper.make_node("Reshape", ["i", "flat"], ["j"]),
+    helper.make_node("Gather", ["w", "j"], ["rows"]),
+    node("Reshape", ["rows", "back"]),
+    flat=np.array([-1]),
+    back=np.array([2, 3, 9]),
+    **ROWS,
+)
+
+
+def wide(dtype: type[np.generic]) -> onnx.ModelProto:
+    return graph(node("Gather", ["input", "i"]), i=np.zeros(10_000, dtype), out=[10_000, 3, 8, 8])
+
+
+def mean(**axes: list[int]) -> onnx.ModelProto:
+    return graph(node("ReduceMean", **axes), out=[1, 1, 1, 1])
+
+
+def product(operator: str) -> onnx.ModelProto:
+    return graph(node(operator, ["input", "input"]), shape=[8, 8])
+
+
+SWISH = graph(helper.make_node("Sigmoid", ["input"], ["s"]), node("Mul", ["input", "s"]))
+HALF = TensorProto.FLOAT16
+
+
+@pytest.mark.parametrize("onnxsim", [True, False])
+def test_what_simplification_removes_is_told_as_that(small: Path, onnxsim: bool) -> None:
+    saved(plain_export(), small)
+    found = check(small, config(onnx_opt={"enable_onnxsim": onnxsim}))
+    for name, what in (
+        ("operators", "Shape"),
+        ("operators", "Mod"),
+        ("restrictions", "0-D"),
+        ("shapes", "rows"),
+    ):
+        finding = only(found, name)
+        assert what in finding.message and "simplif" in finding.message and "replace" not in finding.message
+        assert finding.level == ("warn" if onnxsim else "fail")
+
+
+def test_what_stays_is_told_beside_what_goes(small: Path) -> None:
+    model = plain_export()
+    model.graph.node.append(helper.make_node("Mod", ["input", "input"], ["more"], "stays", fmod=1))
+    model.graph.output.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1, 3, 8, 8]))
+    finding = only(check(saved(model, small), config(onnx_opt={"enable_onnxsim": True})), "operators")
+    assert finding.level == "fail" and "Mod ×1 (stays): not on the AX650 list: replace it" in finding.message
+    assert "Shape" not in finding.message  # which is no failure
+
+
+@pytest.mark.parametrize(
+    ("check", "remedy", "before", "after"),
+    [
+        ("operators", "onnxsim", plain_export(), None),
+        ("restrictions", "onnxsim", plain_export(), None),
+        ("shapes", "onnxsim", plain_export(), None),
+        ("int64", "onnxsim", graph(node("Relu"), unread=np.zeros(10_000, np.int64)), None),
+        ("int64", "int32", wide(np.int64), wide(np.int32)),
+        ("restrictions", "Slice and Squeeze", TOKEN, graph(CUT, SQUEEZE, **SQUEEZED)),
+        ("restrictions", r"shape \[1\]", TOKEN, graph(PICK, SQUEEZE, **SQUEEZED)),
+        ("restrictions", "by Reshape", LOOKUP, FLAT_LOOKUP),
+        ("restrictions", "alpha", graph(node("Elu")), graph(node("Elu", alpha=1.0))),
+        ("restrictions", "name them", mean(), mean(axes=[0, 1, 2, 3])),
+        ("restrictions", "remove it", graph(node("Mul", ["input", "one"]), one=F32(1)), relu()),
+        ("restrictions", "MatMul", product("Gemm"), product("MatMul")),
+        ("operators", "Sigmoid and Mul", graph(node("Swish"), opset=24), SWISH),
+        ("shapes", "dynamic_axes", graph(node("Relu"), shape=["n", 3, 8, 8]), relu()),
+        ("dtype", "float32", graph(node("Relu"), dtype=HALF, out_dtype=HALF), relu()),
+        ("names", "without a slash", graph(node("Relu", ["in/put"]), name="in/put"), relu()),
+        ("opset", "opset 11 to 18", graph(node("Relu"), opset=10), relu()),
+    ],
+)
+def test_a_remedy_never_leads_back_to_itself(
+    check: str, remedy: str, before: onnx.ModelProto, after: onnx.ModelProto | None
+) -> None:
+    finding = only(check_graph(Graph(before)), check)
+    assert finding.level != "ok" and re.search(remedy, finding.message)
+    done = convert.simplify(before) if after is None else after
+    assert only(check_graph(Graph(done)), check).level == "ok"
 
 
 def test_a_constant_text_is_no_number() -> None:
