@@ -6,20 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 
-from helpers.view.style import (
-    BLUE,
-    GREY,
-    INK,
-    Interval,
-    bar,
-    figure,
-    headline,
-    label,
-    lying,
-    panels,
-    plain,
-    signed,
-)
+from helpers.view import style
+from helpers.view.style import BLUE, GREY, INK, Interval, bar, figure, headline, label, lying, signed
 
 Rows = Mapping[str, Mapping[str, Interval | float]]
 """`rows[name][series]`: a value, or one with its bounds. A row may lack a series."""
@@ -35,21 +23,20 @@ def dot_plot(
     note: str = "",
     baseline: str = "",
     number: Callable[[float], str] = signed,
-    role: str = "measured",
 ) -> Figure:
-    """At most three series, all in the first row; the first of them plays `role`.
+    """At most three series, all in the first row; one that is a role has its look.
 
     `baseline` names the line at 0; without it there is none.
     """
     series = list(dict.fromkeys(name for row in rows.values() for name in row))
     drawn, (axes,) = figure(7.5, 1.5 + 0.16 * len(rows) + 0.2 * sum(map(len, rows.values())))
-    drawn.set_layout_engine("constrained", rect=(0.03, 0, 0.96, 1))  # room for names in a wider font
+    drawn.set_layout_engine("constrained", rect=(0.02, 0, 0.97, 1))  # room for names in a wider font
     for place, row in enumerate(rows.values()):
         for index, (name, value) in enumerate(row.items()):
             at = place + (index - (len(row) - 1) / 2) * 0.7 / len(row)
             middle, low, high = value if isinstance(value, tuple) else (value,) * 3
             colour, marker = LOOKS[series.index(name)]
-            look = bar(role) if name == series[0] else {"facecolor": colour, "edgecolor": "white"}
+            look = bar(name, otherwise=colour)
             axes.plot([low, high], [at, at], color=colour, linewidth=2.4, solid_capstyle="butt", zorder=1)
             axes.scatter(middle, at, 90, marker=marker, zorder=2, label=name if place == 0 else None, **look)
             end, aside = (low, -8) if high < 0 else (high, 8)  # away from the line at 0
@@ -66,23 +53,21 @@ def dot_plot(
     axes.margins(x=0.16)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(xlabel)
-    axes.xaxis.set_major_formatter(plain)
+    axes.xaxis.set_major_formatter(style.plain)
     headline(drawn, title, note)
     return drawn
 
 
-def words(rows: Rows, *, number: Callable[[float], str] = signed) -> str:
+def words(rows: Rows) -> str:
     """The same for those who cannot see it."""
-    told = []
-    for name, row in rows.items():
-        values = [
-            f"{series} {number(value[0])} ({number(value[1])} to {number(value[2])})"
-            if isinstance(value, tuple)
-            else f"{series} {number(value)}"
-            for series, value in row.items()
-        ]
-        told.append(f"{name}: {', '.join(values)}")
-    return "; ".join(told) + "."
+
+    def told(value: Interval | float) -> str:
+        if not isinstance(value, tuple):
+            return signed(value)
+        return "{} ({} to {})".format(*map(signed, value))
+
+    parts = {name: [f"{series} {told(value)}" for series, value in row.items()] for name, row in rows.items()}
+    return "; ".join(f"{name}: {', '.join(row)}" for name, row in parts.items()) + "."
 
 
 def changes(
@@ -95,11 +80,11 @@ def changes(
     note: str = "",
 ) -> Figure:
     """A dot per value: `before` against how far each run in a panel `moved` it, all on one scale around 0."""
-    drawn, plots = panels(list(moved), height=3.4, title=title, ylabel=ylabel, note=note)
+    drawn, plots = style.panels(list(moved), height=3.4, title=title, ylabel=ylabel, note=note)
     for axes, change in zip(plots, moved.values(), strict=True):
         axes.scatter(before, change, 12, color=BLUE, linewidths=0, alpha=0.6, rasterized=True)
         axes.axhline(0, color=INK, linewidth=1, zorder=1)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axes.xaxis.set_major_formatter(plain)
+        axes.xaxis.set_major_formatter(style.plain)
         axes.set_xlabel(xlabel)
     return drawn
