@@ -1,59 +1,18 @@
-"""Bars: upright, lying, stacked, signed, and speed-ups on both sides of one, from plain data."""
+"""Bars: lying, stacked, signed, and speed-ups on both sides of one, from plain data."""
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from helpers.view.style import (
-    BLUE,
-    CYCLE,
-    GREY,
-    INK,
-    ROLES,
-    TINT,
-    Interval,
-    apart,
-    bar,
-    colour,
-    figure,
-    headline,
-    label,
-    lying,
-    plain,
-    signed,
-)
+from helpers.view import style
+from helpers.view.style import BLUE, GREY, INK, ROLES, TINT, Interval, headline, label, lying
 
 Table = Mapping[str, Mapping[str, float]]
 """`table[name][series]`; every name has the same series."""
-
-
-def grouped_bars(
-    table: Table,
-    *,
-    title: str,
-    ylabel: str,
-    highlight: str | None = None,
-    number: str = "{:,.0f}",
-    width: float = 7.5,
-    note: str = "",
-) -> Figure:
-    """Upright bars, one group for each name; the name to `highlight` is set in bold."""
-    drawn, (axes,) = figure(width)
-    marked = [highlight] if highlight else []
-    _side_by_side(axes, axes.bar, table, number=number, padding=2, marked=marked)
-    axes.set_xticks(range(len(table)), list(table))
-    _bold(axes.get_xticklabels(), marked)
-    axes.set_title(ylabel, fontsize=11)  # lies flat, where a label of an axis would stand
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
-    axes.margins(y=0.12)
-    headline(drawn, title, note)
-    return drawn
 
 
 def barh(
@@ -66,13 +25,23 @@ def barh(
     level: tuple[float, str] | None = None,
     note: str = "",
 ) -> Figure:
-    """Lying bars for many or long names, the first name on top; names to `highlight` stand out.
+    """Lying bars with their values, the first name on top; names to `highlight` stand out.
 
     `level` is a value that all are compared with, and its name.
     """
-    series = len(_series(table))
-    drawn, (axes,) = figure(7.5, 1.2 + 0.24 * len(table) * (series + 0.4))
-    _side_by_side(axes, axes.barh, table, number=number, padding=3, marked=highlight)
+    series = _series(table)
+    drawn, (axes,) = style.figure(7.5, 1.2 + 0.24 * len(table) * (len(series) + 0.4))
+    thick = 0.8 / len(series)
+    for place, (name, values) in enumerate(series.items()):
+        centres = [index - 0.4 + thick * (place + 0.5) for index in range(len(values))]
+        look = style.bar(name, otherwise=style.CYCLE[place])
+        made = axes.barh(centres, values, thick * 0.94, label=name, **look)
+        if highlight and len(series) == 1:
+            for key, one in zip(table, made, strict=True):
+                one.set_facecolor(BLUE if key in highlight else TINT)
+        axes.bar_label(made, labels=[number.format(value) for value in values], fontsize=10, padding=3)
+    if len(series) > 1:
+        axes.legend(loc="lower right")
     lying(axes, list(table))
     _bold(axes.get_yticklabels(), highlight)
     axes.set_xticks([])
@@ -94,7 +63,7 @@ def stacked_barh(
     A part that is a role has its colour, and the rest are greys; without any, all are one hue, the first
     darkest. Its name stands above the first bar, or in the first one that has the part.
     """
-    drawn, (axes,) = figure(7.5, 1.6 + 0.46 * len(table))
+    drawn, (axes,) = style.figure(7.5, 1.6 + 0.46 * len(table))
     series = _series(table)
     others = [part for part in series if part not in ROLES]
     hue = "#BDBDBD" if len(others) < len(series) else "#00517F"  # lighter than any role
@@ -144,12 +113,12 @@ def signed_bars(
     All panels have one scale, but for the series `apart_from` the others, in another unit.
     """
     series = _series(table)
-    drawn, plots = figure(7.5, 1.2 + 0.34 * len(table), columns=len(series))
+    drawn, plots = style.figure(7.5, 1.2 + 0.34 * len(table), columns=len(series))
     shared = [value for name, values in series.items() if name not in apart_from for value in values]
     for axes, (measure, values) in zip(plots, series.items(), strict=True):
         colours = [TINT if highlight and name not in highlight else BLUE for name in table]
         made = axes.barh(range(len(table)), values, 0.7, color=colours)
-        axes.bar_label(made, labels=[signed(value) for value in values], fontsize=10, padding=3)
+        axes.bar_label(made, labels=[style.signed(value) for value in values], fontsize=10, padding=3)
         axes.axvline(0, color=INK, linewidth=0.8)
         lying(axes, list(table) if axes is plots[0] else [""] * len(table))
         ends = (0, *(values if measure in apart_from else shared))
@@ -179,14 +148,14 @@ def speedup_bars(
     the two sides mean.
     """
     rows = [row for name, group in groups.items() for row in ((name, None), *group.items())]
-    drawn, (axes,) = figure(7.5, 1.4 + 0.27 * len(rows))
+    drawn, (axes,) = style.figure(7.5, 1.4 + 0.27 * len(rows))
     ratios = [0.5, 1.5]
     for place, (name, ratio) in enumerate(rows):
         if ratio is None:
             continue
         wins = ratio.value >= 1
         role = "published" if name in published else "measured"
-        axes.barh(place, ratio.value - 1, 0.72, left=1, label=role, **bar(role))
+        axes.barh(place, ratio.value - 1, 0.72, left=1, label=role, **style.bar(role))
         axes.plot([ratio.low, ratio.high], [place, place], color=INK, linewidth=2.2, solid_capstyle="butt")
         end = (ratio.high if wins else ratio.low, place)
         label(axes, f"{ratio.value:.2f}", end, dx=4 if wins else -4)
@@ -194,7 +163,7 @@ def speedup_bars(
     axes.set_xscale("log")
     axes.minorticks_off()
     ticks = (0.125, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 8)
-    axes.set_xticks(ticks, [f"{plain(tick)}×" for tick in ticks])
+    axes.set_xticks(ticks, [f"{style.plain(tick)}×" for tick in ticks])
     axes.set(xlim=(min(ratios) / 1.3, max(ratios) * 1.25), xlabel=xlabel)
     axes.axvline(1, color=INK, linewidth=1)
     lying(axes, [name for name, _ in rows])
@@ -212,33 +181,6 @@ def _series(table: Table) -> dict[str, list[float]]:
     return {name: [row[name] for row in table.values()] for name in next(iter(table.values()))}
 
 
-def _side_by_side(
-    axes: Axes,
-    draw: Callable[..., BarContainer],
-    table: Table,
-    *,
-    number: str,
-    padding: float,
-    marked: Sequence[str],
-) -> None:
-    """`draw` is the axes' `bar` or `barh`; every bar carries its value, and several series have a legend.
-
-    In a single series, the names that are not `marked` are pale where others are.
-    """
-    series = _series(table)
-    thick = 0.8 / len(series)
-    for place, (name, values) in enumerate(series.items()):
-        centres = [index - 0.4 + thick * (place + 0.5) for index in range(len(values))]
-        look = bar(name, otherwise=colour(name, place, CYCLE))
-        made = draw(centres, values, thick * 0.94, label=name, **look)
-        if marked and len(series) == 1:
-            for key, one in zip(table, made, strict=True):
-                one.set_facecolor(BLUE if key in marked else TINT)
-        axes.bar_label(made, labels=[number.format(value) for value in values], fontsize=10, padding=padding)
-    if len(series) > 1:
-        axes.legend(ncols=len(series)) if draw == axes.bar else axes.legend(loc="lower right")
-
-
 def _name_parts(drawn: Figure, axes: Axes, named: Mapping[str, float]) -> None:
     """The name of each part above the first bar, as near to its middle as the others let it."""
     drawn.draw_without_rendering()  # the layout stands, so the widths of words are known
@@ -246,7 +188,7 @@ def _name_parts(drawn: Figure, axes: Axes, named: Mapping[str, float]) -> None:
     unit = (axes.get_xlim()[1] - axes.get_xlim()[0]) / box.width
     words = [axes.text(0, -0.72, name, fontsize=10, ha="center", va="center") for name in named]
     sizes = [1.12 * unit * word.get_window_extent().width for word in words]
-    middles = apart(list(named.values()), sizes, low=0, high=axes.get_xlim()[1])
+    middles = style.apart(list(named.values()), sizes, low=0, high=axes.get_xlim()[1])
     for word, middle, wanted in zip(words, middles, named.values(), strict=True):
         word.set_x(middle)
         axes.plot([middle, wanted], [-0.54, -0.38], color=GREY, linewidth=0.8)

@@ -10,26 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from helpers.view import style
-from helpers.view.style import (
-    BLUE,
-    GREY,
-    INK,
-    PALE,
-    RED,
-    ROLES,
-    Interval,
-    apart,
-    bar,
-    colour,
-    dots,
-    figure,
-    headline,
-    label,
-    lying,
-    panels,
-    plain,
-    signed,
-)
+from helpers.view.style import GREY, INK, Interval, figure, headline, label, lying, panels, plain
 
 Points = Sequence[tuple[float, float]]
 
@@ -67,7 +48,7 @@ def curves(
             if plot.ticks is not None:
                 x = tuple(plot.ticks.index(value) for value in x)
             place = names.index(name)
-            axes.plot(x, y, linestyle=style.LINES[place % 4], label=name, **dots(name, place))
+            axes.plot(x, y, linestyle=style.LINES[place % 4], label=name, **style.dots(name, place))
             ends[name] = axes, (x[-1], y[-1])
         if plot.ticks is not None:
             axes.set_xticks(range(len(plot.ticks)), [plain(value) for value in plot.ticks])
@@ -76,7 +57,7 @@ def curves(
             axes.axhline(level[0], color=INK, linewidth=1.2)
     if y_from_zero:
         places[0].set_ylim(0, 1.06 * max(y for plot in plots for row in plot.curves.values() for _, y in row))
-    colours = {name: colour(name, place) for place, name in enumerate(names)}
+    colours = {name: style.colour(name, place) for place, name in enumerate(names)}
     if level is not None:
         ends[level[1]] = places[-1], (places[-1].get_xlim()[1], level[0])
     if len(ends) > 1:
@@ -112,7 +93,7 @@ def roofline(
         edge = INK if network == [*kinds][-1] else "none"
         for name, (at, rate, share) in kinds[network].items():
             area = 20 + 500 * share
-            look: dict[str, Any] = {"color": ROLES.get(roles.get(name, ""), GREY), "edgecolor": edge}
+            look: dict[str, Any] = {"color": style.ROLES.get(roles.get(name, ""), GREY), "edgecolor": edge}
             axes.scatter(at, rate, area, marker=marker, alpha=0.75, zorder=3, label=name, **look)
             ends[name], radii[name] = (at, rate), area**0.5 / 2
         shapes.append(axes.scatter([], [], color=GREY, edgecolor=edge, marker=marker, label=network))
@@ -154,14 +135,14 @@ def labelled_lines(
             low, high = min(x for x, *_ in points), max(x for x, *_ in points)
             for a, b, line in ((0, low, "--"), (low, high, "-")):
                 ends = [start + slope * a, start + slope * b]
-                axes.plot([a, b], ends, line, color=colour(name, place), linewidth=1.4, zorder=1)
+                axes.plot([a, b], ends, line, color=style.colour(name, place), linewidth=1.4, zorder=1)
             axes.plot(0, start, color="white", marker=style.MARKERS[place], markersize=8, clip_on=False)
             label(axes, f"{start:,.0f}", (0, start), dx=-9, fontweight="bold")
             axes.axvline(0, color=INK, linewidth=0.8)
             axes.set(xlim=(-0.1 * high, None), ylim=(0, None))
     axes.margins(0.1)
     farthest = {name: max(points) for name, points in joined.items()}
-    _beside(axes, farthest, {name: colour(name, place) for place, name in enumerate(farthest)})
+    _beside(axes, farthest, {name: style.colour(name, place) for place, name in enumerate(farthest)})
     return drawn
 
 
@@ -201,11 +182,12 @@ def histogram_with_ranges(
     drawn.set_layout_engine("constrained", rect=(0.02, 0, 0.96, 1), hspace=0.02)
     if grid := bars.get_gridspec():
         grid.set_height_ratios([2.2, 1])
-    bars.fill_between(middles, counts, step="mid", color=PALE, edgecolor=GREY, linewidth=0.5, rasterized=True)
+    look: dict[str, Any] = {"color": style.PALE, "edgecolor": GREY, "linewidth": 0.5, "rasterized": True}
+    bars.fill_between(middles, counts, step="mid", **look)
     headline(drawn, title)
     bars.set(yscale="log", ylim=(0.7, None), ylabel="values seen (log)")
     for place, (low, high) in enumerate(ranges.values()):
-        stretches.plot([low, high], [place, place], color=BLUE, linewidth=5, solid_capstyle="butt")
+        stretches.plot([low, high], [place, place], color=style.BLUE, linewidth=5, solid_capstyle="butt")
         stretches.plot([low, high], [place, place], "|", markersize=10, markeredgewidth=1)
         label(stretches, f"{low:.2f} to {high:.2f}", (high, place), dx=6)
     lying(stretches, list(ranges))
@@ -228,12 +210,12 @@ def residuals(
     for axes, rows in zip(plots, errors.values(), strict=True):
         for place, (error, low, high) in enumerate(rows.values()):
             held = low <= 0 <= high
-            look = bar("forecast") | ({} if held else {"edgecolor": RED, "facecolor": RED})
+            look = style.bar("forecast") | ({} if held else {"edgecolor": style.RED, "facecolor": style.RED})
             axes.bar(place, high - low, 0.34, bottom=low, label="held" if held else "missed", **look)
             axes.plot([place - 0.28, place + 0.28], [error, error], color=INK, linewidth=2)
-            label(axes, signed(error), (place, high if held else low), dy=5 if held else -14)
+            label(axes, style.signed(error), (place, high if held else low), dy=5 if held else -14)
             if not held:
-                label(axes, "missed", (place, low), dy=-27, color=RED, fontweight="bold")
+                label(axes, "missed", (place, low), dy=-27, color=style.RED, fontweight="bold")
         axes.axhline(0, color=INK, linewidth=1, zorder=0.5)
         axes.set_xticks(range(len(rows)), list(rows))
         axes.set(xlim=(-0.5, len(rows) - 0.5), ylim=(-reach, reach))
@@ -253,7 +235,7 @@ def _points(
     """Points (x, y) per name on one plane."""
     drawn, (axes,) = figure(height=4.2)
     for place, (name, points) in enumerate(series.items()):
-        look = dots(name, place) | {"linestyle": linestyle, "markersize": 8}
+        look = style.dots(name, place) | {"linestyle": linestyle, "markersize": 8}
         axes.plot(*zip(*points, strict=True), label=name, **look)
     headline(drawn, title, note)
     axes.set(xlabel=xlabel, ylabel=ylabel)
@@ -279,7 +261,8 @@ def _beside(
     heights = [screen.transform(end)[1] for end in ends.values()]
     gaps = [(1 + name.count("\n")) * 13 * drawn.dpi / 72 for name in ends]
     box = axes.get_window_extent()
-    for (name, end), height in zip(ends.items(), apart(heights, gaps, low=box.y0, high=box.y1), strict=True):
+    placed = style.apart(heights, gaps, low=box.y0, high=box.y1)
+    for (name, end), height in zip(ends.items(), placed, strict=True):
         up = (height - screen.transform(end)[1]) * 72 / drawn.dpi
         look: dict[str, Any] = {"va": "center", "color": colours.get(name, INK), "fontsize": 10}
         axes.annotate(name, end, (5 + (radii or {}).get(name, 4), up), textcoords="offset points", **look)

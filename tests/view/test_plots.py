@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from helpers.view.attention_maps import attention_grid, cascade_cut, one_head
-from helpers.view.bars import barh, grouped_bars, signed_bars, speedup_bars, stacked_barh
+from helpers.view.bars import barh, signed_bars, speedup_bars, stacked_barh
 from helpers.view.diagrams import cascade, subgraphs
 from helpers.view.dots import changes, dot_plot, words
 from helpers.view.heads import Kind, beside, lights, reach, three_ways
@@ -49,9 +49,6 @@ DOTS = {
 RESIDUALS = {"NPU1": {"M0": Interval(2.5, -9, 18), "M1": Interval(-4.6, -5.3, -3.9)}}
 ROOF = {"DeiT": {"linear": (60.0, 90.0, 1.0)}, "M5": {"linear": (40.0, 80.0, 0.7), "cut": (2.0, 4.0, 0.3)}}
 PLOTS = {
-    "grouped_bars": lambda: grouped_bars(
-        {f"M{i}": {"fps": 6714.0} for i in range(6)}, title=TITLE, ylabel="fps"
-    ),
     "barh": lambda: barh(TABLE, title=TITLE, xlabel="images/s"),
     "stacked_barh": lambda: stacked_barh(TABLE, title=TITLE, xlabel="ms"),
     "stacked_barh, percent": lambda: stacked_barh(TABLE, title=TITLE, xlabel="% of all", percent=True),
@@ -234,7 +231,6 @@ def test_a_role_has_one_colour_in_every_chart(order: tuple[str, ...]) -> None:
     lines = {name: [(0.0, 1.0), (1.0, 2.0 + place)] for place, name in enumerate(order)}
     drawn = {
         "barh": barh(table, title="t", xlabel="x"),
-        "grouped_bars": grouped_bars(table, title="t", ylabel="y"),
         "stacked_barh": stacked_barh(table, title="t", xlabel="x"),
         "curves": curves([Panel(title="", curves=lines, xlabel="x")], title="t", ylabel="y"),
         "labelled_lines": labelled_lines(
