@@ -70,7 +70,7 @@ def one_head(
     shares = np.exp(scores) / np.exp(scores).sum()
     near = np.abs(np.indices(bias.shape) - np.reshape(token, (2, 1, 1))).max(axis=0) <= reach // 2
     drawn, axes = figure(7.5, 6.8, columns=4, rows=3)
-    drawn.set_layout_engine("constrained", hspace=0.1)  # what stands below a map is no title of the next
+    drawn.set_layout_engine("constrained", rect=(0.02, 0, 0.96, 1), hspace=0.09)  # apart from the next title
     for place, (channel, number) in enumerate(zip(q, asked, strict=True)):
         _numbers(axes[place], channel, f"Q, channel {place + 1}", of=q, role="Q/K")
         axes[place].set_xlabel(f"convolved: query {digits(number)}", fontsize=10)
@@ -103,7 +103,7 @@ def attention_grid(
     """
     columns = 1 + max(len(looks) for looks in blocks.values())
     side = 7.5 / columns
-    drawn, panels = figure(7.5, 0.65 + (side + 0.3) * len(blocks), columns=columns, rows=len(blocks))
+    drawn, panels = figure(7.5, 0.65 + (side + 0.1) * len(blocks), columns=columns, rows=len(blocks))
     for axes in panels:
         axes.set_axis_off()
     for row, (name, looks) in enumerate(blocks.items()):
@@ -134,7 +134,7 @@ def cascade_cut(
     before, after = chained[:, *token], alone[:, *token]
     change = after - before
     largest = float(max(before.max(), after.max()))
-    drawn, panels = figure(7.5, 6.3, columns=len(before), rows=3)
+    drawn, panels = figure(7.5, 6.0, columns=len(before), rows=3)
     for head, moved in enumerate(change):
         column = panels[head :: len(change)]
         for axes, look in zip(column, (before[head], after[head], moved.clip(min=0)), strict=True):
