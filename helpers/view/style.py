@@ -42,7 +42,7 @@ CYCLE, STROKES = (BLUE, TINT, GREY, INK), (BLUE, GREY, INK, VIOLET)
 MARKERS = ("o", "s", "^", "D")
 LINES = ("-", "--", ":", "-.")
 
-MEASURED, HERE, ATTENTION, QUERY = BLUE, BLUE, BLUE, RED
+HERE, ATTENTION, QUERY = BLUE, BLUE, RED
 
 FONTS = "'DejaVu Sans', Verdana, 'Hiragino Sans', 'Yu Gothic', Meiryo, 'Noto Sans CJK JP', sans-serif"
 """Of an SVG's text. The first lays it out, the second is as wide; what a system has otherwise is narrower."""
