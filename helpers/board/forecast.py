@@ -80,6 +80,34 @@ class LeftOut:
         return self.forecast.fps / self.measured - 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """What a forecast is made of, in plain numbers, so that a live picture can make it too.
+
+    Costs are microseconds: of an image, of a million MACs and, as a third, of a million parameters.
+    """
+
+    costs: list[float]
+    variance: float
+    inverse: list[list[float]]
+    quantile: float
+
+    def at(self, macs_m: float, params_m: float) -> Forecast:
+        """The forecast for an image of so many million MACs, and so many million parameters."""
+        point = np.array((1, macs_m, params_m))[: len(self.costs)]
+        time = point @ self.costs
+        leverage = point @ np.array(self.inverse) @ point
+        half = self.quantile * math.sqrt(self.variance * (time**2 + leverage))
+        return Forecast(
+            fps=float(1e6 / time), low=float(1e6 / (time + half)), high=float(1e6 / (time - half))
+        )
+
+
+def fits() -> dict[str, Fit]:
+    """The fit of each NPU mode over all six models."""
+    return {npu: _fitted(npu, list(COUNTED)) for npu in _TERMS}
+
+
 def forecast(*, macs_m: float, params_m: float) -> dict[str, Forecast]:
     """Images/s at batch 8 on NPU1 and NPU3 of an EfficientViT; MACs per image and parameters in millions.
 
@@ -90,7 +118,7 @@ def forecast(*, macs_m: float, params_m: float) -> dict[str, Forecast]:
             raise ValueError(
                 f"{name} is {value}: give millions, such as 522 MACs and 12.474 parameters for M5"
             )
-    return {npu: _fitted(npu, list(COUNTED), at=(macs_m, params_m)) for npu in _TERMS}
+    return {npu: fit.at(macs_m, params_m) for npu, fit in fits().items()}
 
 
 def doubts(*, macs_m: float) -> list[str]:
@@ -137,7 +165,7 @@ def leave_one_out() -> dict[str, list[LeftOut]]:
     found: dict[str, list[LeftOut]] = {}
     for npu in _TERMS:
         for model, fps in _measured(npu).items():
-            one = _fitted(npu, [name for name in COUNTED if name != model], at=COUNTED[model])
+            one = _fitted(npu, [name for name in COUNTED if name != model]).at(*COUNTED[model])
             found.setdefault(npu, []).append(LeftOut(model=model, measured=fps, forecast=one))
     return found
 
@@ -146,16 +174,17 @@ def _measured(npu: str) -> dict[str, float]:
     return {row["model"]: float(row["fps"]) for row in published("ax650n_fps").rows if row["npu"] == npu}
 
 
-def _fitted(npu: str, models: Sequence[str], *, at: tuple[float, float]) -> Forecast:
-    """The forecast at (million MACs, million parameters), from the measured speeds of `models`."""
+def _fitted(npu: str, models: Sequence[str]) -> Fit:
+    """Least squares over the measured speeds of `models`."""
     terms = np.array([(1, *COUNTED[model]) for model in models])[:, : _TERMS[npu]]
     measured = _measured(npu)
     # Each row is divided by its measured time, so that the right-hand side is 1 for all.
     rows = terms * [[measured[model] / 1e6] for model in models]
     costs, squares, *_ = np.linalg.lstsq(rows, np.ones(len(rows)), rcond=None)
     freedom = len(rows) - len(costs)
-    point = np.array((1, *at))[: len(costs)]
-    time = costs @ point  # microseconds
-    leverage = point @ np.linalg.inv(rows.T @ rows) @ point
-    half = _T_QUANTILE[freedom] * np.sqrt(squares[0] / freedom * (time**2 + leverage))
-    return Forecast(fps=float(1e6 / time), low=float(1e6 / (time + half)), high=float(1e6 / (time - half)))
+    return Fit(
+        costs=costs.tolist(),
+        variance=float(squares[0] / freedom),
+        inverse=np.linalg.inv(rows.T @ rows).tolist(),
+        quantile=_T_QUANTILE[freedom],
+    )

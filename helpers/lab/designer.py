@@ -1,14 +1,23 @@
-"""An EfficientViT on paper: its plan in, its cost and its forecast speed on the board out."""
+"""An EfficientViT on paper: its plan in, its layers, its cost and its forecast speed on the board out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from helpers.board.forecast import Forecast, forecast
-from helpers.model.cost import cost, total
-from helpers.model.network import EfficientViT
+from helpers.board.forecast import COUNTED, RANGE, Forecast, fits, forecast
+from helpers.model.attention import ConvBN
+from helpers.model.cost import ELEMENTWISE, PRODUCTS, cost, total
+from helpers.model.network import ChannelGate, EfficientViT, Subsample
+from helpers.model.trace import IMAGE
 from helpers.model.variants import VARIANTS, check_plan
+from helpers.published import published
+from helpers.view.network import STEM, Layer
+from helpers.view.style import Interval
 
 KERNELS = VARIANTS["efficientvit_m5"].kernels
 
@@ -36,3 +45,110 @@ def design(
     counted = total(cost(network))
     params_m, macs_m = counted.parameters / 1e6, counted.macs / 1e6
     return Design(params_m=params_m, macs_m=macs_m, speed=forecast(macs_m=macs_m, params_m=params_m))
+
+
+def changed(plans: Mapping[str, Design], *, since: str) -> dict[str, dict[str, dict[str, Interval]]]:
+    """By measure, plan and series: the change in % against the plan `since`, of a forecast with its interval.
+
+    A count has one series, named after that of `since`.
+    """
+    base = plans[since]
+
+    def off(whole: float, *values: float) -> Interval:
+        value, low, high = (100 * (value / whole - 1) for value in values)
+        return Interval(value, low, high)
+
+    return {
+        "speed (forecast)": {
+            name: {
+                npu: off(base.speed[npu].fps, one.fps, one.low, one.high) for npu, one in plan.speed.items()
+            }
+            for name, plan in plans.items()
+        },
+        "MACs": {
+            name: {f"{base.macs_m:.0f} M": off(base.macs_m, *[plan.macs_m] * 3)}
+            for name, plan in plans.items()
+        },
+        "parameters": {
+            name: {f"{base.params_m:.1f} M": off(base.params_m, *[plan.params_m] * 3)}
+            for name, plan in plans.items()
+        },
+    }
+
+
+def live_data(
+    *, widths: Sequence[int], depths: Sequence[int], heads: Sequence[int], kernels: Sequence[int] = KERNELS
+) -> dict[str, Any]:
+    """What the live picture `design` draws with: your plan, the six with their speeds, and the fits."""
+    short = {name: plan.short for name, plan in VARIANTS.items()}
+    measured: dict[str, dict[str, float]] = {}
+    for row in published("ax650n_fps").rows:
+        measured.setdefault(row["npu"], {})[short[row["model"]]] = row["fps"]
+    return {
+        "plan": {"widths": widths, "depths": depths, "heads": heads, "kernels": kernels},
+        "models": {plan.short: asdict(plan) for plan in VARIANTS.values()},
+        "fits": {npu: asdict(fit) for npu, fit in fits().items()},
+        "measured": measured,
+        "range": RANGE,
+        "counted": {short[name]: macs_m for name, (macs_m, _) in COUNTED.items()},
+    }
+
+
+_ROLES = {
+    "FFN": "FFN",
+    "QKV and projection": "attention",
+    PRODUCTS: "attention",
+    ELEMENTWISE: "attention",
+    "depth-wise convolution": "convolution",
+    "head": "classifier",
+}
+"""What a figure calls the groups of `cost`; all others are of the stem and the downsampling."""
+
+
+def layers(network: EfficientViT) -> list[Layer]:
+    """The network as it is built, from the stem to the classifier: what each layer gives, and what it costs.
+
+    `network` stands on PyTorch's meta device; nothing is computed.
+    """
+    parts: list[tuple[str, nn.Module]] = [("stem", network.patch_embedding)]
+    for stage in network.stages:
+        named: Any = stage
+        if isinstance(named.subsample, Subsample):
+            parts.append(("halve", named.subsample))
+        parts += [("block", block) for block in named.blocks]
+    made, shape = [], torch.Size(IMAGE)
+    for name, module in [*parts, ("classes", network.head)]:
+        spent: dict[str, tuple[int, int]] = {}
+        for entry in cost(module, shape):
+            role = _ROLES.get(entry.group, STEM) if module is not network.head else "classifier"
+            parameters, macs = spent.get(role, (0, 0))
+            spent[role] = (parameters + entry.parameters, macs + entry.macs)
+        shape = module.eval()(torch.empty(shape, device="meta")).shape
+        made.append(Layer(name, shape[2] if len(shape) == 4 else 1, shape[1], spent))
+    return made
+
+
+def opened(step: Subsample, *, side: int) -> list[Layer]:
+    """The layers of a downsampling that is given side x side tokens, on the meta device as well."""
+    seen: list[tuple[str, torch.Size, torch.Size]] = []
+
+    def note(path: str, _: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        seen.append((path, inputs[0].shape, output.shape))
+
+    watched = copy.deepcopy(step).eval()
+    for path, module in watched.named_modules():
+        if isinstance(module, ConvBN | ChannelGate):
+            module.register_forward_hook(partial(note, path))
+    first: Any = step.get_submodule("conv_before.body.conv")
+    watched(torch.empty((1, first.in_channels, side, side), device="meta"))
+    made = []
+    for path, given, (_, width, left, _) in seen:
+        module = step.get_submodule(path)
+        role = "FFN" if "ffn" in path else "convolution" if path.startswith("conv") else STEM
+        name = "gate"
+        if isinstance(module, ConvBN):
+            kernel, stride = module.conv.kernel_size[0], module.conv.stride[0]
+            name = f"{kernel} × {kernel}" + (f", stride {stride}" if stride > 1 else "")
+        spent = total(cost(module, given))
+        made.append(Layer(name, left, width, {role: (spent.parameters, spent.macs)}))
+    return made

@@ -122,7 +122,7 @@ def signed_bars(
         axes.axvline(0, color=INK, linewidth=0.8)
         lying(axes, list(table) if axes is plots[0] else [""] * len(table))
         ends = (0, *(values if measure in apart_from else shared))
-        room = 0.42 * (max(ends) - min(ends))  # for the numbers on both sides
+        room = 0.55 * (max(ends) - min(ends))  # for the numbers on both sides
         axes.set_xlim(min(ends) - room, max(ends) + room)
         axes.set_xticks([])
         axes.spines[["left", "bottom"]].set_visible(False)

@@ -17,12 +17,17 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One plot: named curves of (x, y). `ticks` are the x-values to print, all equally far apart."""
+    """One plot: named curves of (x, y). `ticks` are the x-values to print, all equally far apart.
+
+    The points at `marked` stand out, with their height; `line` is an x that is compared with, and its name.
+    """
 
     title: str
     curves: Mapping[str, Points]
     xlabel: str
     ticks: Sequence[float] | None = None
+    marked: float | None = None
+    line: tuple[float, str] | None = None
 
 
 def curves(
@@ -50,9 +55,17 @@ def curves(
             place = names.index(name)
             axes.plot(x, y, linestyle=style.LINES[place % 4], label=name, **style.dots(name, place))
             ends[name] = axes, (x[-1], y[-1])
+            for at, (value, high) in zip(x, points, strict=True):
+                if value == plot.marked:
+                    axes.plot(at, high, markersize=10, **style.dots(name, place))
+                    label(axes, f"{high:.1f}", (at, high), dy=-19 if place else 9, fontweight="bold")
+                    axes.margins(y=0.12)
         if plot.ticks is not None:
             axes.set_xticks(range(len(plot.ticks)), [plain(value) for value in plot.ticks])
         axes.set_xlabel(plot.xlabel)
+        if plot.line is not None:
+            axes.axvline(plot.line[0], color=INK, linewidth=1.2)
+            label(axes, plot.line[1], (plot.line[0], 0.03), dx=4, xycoords=axes.get_xaxis_transform())
         if level is not None:
             axes.axhline(level[0], color=INK, linewidth=1.2)
     if y_from_zero:

@@ -27,6 +27,7 @@ from helpers.view.lines import (
     residuals,
     roofline,
 )
+from helpers.view.network import STEM, Layer, deltas, reallocation, to_scale
 from helpers.view.style import RED, ROLES, Interval, apart, svg
 
 TITLE = "The layers that a rehearsal changes most, in a rather long title"
@@ -48,6 +49,17 @@ DOTS = {
 }
 RESIDUALS = {"NPU1": {"M0": Interval(2.5, -9, 18), "M1": Interval(-4.6, -5.3, -3.9)}}
 ROOF = {"DeiT": {"linear": (60.0, 90.0, 1.0)}, "M5": {"linear": (40.0, 80.0, 0.7), "cut": (2.0, 4.0, 0.3)}}
+LAYERS = [
+    Layer("stem", 14, 192, {STEM: (30_000, 300_000_000)}),
+    Layer("block", 14, 288, {"FFN": (15_000, 60_000_000), STEM: (5_000, 20_000_000)}),
+]
+OPENED = [Layer("1 × 1", 14, 768, {STEM: (9, 9)}), Layer("3 × 3, stride 2", 7, 288, {"convolution": (9, 9)})]
+BEFORE, AFTER = {"Q": 64, "K": 64, "V": 64, "FFN": 768}, {"Q": 16, "K": 16, "V": 64, "FFN": 384}
+STRIPS = {"Swin-T": {"Q and K": [50, 6], "V": [100, 48]}, "pocket model": {"Q and K": [27], "V": [84]}}
+CHANGES = {
+    "speed": {"+1 early": {"NPU1": Interval(-8, -12, -4), "NPU3": Interval(3, 1, 5)}},
+    "MACs": {"+1 early": {"522 M": Interval(14, 14, 14)}},
+}
 PLOTS = {
     "barh": lambda: barh(TABLE, title=TITLE, xlabel="images/s"),
     "stacked_barh": lambda: stacked_barh(TABLE, title=TITLE, xlabel="ms"),
@@ -110,6 +122,11 @@ PLOTS = {
     ),
     "cascade": lambda: cascade(width=384, heads=4, key_dim=16, kernels=(7, 5, 3, 3), title=TITLE),
     "subgraphs": lambda: subgraphs({"before": HEAD, "after": HEAD[:2]}, title=TITLE),
+    "to_scale": lambda: to_scale(LAYERS, OPENED, title=TITLE, note="counted"),
+    "reallocation": lambda: reallocation(
+        {"usual": BEFORE, "EfficientViT": AFTER}, STRIPS, title=TITLE, note="one head"
+    ),
+    "deltas": lambda: deltas(CHANGES, title=TITLE, note="against M5"),
     "journey": lambda: journey("07"),
 }
 
@@ -354,3 +371,35 @@ def test_operators_that_the_next_graph_lacks_are_struck_out() -> None:
     struck = [line.get_ydata()[0] for line in axes.lines if line.get_linewidth() == 1.5]
     middles = [patch.get_y() + patch.get_height() / 2 for patch in axes.patches][2:5]
     assert struck == pytest.approx(middles), "two Reshape and MatMul"
+
+
+def test_a_slab_is_as_long_as_its_channels_and_has_a_line_for_each_token() -> None:
+    whole, inside, parameters, macs = plot("to_scale").axes
+    long = [patch.get_xy()[1][0] - patch.get_xy()[0][0] for patch in whole.patches[::2]]
+    assert long[1] / long[0] == pytest.approx(288 / 192)
+    assert [box.get_height() for box in inside.patches] == [14, 7]
+    for axes, totals in ((parameters, ["30", "20"]), (macs, ["300", "80"])):
+        assert [text.get_text() for text in axes.texts] == totals
+    assert parameters.get_xlim() == macs.get_xlim() == whole.get_xlim()
+
+
+def test_what_a_plan_cuts_is_a_hollow_dashed_rest_and_strips_share_one_scale() -> None:
+    above, *strips = plot("reallocation").axes
+    cut = [bar for bar in above.patches if bar.get_linestyle() == "--"]
+    assert [round(bar.get_width()) for bar in cut] == [64, 64, 768]
+    assert {axes.images[0].get_clim() for axes in strips} == {(0, 100)}
+    assert {text.get_text() for text in above.texts} >= {"Q 16", "V 64", "weights: 50 %"}
+
+
+def test_changes_share_one_scale_and_a_forecast_is_hollow_on_its_interval() -> None:
+    speed, macs = plot("deltas").axes
+    assert speed.get_xlim() == macs.get_xlim()
+    line, dot = speed.lines[:2]
+    assert list(line.get_xdata()) == [-12, -4] and dot.get_markerfacecolor() == "white"
+    assert written(plot("deltas")) == ["\N{MINUS SIGN}8 %", "+3 %", "+14 %"]
+
+
+def test_a_marked_point_stands_out_with_its_height() -> None:
+    panel = Panel(title="", curves={"a": [(4, 70.7), (16, 71.3)]}, xlabel="", marked=16, line=(8, "usual"))
+    (axes,) = curves([panel], title="t", ylabel="y").axes
+    assert [text.get_text() for text in axes.texts] == ["71.3", "usual"]
