@@ -52,7 +52,6 @@ mpl.rcParams.update(
         "figure.facecolor": "white",
         "figure.dpi": 100,
         "figure.constrained_layout.use": True,
-        "figure.constrained_layout.w_pad": 0.08,  # inches: room for a wider font at the edges
         "font.size": 11,
         "text.color": INK,
         "axes.edgecolor": GREY,
