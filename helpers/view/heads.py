@@ -49,29 +49,21 @@ class Kind:
     def sources(self, head: int) -> list[str]:
         """The names of all parts of `three_ways` that light up when one looks at a head."""
         chain = range(head + 1) if self.cascade else [head]
-        lit = [
-            f"{self.name}-read-{one}-{share}" for one in chain for share in np.flatnonzero(self.reads[one])
-        ]
-        lit += [f"{self.name}-hand-{one}" for one in chain if self.cascade and one]
-        lit += [f"{self.name}-share-{share}" for share in np.flatnonzero(self.hears[head])]
-        lit += [f"{self.name}-head-{one}" for one in chain]
-        return [*lit, *(f"{self.name}-{part}-{head}" for part in ("look", "row"))]
+        lit = [f"read-{one}-{share}" for one in chain for share in np.flatnonzero(self.reads[one])]
+        lit += [f"share-{share}" for share in np.flatnonzero(self.hears[head])]
+        lit += [f"{part}-{one}" for one in chain for part in ("head", "hand") if part == "head" or one]
+        return [f"{self.name}-{part}" for part in (*lit, f"look-{head}", f"row-{head}")]
 
 
 def lights(kinds: Sequence[Kind]) -> list[dict[str, Any]]:
     """For each head, the parts of `three_ways` that light up with it, and what they say."""
-
-    def heard(kind: Kind, head: int) -> str:
-        shares = np.flatnonzero(kind.hears[head]) + 1
-        return f"{kind.name}: share {', '.join(map(str, shares))}"
-
-    return [
-        {
-            "parts": [part for kind in kinds for part in kind.sources(head)],
-            "says": f"Head {head + 1} hears: {'; '.join(heard(kind, head) for kind in kinds)}",
-        }
-        for head in range(len(kinds[0].reads))
-    ]
+    made = []
+    for head in range(len(kinds[0].reads)):
+        heard = [", ".join(map(str, np.flatnonzero(kind.hears[head]) + 1)) for kind in kinds]
+        says = "; ".join(f"{shares} ({kind.name})" for kind, shares in zip(kinds, heard, strict=True))
+        parts = [part for kind in kinds for part in kind.sources(head)]
+        made.append({"parts": parts, "says": f"Head {head + 1} hears shares {says}"})
+    return made
 
 
 def three_ways(kinds: Sequence[Kind], *, width: int, title: str, note: str) -> Figure:
@@ -82,30 +74,27 @@ def three_ways(kinds: Sequence[Kind], *, width: int, title: str, note: str) -> F
     """
     heads = len(kinds[0].reads)
     axes = page(3.55 + 0.22 * heads, title, note)
-    most = max(sum(kind.weights(width)) for kind in kinds)
+    whole = sum(kinds[0].weights(width))
     for left, kind in zip(0.2 + 2.53 * np.arange(len(kinds)), kinds, strict=True):
         part = partial(_part, kind, strong={*kind.sources(heads - 1)})
         _ways(axes, left, kind, width=width, part=part)
-        for head in range(heads):
-            low = 0.85 + 0.22 * (heads - 1 - head)
-            axes.text(left, low + 0.1, f"head {head + 1}", va="center", fontsize=9)
+        for head, low in enumerate(0.85 + 0.22 * np.arange(heads)[::-1]):
+            _text(axes, left, low + 0.1, f"head {head + 1}")
             for share, heard in enumerate(kind.hears[head]):
-                look: dict[str, Any] = part(f"row-{head}") if heard else {"fill": False}
-                spot = (left + 0.62 + 0.22 * share, low)
-                axes.add_patch(
-                    Rectangle(spot, 0.2, 0.2, facecolor=BLUE, edgecolor=GREY, linewidth=0.6, **look)
-                )
-        counted = f"hears\n{kind.hears.sum()} of {heads**2}"
-        axes.text(left + 0.74 + 0.22 * heads, 0.84 + 0.11 * heads, counted, va="center", fontsize=10)
-        end, whole = left, sum(kind.weights(width))
-        for role, count in zip(("Q/K", "V"), kind.weights(width), strict=True):
-            long = SPAN * count / most
-            axes.add_patch(Rectangle((end, 0.3), long, 0.3, **bar(role)))
+                look = part(f"row-{head}") if heard else {"fill": False}
+                _slab(axes, left + 0.62 + 0.22 * share, low, 0.2, 0.2, edgecolor=GREY, **look)
+        heard = f"hears\n{kind.hears.sum()} of {heads**2}"
+        _text(axes, left + 0.74 + 0.22 * heads, 0.84 + 0.11 * heads, heard, size=10)
+        end, weights = left, kind.weights(width)
+        for role, count in zip(("Q/K", "V"), weights, strict=True):
+            long = SPAN * count / whole
+            _slab(axes, end, 0.3, long, 0.3, **bar(role))
             if long > 0.4:
                 ink = "white" if role == "V" else INK
-                axes.text(end + long / 2, 0.45, role, ha="center", va="center", fontsize=10, color=ink)
+                _text(axes, end + long / 2, 0.45, role, size=10, ha="center", color=ink)
             end += long
-        axes.text(left, 0.24, f"{whole:,} weights, {100 * whole / most:.0f} %", va="top", fontsize=10)
+        of_first = f"{100 * sum(weights) / whole:.0f} %"
+        _text(axes, left, 0.15, f"{sum(weights):,} weights, {of_first}", size=10)
     return axes.get_figure(root=True)  # type: ignore[return-value]
 
 
@@ -115,25 +104,32 @@ def _part(kind: Kind, name: str, *, strong: Collection[str]) -> dict[str, Any]:
     return {"gid": name, "alpha": 1 if name in strong else FAINT}
 
 
+def _text(axes: Axes, x: float, y: float, text: str, *, size: float = 9, **look: Any) -> None:
+    axes.text(x, y, text, **{"va": "center", "fontsize": size, **look})
+
+
+def _slab(axes: Axes, left: float, low: float, long: float, tall: float = 0.18, **look: Any) -> None:
+    axes.add_patch(Rectangle((left, low), long, tall, **{"facecolor": BLUE, "linewidth": 0.6, **look}))
+
+
 def _ways(axes: Axes, left: float, kind: Kind, *, width: int, part: Callable[[str], dict[str, Any]]) -> None:
     """The shares, the heads below them, and the ways from those to these."""
     heads, top = len(kind.reads), axes.get_ylim()[1]
     pitch, full = SPAN / heads, 0.9 * SPAN / heads
-    slabs, rows, low = top - 0.88, {"Q": "Q/K", "K": "Q/K", "V": "V"}, top - 2.32
-    axes.text(left, top - 0.02, kind.name, fontsize=11, fontweight="bold", va="top")
-    axes.text(left, top - 0.26, kind.says, fontsize=9, color=GREY, va="top")
-    for row, (letter, role) in enumerate(rows.items()):
-        axes.text(left - 0.07, low + 0.49 - 0.2 * row, letter, ha="right", va="center", fontsize=9)
+    slabs, low = top - 0.88, top - 2.32
+    _text(axes, left, top - 0.1, kind.name, size=11, fontweight="bold")
+    _text(axes, left, top - 0.34, kind.says, color=GREY)
+    for row, (letter, role) in enumerate({"Q": "Q/K", "K": "Q/K", "V": "V"}.items()):
+        _text(axes, left - 0.07, low + 0.49 - 0.2 * row, letter, ha="right")
+        long = 0.9 * SPAN * (kind.value_dim if letter == "V" else kind.key_dim) / width
         for head in range(heads):
-            long = 0.9 * SPAN * (kind.value_dim if letter == "V" else kind.key_dim) / width
-            spot, look = (left + head * pitch, low + 0.4 - 0.2 * row), bar(role) | part(f"head-{head}")
-            axes.add_patch(Rectangle(spot, long, 0.18, **look))
+            look = bar(role) | part(f"head-{head}")
+            _slab(axes, left + head * pitch, low + 0.4 - 0.2 * row, long, **look)
     for head, start in enumerate(left + pitch * np.arange(heads)):
         number, middle, ends = f"{head + 1}", start + full / 2, start + full * (np.arange(4) + 0.5) / 4
-        axes.text(middle, slabs + 0.22, number if head else "share 1", ha="center", va="bottom", fontsize=9)
+        _text(axes, middle, slabs + 0.29, number if head else "share 1", ha="center")
         for x in ends:
-            spot = (x - 0.11 * full, slabs)
-            axes.add_patch(Rectangle(spot, 0.22 * full, 0.18, facecolor=BLUE, **part(f"share-{head}")))
+            _slab(axes, x - 0.11 * full, slabs, 0.22 * full, **part(f"share-{head}"))
         for share in np.flatnonzero(kind.reads[head]):
             x = [at for end in ends for at in (end + (share - head) * pitch, middle, np.nan)]
             y = [slabs - 0.03, low + 0.68, np.nan] * 4
@@ -142,10 +138,9 @@ def _ways(axes: Axes, left: float, kind: Kind, *, width: int, part: Callable[[st
             turn, found, enters = start - 0.05 * pitch, low + 0.09, low + 0.7
             x, y = [turn - 0.05 * pitch, turn, turn, middle], [found, found, enters, enters]
             axes.plot(x, y, color=BLUE, linewidth=3, solid_joinstyle="miter", **part(f"hand-{head}"))
-        frame: dict[str, Any] = {"fill": False, "edgecolor": INK, "linewidth": 1.5}
-        spot = (start - 0.03, low - 0.04)
-        axes.add_patch(Rectangle(spot, full + 0.06, 0.66, **frame, **part(f"look-{head}")))
-        axes.text(middle, low - 0.08, number if head else "head 1", ha="center", va="top", fontsize=9)
+        frame = {"fill": False, "edgecolor": INK, "linewidth": 1.5} | part(f"look-{head}")
+        _slab(axes, start - 0.03, low - 0.04, full + 0.06, 0.66, **frame)
+        _text(axes, middle, low - 0.14, number if head else "head 1", ha="center")
 
 
 def reach(

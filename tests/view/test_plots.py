@@ -172,7 +172,7 @@ def test_what_a_head_hears_is_drawn_strongly_and_lights_up_when_looked_at() -> N
     drawn = {part.get_gid(): part.get_alpha() for part in plot("three_ways").findobj() if part.get_gid()}
     assert last == {name for name, alpha in drawn.items() if alpha == 1}
     assert set(drawn) == {part for head in lights(KINDS) for part in head["parts"]}
-    assert "CGA: share 1, 2" in lights(KINDS)[1]["says"] and "CGA-hand-1" in lights(KINDS)[1]["parts"]
+    assert "1, 2 (CGA)" in lights(KINDS)[1]["says"] and "CGA-hand-1" in lights(KINDS)[1]["parts"]
 
 
 def test_tokens_reached_by_a_step_are_darker_than_those_reached_before() -> None:
