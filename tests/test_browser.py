@@ -175,9 +175,13 @@ def test_a_notebook_opens_with_its_figures(name: str, plain: Lab, browser: Brows
     assert not plain.faults
 
 
-def test_chapter_02_runs_and_its_cat_answers(plain: Lab, browser: Browser):
+def test_chapter_02_runs_and_its_live_pictures_answer(plain: Lab, browser: Browser):
     with plain.open(browser, chapter("02")) as page:
         wait_for_figures(page, run_all(page))
+        heads = page.get_by_role("slider", name="head")
+        heads.press("ArrowLeft")
+        page.locator("#live-heads").get_by_text("Head 2 hears shares 1, 2, 3 (MHSA)").wait_for()
+        assert heads.evaluate("it => it === document.activeElement"), "JupyterLab took the key"
         cat = page.locator("#live-cat")
         cat.scroll_into_view_if_needed()
         says, photo = cat.get_by_role("status"), cat.get_by_role("application")

@@ -51,7 +51,7 @@ class Kind:
         chain = range(head + 1) if self.cascade else [head]
         lit = [f"read-{one}-{share}" for one in chain for share in np.flatnonzero(self.reads[one])]
         lit += [f"share-{share}" for share in np.flatnonzero(self.hears[head])]
-        lit += [f"{part}-{one}" for one in chain for part in ("head", "hand") if part == "head" or one]
+        lit += [f"head-{one}" for one in chain] + [f"hand-{one}" for one in chain if self.cascade and one]
         return [f"{self.name}-{part}" for part in (*lit, f"look-{head}", f"row-{head}")]
 
 
