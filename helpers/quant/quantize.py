@@ -19,8 +19,9 @@ result; the Q and DQ operators are its contrib ones, which know 16 bits and chan
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +29,13 @@ import onnx
 from onnx import helper, numpy_helper
 
 from helpers.graph.graph import Graph, input_of
-from helpers.quant.params import NUMPY, DType, Method, QuantParams, Values
+from helpers.graph.session import session_of
+from helpers.quant.params import NUMPY, Codes, DType, Method, QuantParams, Values
 from helpers.quant.statistics import TensorStats, clip_range, collect_stats
 
 MOVING = frozenset({"Flatten", "Pad", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"})
 WEIGHTED = frozenset({"Conv", "Gemm"})
+W = TypeVar("W", bound="_Writing")
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def calibrate(graph: onnx.ModelProto, pictures: Sequence[Values], *, histograms:
     """
     layout = _Layout(graph)
     sources = sorted({layout.source[name] for name in layout.rounded})
-    weights_rounded = _write(layout, {}, None)
+    weights_rounded = _write(layout, {}, None, _Writing(graph)).finish()
     return Calibration(graph, collect_stats(weights_rounded, pictures, sources, histograms=histograms))
 
 
@@ -72,6 +75,48 @@ def quantize(
     What the nodes in `int16_nodes` write gets 16 bits; what has no statistics stays exact, so that a
     calibration without any rounds weights only. The tensor after rounding is called `NAME_rounded`.
     """
+    params = _parameters(calibration, method, int16_nodes)
+    return _write(calibration.layout, params, nodes, _Writing(calibration.graph)).finish()
+
+
+class Adjustable:
+    """A graph in INT8 as one session, whose parameters are fed: no other way to round needs another one.
+
+    Its `logits` are those of the graphs that `quantize` writes, to the bit.
+    """
+
+    def __init__(self, calibration: Calibration) -> None:
+        self._layout = calibration.layout
+        written = self._written(calibration, "MinMax", ())
+        self._values = written.values
+        self._session = session_of(written.finish())
+
+    def logits(
+        self,
+        pictures: Sequence[Values],
+        calibration: Calibration,
+        *,
+        method: Method = "MinMax",
+        int16_nodes: Collection[str] = (),
+    ) -> npt.NDArray[np.float32]:
+        """What the graph says when this `calibration` of it gives the parameters: [n, classes]."""
+        values = self._written(calibration, method, int16_nodes).values
+        changed = {name: now for name, now in values.items() if (now != self._values[name]).any()}
+        (fed,) = self._session.get_inputs()
+        said = [self._session.run(None, {fed.name: picture} | changed)[0] for picture in pictures]
+        return np.concatenate(said)
+
+    def _written(
+        self, calibration: Calibration, method: Method, int16_nodes: Collection[str]
+    ) -> "_AdjustableWriting":
+        params = _parameters(calibration, method, int16_nodes)
+        return _write(self._layout, params, None, _AdjustableWriting(self._layout.model))
+
+
+def _parameters(
+    calibration: Calibration, method: Method, int16_nodes: Collection[str]
+) -> dict[str, QuantParams]:
+    """Those of each tensor with statistics."""
     layout = calibration.layout
     int16 = {name for node in layout.nodes if node.name in int16_nodes for name in node.output}
     kept = {source: clip_range(stats, method) for source, stats in calibration.stats.items()}
@@ -83,7 +128,7 @@ def quantize(
         sign = "S" if source in layout.operands else "U"
         dtype: DType = f"{sign}{16 if source in int16 else 8}"  # type: ignore[assignment]
         params[name] = QuantParams.over(kept[source], dtype)
-    return _write(layout, params, nodes)
+    return params
 
 
 class _Layout(Graph):
@@ -126,10 +171,12 @@ class _Layout(Graph):
 
 
 def _write(
-    layout: _Layout, params: Mapping[str, QuantParams], chosen: Collection[str] | None
-) -> onnx.ModelProto:
+    layout: _Layout,
+    params: Mapping[str, QuantParams],
+    chosen: Collection[str] | None,
+    writing: W,
+) -> W:
     """The graph with Q and DQ operators around the chosen nodes, and their weights in codes."""
-    writing = _Writing(layout.model)
     within = {node.name for node in layout.nodes if chosen is None or node.name in chosen}
     outputs = {value.name for value in layout.outputs}
     rounded: set[str] = set()
@@ -156,7 +203,7 @@ def _write(
                     writing.round(f"{name}_exact", name, params[name])
                 else:
                     writing.round(name, f"{name}_rounded", params[name])
-    return writing.finish()
+    return writing
 
 
 def _round_constants(
@@ -174,17 +221,13 @@ def _round_constants(
         bias = layout.constant(input_of(node, 2))
         if bias is not None and node.input[0] in params:  # 32 bits, in the units of the sum of products
             units = QuantParams("S32", of_weights.scale * params[node.input[0]].scale, axis=0)
-            writing.constant(written, 2, _codes(units, bias.astype(np.float64)), units)
+            writing.constant(written, 2, units.quantize(bias.astype(np.float64)), units)
     elif node.op_type in ("Add", "Mul", "Sub", "Div") and params:
         for index, name in enumerate(node.input):
             if (values := layout.constant(name)) is not None:
                 ends = (min(float(values.min()), 0.0), max(float(values.max()), 0.0))
                 of_constant = QuantParams.over(ends, "U8")
-                writing.constant(written, index, _codes(of_constant, values), of_constant)
-
-
-def _codes(params: QuantParams, values: npt.NDArray[np.floating]) -> onnx.TensorProto:
-    return numpy_helper.from_array(params.quantize(values))
+                writing.constant(written, index, of_constant.quantize(values), of_constant)
 
 
 class _Writing:
@@ -193,7 +236,7 @@ class _Writing:
     def __init__(self, graph: onnx.ModelProto) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self._graph = graph
-        self._new: dict[str, onnx.TensorProto] = {}
+        self._new: dict[str, onnx.TensorProto | npt.NDArray[Any]] = {}  # weights, and what parameters decide
 
     def round(self, exact: str, rounded: str, params: QuantParams) -> None:
         """`rounded`: the values of `exact` that `params` can hold."""
@@ -202,7 +245,7 @@ class _Writing:
         self._operator("DequantizeLinear", [f"{rounded}_codes", *stored], rounded)
 
     def constant(
-        self, node: onnx.NodeProto, index: int, codes: onnx.TensorProto, params: QuantParams
+        self, node: onnx.NodeProto, index: int, codes: onnx.TensorProto | Codes, params: QuantParams
     ) -> None:
         """Puts `codes` where `node` reads a constant."""
         name = f"{node.input[index]}_rounded_for_{node.name}"  # a bias shared by two nodes has two scales
@@ -221,20 +264,47 @@ class _Writing:
         )
         model.metadata_props.extend(self._graph.metadata_props)
         for name in filter(read.__contains__, self._new):
-            written = model.graph.initializer.add()
-            written.CopyFrom(self._new[name])
+            tensor, written = self._new[name], model.graph.initializer.add()
+            written.CopyFrom(numpy_helper.from_array(tensor) if isinstance(tensor, np.ndarray) else tensor)
             written.name = name  # codes that several nodes or graphs read have no name of their own
         return model
 
     def _parameters(self, name: str, params: QuantParams) -> list[str]:
         zeros = np.full(params.scale.shape, params.zero_point, NUMPY[params.dtype])
         stored = {"scale": np.asarray(params.scale), "zero": zeros}
-        return [self._keep(f"{name}_{part}", numpy_helper.from_array(at)) for part, at in stored.items()]
+        return [self._keep(f"{name}_{part}", values) for part, values in stored.items()]
 
-    def _keep(self, name: str, tensor: onnx.TensorProto) -> str:
+    def _keep(self, name: str, tensor: onnx.TensorProto | npt.NDArray[Any]) -> str:
         self._new[name] = tensor
         return name
 
     def _operator(self, kind: str, inputs: list[str], output: str, *, axis: int | None = None) -> None:
         name = f"{output}/{kind}"  # an axis of None is no attribute
         self.nodes.append(helper.make_node(kind, inputs, [output], name, domain="com.microsoft", axis=axis))
+
+
+class _AdjustableWriting(_Writing):
+    """Parameters change values only, no type: 16 bits hold 8-bit codes as well, once their ends are cut."""
+
+    @property
+    def values(self) -> dict[str, npt.NDArray[Any]]:
+        """All that the parameters decide, by name."""
+        return {name: values for name, values in self._new.items() if isinstance(values, np.ndarray)}
+
+    def round(self, exact: str, rounded: str, params: QuantParams) -> None:
+        limits = np.iinfo(NUMPY[params.dtype])
+        for name, code in (("lowest", limits.min), ("highest", limits.max)):
+            self._keep(f"{rounded}_{name}", np.asarray(params.dequantize(np.array(code))))
+        cut, ends = f"{rounded}_cut", [f"{rounded}_lowest", f"{rounded}_highest"]
+        self.nodes.append(helper.make_node("Clip", [exact, *ends], [cut], f"{cut}/Clip"))
+        wide: DType = "S16" if params.dtype.startswith("S") else "U16"
+        super().round(cut, rounded, replace(params, dtype=wide))
+
+    def finish(self) -> onnx.ModelProto:
+        """The model, whose initializers that parameters decide are inputs as well: what is fed goes first."""
+        model, decided = super().finish(), self.values
+        for tensor in model.graph.initializer:
+            if tensor.name in decided:
+                shape = list(tensor.dims)
+                model.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, shape))
+        return model

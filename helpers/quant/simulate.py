@@ -18,7 +18,7 @@ from helpers.graph.graph import Graph
 from helpers.graph.metrics import cosine, nsr
 from helpers.model.memory import release_memory
 from helpers.quant.params import Values
-from helpers.quant.quantize import MOVING, WEIGHTED, Calibration, calibrate, quantize
+from helpers.quant.quantize import MOVING, WEIGHTED, Adjustable, Calibration, calibrate, quantize
 from helpers.quant.statistics import TensorReader
 
 WORTHWHILE = 0.85  # an entry of layer_configs must bring the noise to this share of what it was
@@ -126,8 +126,10 @@ def choose(calibration: Calibration, pictures: Sequence[Values]) -> tuple[float,
     graph = calibration.graph
     exact = logits(graph, pictures)
 
+    rounded = Adjustable(calibration)
+
     def measured(kinds: Collection[str]) -> float:
-        return nsr(logits(quantize(calibration, int16_nodes=reached(graph, *kinds)), pictures), exact)
+        return nsr(rounded.logits(pictures, calibration, int16_nodes=reached(graph, *kinds)), exact)
 
     candidates = {node.op_type for node in graph.graph.node} - MOVING - WEIGHTED
     kinds = sorted(kind for kind in candidates if reached(graph, kind))

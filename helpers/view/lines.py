@@ -1,7 +1,9 @@
 """Lines and points over axes: curves in panels, a roofline, scatter plots, forecasts with their intervals."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from matplotlib.artist import Artist
@@ -10,9 +12,23 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from helpers.view import style
-from helpers.view.style import GREY, INK, Interval, figure, headline, label, lying, panels, plain
+from helpers.view.style import (
+    BLUE,
+    GREY,
+    INK,
+    PALE,
+    TINT,
+    Interval,
+    figure,
+    headline,
+    label,
+    lying,
+    panels,
+    plain,
+)
 
 Points = Sequence[tuple[float, float]]
+NEAR = 15  # neighbours on each side, of which a running median is taken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,28 +202,104 @@ def histogram_with_ranges(
     middles: Sequence[float],
     counts: Sequence[int],
     ranges: Mapping[str, tuple[float, float]],
+    costs: Mapping[str, float],
+    *,
+    title: str,
+    cost: str,
+    note: str = "",
+) -> Figure:
+    """A histogram with a logarithmic count; below it the stretch that each name keeps, beside it its cost."""
+    drawn = Figure(figsize=(7.5, 4.4))
+    (bars, empty), (kept, beside) = drawn.subplots(2, 2, height_ratios=[1.7, 1], width_ratios=[2.4, 1])
+    bars.fill_between(middles, counts, step="mid", color=TINT, linewidth=0, rasterized=True)
+    bars.set(yscale="log", ylim=(0.7, None), ylabel="values seen (log)")
+    bars.tick_params(labelbottom=False)
+    for place, (low, high) in enumerate(ranges.values()):
+        look: dict[str, Any] = {"color": INK, "markersize": 11, "markeredgewidth": 2, "markeredgecolor": INK}
+        kept.plot([low, high], [place, place], "|-", linewidth=2, **look)
+        ends = f"{plain(round(low, 1))} to {plain(round(high, 1))}"
+        label(kept, ends, (low, place), dx=4, dy=4, fontsize=9)
+    kept.sharex(bars)
+    kept.set_xlabel("value")
+    left, right = min(*middles, *(low for low, _ in ranges.values())), max(middles)
+    bars.set_xlim(left - 0.04 * (right - left), right + 0.04 * (right - left))
+    made = beside.barh(range(len(costs)), list(costs.values()), 0.6, color=BLUE)
+    beside.bar_label(made, fmt="{:,.1f}", fontsize=10, padding=3)
+    beside.set_title(cost, fontsize=11)
+    beside.margins(x=0.25)
+    beside.set_xticks([])
+    beside.spines["bottom"].set_visible(False)
+    lying(kept, list(ranges))
+    lying(beside, [""] * len(costs))
+    empty.set_axis_off()
+    headline(drawn, title, note)
+    return drawn
+
+
+def spread(
+    draws: Mapping[int, Sequence[float]], *, title: str, xlabel: str, ylabel: str, note: str = ""
+) -> Figure:
+    """Dots over each x, joined from the least to the largest; both axes logarithmic, x by doublings."""
+    drawn, (axes,) = figure(height=3.8)
+    for x, values in draws.items():
+        ends = (min(values), max(values))
+        axes.plot([x, x], ends, color=TINT, linewidth=7, solid_capstyle="round")
+        axes.plot([x] * len(values), values, "o", color=BLUE)
+        said = dict.fromkeys(f"{end:.1f}" for end in ends)
+        label(axes, " to ".join(said), (x, ends[1]), dy=11)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(plain)
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_xticks(list(draws), [plain(x) for x in draws])
+    axes.margins(0.1)
+    axes.set(xlabel=f"{xlabel} (log)", ylabel=f"{ylabel} (log)")
+    axes.grid(True, axis="y")
+    headline(drawn, title, note)
+    return drawn
+
+
+def along(
+    values: Sequence[tuple[str, str, float]],
+    marked: Mapping[str, Sequence[int]],
     *,
     title: str,
     xlabel: str,
+    ylabel: str,
+    note: str = "",
 ) -> Figure:
-    """A histogram with a logarithmic count, and below it the stretch that each named range keeps."""
-    drawn, (bars, stretches) = figure(height=4.2, rows=2)
-    drawn.set_layout_engine("constrained", rect=(0.02, 0, 0.96, 1), hspace=0.02)
-    if grid := bars.get_gridspec():
-        grid.set_height_ratios([2.2, 1])
-    look: dict[str, Any] = {"color": style.PALE, "edgecolor": GREY, "linewidth": 0.5, "rasterized": True}
-    bars.fill_between(middles, counts, step="mid", **look)
-    headline(drawn, title)
-    bars.set(yscale="log", ylim=(0.7, None), ylabel="values seen (log)")
-    for place, (low, high) in enumerate(ranges.values()):
-        stretches.plot([low, high], [place, place], color=style.BLUE, linewidth=5, solid_capstyle="butt")
-        stretches.plot([low, high], [place, place], "|", markersize=10, markeredgewidth=1)
-        label(stretches, f"{low:.2f} to {high:.2f}", (high, place), dx=6)
-    lying(stretches, list(ranges))
-    stretches.set_xlabel(xlabel)
-    left, right = min(*middles, *(low for low, _ in ranges.values())), max(middles)
-    for axes in (bars, stretches):
-        axes.set_xlim(left - 0.02 * (right - left), right + 0.18 * (right - left))
+    """A grey dot for each (stage, block, value) in order, with the running median; `marked` ones in colour.
+
+    Stages and their blocks are bands, named above them.
+    """
+    drawn, (axes,) = figure(height=4.3)
+    heights = [value for *_, value in values]
+    axes.plot(heights, ".", color=GREY, markersize=5, markeredgewidth=0)
+    for place, (name, places) in enumerate(marked.items()):
+        axes.plot(places, [heights[at] for at in places], "o", color=style.colour(name, place), label=name)
+    near = [statistics.median(heights[max(0, at - NEAR) : at + NEAR + 1]) for at in range(len(heights))]
+    axes.plot(near, color=INK, linewidth=2, label=f"median of {2 * NEAR + 1} neighbours")
+    edge = len(values) - 0.5
+    axes.set(yscale="log", xlim=(-0.5, edge), xlabel=xlabel, ylabel=f"{ylabel} (log)")
+    looks: tuple[dict[str, Any], ...] = ({"fontweight": "bold"}, {"fontsize": 9})
+    for depth, look in enumerate(looks):
+        start = -0.5
+        for index, (names, inside) in enumerate(groupby(values, key=lambda value: value[: depth + 1])):
+            end = start + len(list(inside))
+            axes.axvline(start, color=PALE, linewidth=0.8, zorder=0)
+            if not depth and index % 2:
+                axes.axvspan(start, end, color=PALE, alpha=0.45, linewidth=0, zorder=0)
+            at, side = (start + end) / 2, "center"
+            if start < 0 or end == edge:  # the outer ones are narrow: their names go outwards
+                at, side = (end, "right") if start < 0 else (start, "left")
+            look |= {"textcoords": "offset points", "ha": side}
+            axes.annotate(
+                str(names[-1]), (at, 1), (0, 4 if depth else 17), axes.get_xaxis_transform(), **look
+            )
+            start = end
+    axes.legend(loc="lower right")
+    headline(drawn, title, note)
     return drawn
 
 

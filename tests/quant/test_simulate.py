@@ -130,11 +130,15 @@ def chosen_by(
     nodes = [helper.make_node(kind, [f"read by {kind}"], [kind], name=kind) for kind in kinds]
     model = helper.make_model(helper.make_graph(nodes, "kinds", [], []))
 
-    def quantized(_: quantize.Calibration, *, int16_nodes: list[str]) -> str:
-        return "".join(sorted(name[0] for name in int16_nodes))
+    class Adjustable:
+        def __init__(self, _: quantize.Calibration):
+            pass
 
-    monkeypatch.setattr(simulate, "quantize", quantized)
-    monkeypatch.setattr(simulate, "logits", lambda graph, _: graph)
+        def logits(self, *_: object, int16_nodes: list[str]) -> str:
+            return "".join(sorted(name[0] for name in int16_nodes))
+
+    monkeypatch.setattr(simulate, "Adjustable", Adjustable)
+    monkeypatch.setattr(simulate, "logits", lambda *_: None)
     monkeypatch.setattr(simulate, "nsr", lambda found, _: noises.get(found, 1.0))
     plain, chosen = simulate.choose(quantize.Calibration(model, {}), PICTURES)
     letters = [choice.op_type[0] for choice in chosen]

@@ -20,12 +20,14 @@ from helpers.view.images import ERRORS, SHADES, confusion_matrix, contact_sheet,
 from helpers.view.journey import journey
 from helpers.view.lines import (
     Panel,
+    along,
     curves,
     histogram_with_ranges,
     labelled_lines,
     log_scatter,
     residuals,
     roofline,
+    spread,
 )
 from helpers.view.network import STEM, Layer, deltas, reallocation, to_scale
 from helpers.view.style import RED, ROLES, Interval, apart, svg
@@ -77,7 +79,19 @@ PLOTS = {
         {"Add": [(0, 1e-3), (4, 1e-2)], "Conv": [(1, 1e-4)]}, title=TITLE, **XY
     ),
     "ranges": lambda: histogram_with_ranges(
-        [0, 1, 2], [9, 3, 1], {"MinMax": (0, 2)}, title=TITLE, xlabel="value"
+        [0, 1, 2], [9, 3, 1], {"MinMax": (0, 2)}, {"MinMax": 1.0}, title=TITLE, cost="noise, %", note=TITLE
+    ),
+    "spread": lambda: spread({1: [6.9, 18.6], 32: [1.1]}, title=TITLE, **XY),
+    "along": lambda: along(
+        [
+            ("stem", "", 1e-4),
+            *[("stage 1", f"block {1 + i // 9}", 0.01 * (1 + i)) for i in range(18)],
+            ("head", "", 1e-2),
+        ],
+        {"softmax": [4]},
+        title=TITLE,
+        note=TITLE,
+        **XY,
     ),
     "residuals": lambda: residuals(RESIDUALS, title=TITLE, ylabel="% off"),
     "contact_sheet": lambda: contact_sheet(
@@ -314,10 +328,23 @@ def test_the_roof_bends_where_copy_and_product_meet() -> None:
     assert areas[0] > areas[1] > areas[2], "the share of the time"
 
 
-def test_each_range_is_a_stretch_under_the_same_axis_as_the_histogram() -> None:
-    bars, stretches = plot("ranges").axes
+def test_each_range_is_a_stretch_under_the_histogram_with_both_ends_inside_and_its_cost_beside() -> None:
+    bars, _, stretches, costs = plot("ranges").axes
     assert list(stretches.lines[0].get_xdata()) == [0, 2]
-    assert bars.get_xlim() == stretches.get_xlim()
+    assert bars.get_xlim() == stretches.get_xlim() and bars.get_xlim()[0] < 0 < 2 < bars.get_xlim()[1]
+    assert costs.get_ylim() == stretches.get_ylim() and written(plot("ranges"))[-1] == "1.0"
+
+
+def test_several_dots_are_joined_and_say_from_where_to_where() -> None:
+    assert written(plot("spread")) == ["6.9 to 18.6", "1.1"]
+    assert list(plot("spread").axes[0].lines[0].get_ydata()) == [6.9, 18.6]
+
+
+def test_a_stage_and_its_blocks_are_named_in_the_middle_of_what_they_hold() -> None:
+    (axes,) = plot("along").axes
+    named = {text.get_text(): text.xy[0] for text in axes.texts}
+    assert (named["stage 1"], named["block 1"], named["block 2"]) == (9.5, 5, 14)
+    assert list(axes.lines[1].get_xdata()) == [4]
 
 
 def test_matrices_share_one_scale_and_darker_means_more_in_grey_too() -> None:
