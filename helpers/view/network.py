@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -60,7 +61,8 @@ def to_scale(layers: Sequence[Layer], opened: Sequence[Layer], *, title: str, no
         drawn.add_artist(line)
     _strip(strips[0], layers, 0, 1e3, "Parameters, thousands")
     _strip(strips[1], layers, 1, 1e6, "Multiply-accumulates (MACs), millions")
-    strips[1].legend(loc="upper right", fontsize=9.5, ncols=2, borderaxespad=0)
+    below: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, -0.01), "borderaxespad": 0}
+    strips[1].legend(fontsize=9.5, ncols=5, handlelength=1, columnspacing=1.2, **below)
     headline(drawn, title, note)
     return drawn
 
