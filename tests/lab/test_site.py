@@ -173,6 +173,27 @@ def test_a_heading_takes_no_more_lines_than_its_words(served: str, browser: Brow
     page.close()
 
 
+@pytest.mark.parametrize("number", ["02", "03"])
+def test_the_first_two_screens_are_more_picture_than_code(number: str, served: str, browser: Browser):
+    """Of the chapter's own: the map does not count."""
+    (chapter,) = (path for path in chapters() if path.name.startswith(number))
+    cells = json.loads(site.executed(chapter).read_text(encoding="utf-8"))["cells"]
+    opening = next(cell for cell in cells if "show(" in "".join(cell["source"]))
+    if not opening["outputs"]:
+        pytest.skip("its first picture was never drawn: run make notebooks")
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(f"{served}/notebooks/{chapter.stem}.html", wait_until="networkidle")
+    pictures, code = page.evaluate(
+        """[".cell_output img, .live", ".cell_input pre"].map(kind =>
+          [...document.querySelectorAll(kind)].filter(one => one.checkVisibility()).map(one => {
+            const box = one.getBoundingClientRect();
+            return Math.max(0, Math.min(box.bottom, 2 * innerHeight) - box.top);
+          }).reduce((sum, height) => sum + height, 0))"""
+    )
+    assert pictures > code
+    page.close()
+
+
 @pytest.mark.parametrize("name", ["index", "README.ja"])
 def test_the_cover_has_a_card_with_a_picture_for_each_chapter(name: str, served: str, browser: Browser):
     page = browser.new_page(viewport={"width": 1366, "height": 900})
