@@ -117,8 +117,8 @@ def _state_dict(path: Path, held: object) -> dict[str, Tensor]:
     }
     place = max(found, key=lambda at: (ours[at], bool(_EMA.search(at)), len(found[at])))
     if others := [other for other, count in ours.items() if count and other != place]:
-        average = ", the average over the training, as timm does" if _EMA.search(place) else ""
-        text = "%s: these are the weights under %r%s, not those under %s"
+        average = ", the average over the training, as timm's loader does" if _EMA.search(place) else ""
+        text = "%s: taken are the weights under %r%s, not those under %s"
         logging.getLogger(__name__).warning(text, path, place, average, listed(others))
     held = found[place]
     state = {key: each for key, each in held.items() if isinstance(key, str) and isinstance(each, Tensor)}
@@ -140,10 +140,14 @@ def _mappings(held: object) -> dict[str, Mapping[Any, Any]]:
 
 
 def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Without the prefix before an EfficientViT's names, and what does not belong to the network."""
+    """Without the prefix before an EfficientViT's names, and what does not belong to the network.
+
+    Names that would fall on others stay as they are.
+    """
     prefixes = Counter(key[: own.start()] for key in state if (own := _OURS.search(key)))
-    prefix = max(prefixes, key=lambda p: (p == "", not _EMA.search(p), prefixes[p]), default="")
-    named = {key.removeprefix(prefix): value for key, value in state.items()}
+    prefix = max(prefixes, key=lambda p: (not _EMA.search(p), prefixes[p], p != ""), default="")
+    bare = {key: key.removeprefix(prefix) for key in state}
+    named = {key if bare[key] in state else bare[key]: value for key, value in state.items()}
     return {
         key: value
         for key, value in named.items()

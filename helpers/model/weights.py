@@ -25,10 +25,10 @@ def load(name: str, checkpoint: str | Path | None = None, *, seed: int = 0) -> n
     """A timm EfficientViT in eval mode: images [n, 3, 224, 224] to logits [n, classes].
 
     `name` is one of the six or "pocket". `checkpoint` is "random" (by `randomize`, from `seed`), "timm" (the
-    hub), "pocket" (chapter 04's, whatever the name), or a file: an official checkpoint, a plain state dict in
-    the official or timm's layout, or safetensors; none of its code runs. Left out, it is what the environment
-    variable EFFICIENTVIT_CHECKPOINT names, else random. A file with another number of classes gives a model
-    with that many. The global random state stays.
+    hub), "pocket" (chapter 04's, whatever the name), or a file: what training scripts save or a plain state
+    dict, in the official or timm's layout, or safetensors; none of its code runs. Left out, it is what the
+    environment variable EFFICIENTVIT_CHECKPOINT names, else random. A file with another number of classes
+    gives a model with that many. The global random state stays.
 
     Raises UnknownModel, CheckpointError for a file that cannot be used, and Unreachable without the hub.
     """

@@ -94,6 +94,8 @@ PREFIXES += ("backbone.", "timm_model.", "net.model.", "encoder.")
         after("module.") | {"n_averaged": torch.ones(())},
         after("model.") | {"criterion.weight": torch.ones(4)} | after("ema.module.", AVERAGE),
         after("ema.module.", AVERAGE) | STATE,
+        after("backbone.", {"blocks1.0.c.weight": STATE["blocks1.0.c.weight"]})
+        | {"head.l.bias": torch.ones(4)},
         after("ema_model."),
         STATE | {"total_ops": torch.ones(1), "blocks1.0.c.total_params": torch.ones(1)},
     ],
@@ -109,8 +111,10 @@ def test_no_prefix_is_taken_off_for_another_network(tmp_path: Path, prefix: str)
 
 
 def test_what_stands_beside_the_prefix_stays_to_be_refused(tmp_path: Path) -> None:
-    held = after("student.") | {"teacher.head.l.bias": torch.zeros(4)}
-    assert "teacher.head.l.bias" in read(saved(tmp_path, held))
+    two = after("student.") | {"teacher.head.l.bias": torch.zeros(4)}
+    assert "teacher.head.l.bias" in read(saved(tmp_path, two))
+    more = after("aux.") | {"aux.blocks1.1.c.bias": torch.ones(1)} | STATE
+    assert "aux.head.l.bias" in read(saved(tmp_path, more))
 
 
 def test_a_choice_between_two_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
