@@ -18,7 +18,7 @@ from helpers.graph.graph import Graph
 from helpers.graph.metrics import cosine, nsr
 from helpers.model.memory import release_memory
 from helpers.quant.params import Values
-from helpers.quant.quantize import MOVING, WEIGHTED, Adjustable, Calibration, calibrate, quantize
+from helpers.quant.quantize import MOVING, WEIGHTED, Adjustable, Calibration, calibrate, inside, quantize
 from helpers.quant.statistics import TensorReader
 
 WORTHWHILE = 0.85  # an entry of layer_configs must bring the noise to this share of what it was
@@ -102,16 +102,17 @@ def layer_losses(
 def reached(graph: onnx.ModelProto, *op_types: str) -> list[str]:
     """The nodes that an `op_types` entry of these kinds can be counted on to reach.
 
-    Not the addition of a constant behind a MatMul (onnxsim/onnxsim, scripts/axera/u16_chain.py), and not a
-    ReLU that is fused into its convolution.
+    Not the addition of a constant behind a MatMul (onnxsim/onnxsim, scripts/axera/u16_chain.py), and not an
+    activation that is fused into its convolution.
     """
     index = Graph(graph)
+    within = inside(index)
 
     def fused(node: onnx.NodeProto) -> bool:
         behind = {index.writer[name].op_type for name in node.input if name in index.writer}
         if node.op_type == "Add":
             return "MatMul" in behind and any(name in index.constants for name in node.input)
-        return node.op_type == "Relu" and "Conv" in behind
+        return any(name in within for name in node.input)
 
     return [node.name for node in index.nodes if node.op_type in op_types and not fused(node)]
 

@@ -197,6 +197,45 @@ def test_a_convolution_with_another_reader_than_its_relu_is_rounded():
     assert reads(found, "relu") == ["filtered_rounded"]
 
 
+def product(*activation: onnx.NodeProto, kind: str = "Conv") -> Graph:
+    """A convolution of "input" to "y", and what follows it up to "output"."""
+    weight = np.ones((2, 2) if kind == "Gemm" else (2, 2, 1, 1), np.float32)
+    first = helper.make_node(kind, ["input", "w"], ["y"], name="first")
+    shape = [1, 2] if kind == "Gemm" else [1, 2, 3, 3]
+    return Graph(
+        small(first, *activation, opset=14, shape=shape, w=weight, slope=np.full((1, 1, 1), 0.1, np.float32))
+    )
+
+
+def of(kind: str, *reads: str, to: str = "logits") -> onnx.NodeProto:
+    return helper.make_node(kind, list(reads), [to], name=f"{kind} to {to}")
+
+
+@pytest.mark.parametrize(
+    ("found", "within"),
+    [
+        *((product(of(kind, "y")), {"y"}) for kind in ("Relu", "Clip", "LeakyRelu", "HardSwish")),
+        (product(of("PRelu", "y", "slope")), {"y"}),
+        *((product(of("Relu", "y"), kind=kind), {"y"}) for kind in ("Gemm", "ConvTranspose")),
+        *((product(of(gate, "y", to="g"), of("Mul", "y", "g")), {"y", "g"}) for gate in quantize.GATES),
+        (product(of("Sigmoid", "y", to="g"), of("Mul", "input", "g")), set()),  # squeeze and excitation
+        (product(of("Sigmoid", "y", to="g"), of("Mul", "y", "g", to="m"), of("Add", "m", "g")), set()),
+        (product(of("Tanh", "y")), set()),
+        (product(of("Relu", "y", to="r"), of("Add", "y", "r")), set()),
+    ],
+)  # fmt: skip
+def test_an_activation_is_a_part_of_the_product_before_it(found: Graph, within: set[str]):
+    assert quantize.inside(found) == within
+    model = quantize.quantize(quantize.calibrate(found.model, [np.ones(found.ends["input"], np.float32)]))
+    twins = {name for name in ("y", "g") if f"{name}_rounded" in Graph(model).writer}
+    assert not twins & within
+
+
+def test_an_operator_without_a_rule_is_named_before_anything_runs():
+    with pytest.raises(ValueError, match=r"no rule says how ArgMax, Floor rounds"):
+        quantize.calibrate(small(of("Floor", "input", to="f"), of("ArgMax", "f")), [])
+
+
 def test_a_relu_on_the_input_itself_reads_it_rounded():
     assert reads(rounded(small(node("Relu"), shape=[1, 2])), "it") == ["input_rounded"]
 
