@@ -37,18 +37,19 @@ from helpers.graph.session import session_of
 from helpers.quant.params import NUMPY, Codes, DType, Method, QuantParams, Values
 from helpers.quant.statistics import TensorStats, clip_range, collect_stats
 
-MOVING = frozenset(
-    "DepthToSpace Dropout Expand Flatten Gather Identity MaxPool Pad Reshape Slice SpaceToDepth Split Squeeze "
-    "Tile Transpose Unsqueeze".split()
-)
+MOVING = frozenset([
+    *("DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "Identity", "MaxPool", "Pad", "Reshape"),
+    *("Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze"),
+])  # fmt: skip
 WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm"})
 ACTIVATIONS = frozenset({"Clip", "HardSwish", "LeakyRelu", "PRelu", "Relu"})
 GATES = frozenset({"HardSigmoid", "Sigmoid"})
-OWN = frozenset(
-    "Abs Add AveragePool BatchNormalization Concat Cos Div Elu Erf Exp Gelu GlobalAveragePool GlobalMaxPool "
-    "LayerNormalization Log MatMul Max Min Mul Neg Pow ReduceMax ReduceMean ReduceSum Resize Sin Softmax "
-    "Softplus Sqrt Sub Tanh".split()
-)
+OWN = frozenset([
+    *("Abs", "Add", "AveragePool", "BatchNormalization", "Concat", "Cos", "Div", "Elu", "Erf", "Exp", "Gelu"),
+    *("GlobalAveragePool", "GlobalMaxPool", "LayerNormalization", "Log", "MatMul", "Max", "Min", "Mul"),
+    *("Neg", "Pow", "ReduceMax", "ReduceMean", "ReduceSum", "Resize", "Sin", "Softmax", "Softplus", "Sqrt"),
+    *("Sub", "Tanh"),
+])  # fmt: skip
 W = TypeVar("W", bound="_Writing")
 
 
@@ -250,9 +251,7 @@ def _round_constants(
 ) -> None:
     """Weights, biases and other constants of one node, as Pulsar2 rounds them."""
     if node.op_type in WEIGHTED:
-        outward = (
-            0 if node.op_type == "Conv" or layout.attribute(node, "transB") else 1
-        )  # as of ConvTranspose
+        outward = 0 if node.op_type == "Conv" or layout.attribute(node, "transB") else 1
         of_weights, codes = layout.weight(node.input[1], outward)
         writing.constant(written, 1, codes, of_weights)
         bias = layout.constant(input_of(node, 2))
