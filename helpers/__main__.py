@@ -59,7 +59,7 @@ COMMANDS = {
         "--axmodel out/compiled.axmodel --host my-board --out out",
         "--axmodel! --host! --out! --photo --repeats --affinity",
     ),
-    "parse-log": ("read board and build logs: one JSON object a line", "board.log", "files --table --csv"),
+    "parse-log": ("read board and build logs: one JSON object a line", "board.log", "files"),
     "forecast": (
         "predict images/s on the AX650N at batch 8",
         "--onnx out/model-sim.onnx",
@@ -104,8 +104,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--repeats": {"type": int, "help": "runs that are timed (default 100)"},
     "--affinity": {"type": int, "help": "mask of NPU cores, 1 to 7 (default 1)"},
     "files": {"nargs": "+", "metavar": "FILE"},
-    "--table": {"action": FLAG, "help": "a table instead of JSON"},
-    "--csv": {"action": FLAG, "help": "CSV instead of JSON"},
     "--macs-m": {"type": float, "help": "million MACs per image, where no graph is given"},
     "--params-m": {"type": float, "help": "million parameters"},
     "numbers": {"nargs": "*", "metavar": "CHAPTER", "help": "only these, such as 05 07"},
@@ -242,12 +240,10 @@ def _run_board(host: str, photo: Path = PHOTO, **given: Any) -> int:
     return OK if all(record.ok for record in runs.records) else FAILED
 
 
-def _parse_log(files: list[str], **given: bool) -> int:
+def _parse_log(files: list[str]) -> int:
     from helpers.logs import parse_log
 
-    if len(given) == 2:
-        raise ValueError("give --table or --csv, not both")
-    return parse_log.main(files, **given)
+    return parse_log.main(files)
 
 
 def _forecast(onnx: Path | None = None, **given: float) -> None:

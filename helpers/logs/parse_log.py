@@ -5,14 +5,13 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from helpers.logs.build import BuildReader, is_progress, names_failure, shows_build
 from helpers.logs.command import Command, joined, read_command
 from helpers.logs.failures import FailureReader
 from helpers.logs.prefix import bare
 from helpers.logs.records import BoardRun, BuildLog, Unknown
-from helpers.logs.report import print_csv, print_table
 from helpers.logs.run import RunReader, head_family, shows_run
 from helpers.logs.text import iter_lines
 
@@ -155,32 +154,24 @@ class _Splitter:
         return errors
 
 
-def main(paths: Sequence[str | Path], *, table: bool = False, csv: bool = False) -> int:
-    """Print what the logs say: one JSON object per line, or a table, or CSV.
+def main(paths: Sequence[str | Path]) -> int:
+    """Print what the logs say: one JSON object per line.
 
     Returns the exit status: 0 if all is ok, 1 if a run or build is not, 2 if a file could not be read; the
     others are read all the same.
     """
     status = 0
-    records: list[dict[str, Any]] = []
     try:
         for path in paths:
             try:
                 for record in parse(path):
                     status = max(status, 0 if record.ok else 1)
-                    if table or csv:
-                        records.append(record.to_json())
-                    else:
-                        print(json.dumps(record.to_json(), allow_nan=False))
+                    print(json.dumps(record.to_json(), allow_nan=False))
             except BrokenPipeError:
                 raise
             except OSError as error:
                 status = 2
                 print(f"parse-log: cannot read {path}: {error.strerror or error}", file=sys.stderr)
-        if table:
-            print_table(records)
-        elif csv:
-            print_csv(records)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
