@@ -16,29 +16,33 @@ from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 from PIL import Image
 
-from helpers.view.images import Picture, framed, thinned
+from helpers.view.images import Picture, picture, thinned
 from helpers.view.style import ATTENTION, GREY, INK, ORANGE, QUERY, ROLES, figure, headline
 
 Array = NDArray[np.floating]
 Token = tuple[int, int]
 """Row and column."""
-Looks = Array
-"""[heads, n, n, n, n]: head, then row and column of the token that asks, then of the one it looks at."""
+Maps = Sequence[Array]
+"""One per head, [windows, queries, keys]: windows, and tokens inside a window, are numbered row by row."""
 
 
-def looks(maps: Sequence[Array]) -> Looks:
-    """The heads' attention maps, each [windows, queries, keys], over the whole feature map.
-
-    Windows, and tokens inside a window, are numbered row by row. Outside a token's window all is 0.
-    """
+def windows(maps: Maps) -> tuple[Array, int, int]:
+    """The maps as [head, window, query, key], how many windows lie in a row, and tokens in a window's row."""
     heads = np.stack(maps)
-    side, across = math.isqrt(heads.shape[2]), math.isqrt(heads.shape[1])
-    tiles = heads.reshape(-1, across, across, side, side, side, side)
-    over = np.zeros((len(heads), *4 * (across, side)))
-    for down in range(across):
-        for right in range(across):
-            over[:, down, :, right, :, down, :, right] = tiles[:, down, right]
-    return over.reshape(len(heads), *4 * (across * side,))
+    return heads, math.isqrt(heads.shape[1]), math.isqrt(heads.shape[2])
+
+
+def looks(maps: Maps, photo: Picture, point: tuple[int, int]) -> tuple[Token, Array]:
+    """The token in which a point of a square picture lies (x, y in pixels), and where it looks: [head, n, n].
+
+    Outside the token's window all is 0.
+    """
+    heads, across, side = windows(maps)
+    row, column = (at * across * side // len(photo) for at in reversed(point))
+    seen = heads[:, row // side * across + column // side, row % side * side + column % side]
+    over = np.zeros((len(heads), across, side, across, side))
+    over[:, row // side, :, column // side] = seen.reshape(-1, side, side)
+    return (row, column), over.reshape(-1, across * side, across * side)
 
 
 def digits(value: float) -> str:
@@ -49,43 +53,31 @@ def digits(value: float) -> str:
 
 
 def one_head(
-    q: Array,
-    k: Array,
-    v: Array,
-    *,
-    asked: Array,
-    bias: Array,
-    token: Token,
-    reach: int,
-    title: str,
-    note: str,
+    q: Array, k: Array, v: Array, *, asked: Array, bias: Array, token: Token, near: int, title: str, note: str
 ) -> Figure:
     """All that one head computes for the token that asks, as maps of numbers, one for each channel or step.
 
     q, k and v: [channels, n, n], two channels of q and k, four of v; asked: the token's query after its
-    convolution over `reach` x `reach` tokens, a number for each channel; bias: [n, n], as the token sees it.
+    convolution over `near` x `near` tokens, a number for each channel; bias: [n, n], as the token sees it.
     """
     products = np.tensordot(asked, k, axes=1) / math.sqrt(len(k))
     scores = products + bias
     shares = np.exp(scores) / np.exp(scores).sum()
-    near = np.abs(np.indices(bias.shape) - np.reshape(token, (2, 1, 1))).max(axis=0) <= reach // 2
-    drawn, axes = figure(7.5, 6.8, columns=4, rows=3)
+    inside = np.abs(np.indices(bias.shape) - np.reshape(token, (2, 1, 1))).max(axis=0) <= near // 2
+    drawn, panels = figure(7.5, 6.8, columns=4, rows=3)
     drawn.set_layout_engine("constrained", rect=(0.02, 0, 0.96, 1), hspace=0.09)  # apart from the next title
-    for place, (channel, number) in enumerate(zip(q, asked, strict=True)):
-        _numbers(axes[place], channel, f"Q, channel {place + 1}", of=q, role="Q/K")
-        axes[place].set_xlabel(f"convolved: query {digits(number)}", fontsize=10)
-        _dashed(axes[place], near)
-    for place, channel in enumerate(k, start=2):
-        _numbers(axes[place], channel, f"K, channel {place - 1}", of=k, role="Q/K")
-    steps = {"query · K / √2": products, "+ bias": bias, "= score": scores}
-    for place, (name, values) in enumerate(steps.items(), start=4):
-        _numbers(axes[place], values, name, of=np.stack([*steps.values()]))
-    _numbers(axes[7], 100 * shares, "→ share, %", of=100 * shares, role="attention")
-    for place, channel in enumerate(v, start=8):
-        _numbers(axes[place], channel, f"V, channel {place - 7}", of=v, role="V")
-        axes[place].set_xlabel(f"mixed by share: {digits((shares * channel).sum())}", fontsize=10)
-    for panel in axes:
-        _outline(panel, token, len(bias))
+    for first, letter, role, maps in ((0, "Q", "Q/K", q), (2, "K", "Q/K", k), (8, "V", "V", v)):
+        channels = {f"{letter}, channel {place}": one for place, one in enumerate(maps, start=1)}
+        _numbers(panels[first:], channels, role)
+    _numbers(panels[4:], {"query · K / √2": products, "+ bias": bias, "= score": scores})
+    _numbers(panels[7:], {"→ share, %": 100 * shares}, "attention")
+    for axes, number in zip(panels, asked, strict=False):
+        axes.set_xlabel(f"convolved: query {digits(number)}", fontsize=10)
+        _dashed(axes, inside)
+    for axes, channel in zip(panels[8:], v, strict=True):
+        axes.set_xlabel(f"mixed by share: {digits((shares * channel).sum())}", fontsize=10)
+    for axes in panels:
+        _outline(axes, token, len(bias))
     headline(drawn, title, note)
     return drawn
 
@@ -94,29 +86,27 @@ _HEAD: dict[str, Any] = {"fontsize": 10, "loc": "center", "pad": 4}
 
 
 def attention_grid(
-    picture: Picture, blocks: Mapping[str, Looks], *, point: tuple[int, int], title: str, note: str = ""
+    photo: Picture, blocks: Mapping[str, Maps], *, point: tuple[int, int], title: str, note: str
 ) -> Figure:
     """One row per block, one panel per head: how much the token at `point` (x, y in pixels) looks where.
 
     The area of a square is the weight. A square that fills its token is the largest weight in its row of
     panels; each head's own largest stands above it. A dashed line is the token's window, where it has one.
     """
-    columns = 1 + max(len(looks) for looks in blocks.values())
-    side = 7.5 / columns
-    drawn, panels = figure(7.5, 0.65 + (side + 0.1) * len(blocks), columns=columns, rows=len(blocks))
+    columns = 1 + max(map(len, blocks.values()))
+    drawn, panels = figure(7.5, 0.65 + (7.5 / columns + 0.1) * len(blocks), columns=columns, rows=len(blocks))
     for axes in panels:
         axes.set_axis_off()
-    for row, (name, looks) in enumerate(blocks.items()):
+    for row, (name, maps) in enumerate(blocks.items()):
         first, *rest = panels[row * columns :][:columns]
-        tokens = looks.shape[-1]
-        token = token_at(picture, point, tokens)
-        _picture(first, thinned(picture))
+        token, seen = looks(maps, photo, point)
+        tokens = seen.shape[-1]
+        picture(first, thinned(photo))
         _outline(first, token, tokens)
         first.set_title(f"{name}\n{tokens} × {tokens} tokens", **_HEAD)
-        seen = looks[:, *token]
         for head, (axes, look) in enumerate(zip(rest, seen, strict=False), start=1):
-            _looked(axes, picture, look, largest=float(seen.max()), token=token)
-            if not all(look.any(axis=across).all() for across in (0, 1)):
+            _looked(axes, photo, look, largest=seen.max(), token=token)
+            if not look.any(axis=0).all():
                 _dashed(axes, look > 0)
             axes.set_title(f"head {head}\nup to {100 * look.max():.0f} %", **_HEAD)
     headline(drawn, title, note)
@@ -124,21 +114,20 @@ def attention_grid(
 
 
 def cascade_cut(
-    picture: Picture, chained: Looks, alone: Looks, *, point: tuple[int, int], title: str, note: str
+    photo: Picture, chained: Maps, alone: Maps, *, point: tuple[int, int], title: str, note: str
 ) -> Figure:
     """One column per head: where the token at `point` looks with the cascade and without, and what moved.
 
     One scale for all: the area of a square is attention, or its change. Above: how much of it moved, in %.
     """
-    token = token_at(picture, point, chained.shape[-1])
-    before, after = chained[:, *token], alone[:, *token]
+    (token, before), (_, after) = (looks(maps, photo, point) for maps in (chained, alone))
     change = after - before
-    largest = float(max(before.max(), after.max()))
+    largest = max(before.max(), after.max())
     drawn, panels = figure(7.5, 6.0, columns=len(before), rows=3)
     for head, moved in enumerate(change):
         column = panels[head :: len(change)]
         for axes, look in zip(column, (before[head], after[head], moved.clip(min=0)), strict=True):
-            _looked(axes, picture, look, largest=largest, token=token)
+            _looked(axes, photo, look, largest=largest, token=token)
         _areas(column[2], -moved.clip(max=0), largest=largest, colour=ORANGE)
         column[0].set_title(f"head {head + 1}\n{50 * np.abs(moved).sum():.0f} % moved", **_HEAD)
         if not moved.any():
@@ -151,47 +140,32 @@ def cascade_cut(
     return drawn
 
 
-def token_at(picture: Picture, point: tuple[int, int], tokens: int) -> Token:
-    """The token, of `tokens` in a row, in which a point of a square picture lies (x, y in pixels)."""
-    x, y = point
-    return y * tokens // len(picture), x * tokens // len(picture)
-
-
-def live_maps(
-    picture: Picture, blocks: Mapping[str, Sequence[Array]], *, point: tuple[int, int]
-) -> dict[str, Any]:
-    """What the live picture `cat` draws: the maps of each block, as for `looks`, in 8-bit numbers.
+def live_maps(photo: Picture, blocks: Mapping[str, Maps], *, point: tuple[int, int]) -> dict[str, Any]:
+    """What the live picture `cat` draws: the maps of each block in 8-bit numbers.
 
     They are edges of squares, roots of the weights, so that the small ones keep their steps, too; beside
     them the largest weight of each map's row, in %.
     """
+
+    def packed(values: Array) -> str:
+        return base64.b64encode(values.round().astype(np.uint8).tobytes()).decode()
+
     stages = []
     for name, maps in blocks.items():
-        heads = np.stack(maps)
-        bytes_of = {"edges": np.sqrt(heads / heads.max()) * 255, "percent": 100 * heads.max(axis=-1)}
-        packed = {
-            name: base64.b64encode(values.round().astype(np.uint8).tobytes()).decode()
-            for name, values in bytes_of.items()
-        }
-        across, side = (math.isqrt(tokens) for tokens in heads.shape[1:3])
-        stages.append({"name": name, "heads": len(heads), "across": across, "side": side, **packed})
-    photo = io.BytesIO()
-    Image.fromarray(picture).save(photo, "JPEG", quality=75)
-    uri = f"data:image/jpeg;base64,{base64.b64encode(photo.getvalue()).decode()}"
-    return {"photo": uri, "point": [at / len(picture) for at in point], "stages": stages}
+        heads, across, side = windows(maps)
+        stage = {"name": name, "heads": len(heads), "across": across, "side": side}
+        edges, percent = 255 * np.sqrt(heads / heads.max()), 100 * heads.max(axis=-1)
+        stages.append(stage | {"edges": packed(edges), "percent": packed(percent)})
+    packed_photo = io.BytesIO()
+    Image.fromarray(photo).save(packed_photo, "JPEG", quality=75)
+    uri = f"data:image/jpeg;base64,{base64.b64encode(packed_photo.getvalue()).decode()}"
+    return {"photo": uri, "point": [at / len(photo) for at in point], "stages": stages}
 
 
-def _picture(axes: Axes, shown: Picture) -> None:
-    """The square picture, 0 to 1 both ways."""
-    axes.set_axis_on()
-    axes.imshow(shown, extent=(0, 1, 1, 0), interpolation="none")
-    framed(axes)
-
-
-def _looked(axes: Axes, picture: Picture, look: Array, *, largest: float, token: Token) -> None:
+def _looked(axes: Axes, photo: Picture, look: Array, *, largest: float, token: Token) -> None:
     """A pale picture, for marks to stand out on, in few greys; squares on it, and who asks."""
-    grey = thinned(picture, side=74).mean(axis=2, keepdims=True).repeat(3, axis=2)
-    _picture(axes, (255 - (255 - grey) * 0.35).astype(np.uint8) // 8 * 8)
+    grey = thinned(photo, side=74).mean(axis=2, keepdims=True).repeat(3, axis=2)
+    picture(axes, (255 - (255 - grey) * 0.35).astype(np.uint8) // 8 * 8)
     _areas(axes, look, largest=largest, colour=ATTENTION)
     _outline(axes, token, len(look))
 
@@ -200,28 +174,28 @@ def _areas(axes: Axes, weights: Array, *, largest: float, colour: str) -> None:
     """A square on each token, its area the weight; the largest fills it."""
     n = len(weights)
     squares = [
-        Path.unit_rectangle().transformed(Affine2D().scale(edge).translate(*corner))
-        for (row, column), edge in np.ndenumerate(np.sqrt(weights / largest) / n)
-        if edge > 0
-        for corner in [((column + 0.5) / n - edge / 2, (row + 0.5) / n - edge / 2)]
+        Path.unit_rectangle().transformed(
+            Affine2D().translate(-0.5, -0.5).scale(edge).translate(column + 0.5, row + 0.5).scale(1 / n)
+        )
+        for (row, column), edge in np.ndenumerate(np.sqrt(weights / largest))
+        if edge
     ]
     if squares:
         together = Path.make_compound_path(*squares)  # one path: a smaller file
         axes.add_patch(PathPatch(together, facecolor=colour, linewidth=0))
 
 
-def _numbers(axes: Axes, values: Array, title: str, *, of: Array, role: str = "") -> None:
-    """A map with its numbers; darker means larger, on the scale of all the maps `of` its kind."""
-    n = len(values)
+def _numbers(panels: Sequence[Axes], maps: Mapping[str, Array], role: str = "") -> None:
+    """Maps with their numbers, each in a panel, all on one scale; darker means larger."""
     shades = LinearSegmentedColormap.from_list("shades", ["white", ROLES.get(role, GREY)])
-    low, high = of.min(), of.max() + 0.6 * np.ptp(of)  # never too dark for ink
-    axes.imshow(values, cmap=shades, vmin=low, vmax=high, extent=(0, 1, 1, 0), interpolation="none")
-    framed(axes)
-    axes.set_title(title, **_HEAD)
-    for (row, column), value in np.ndenumerate(values):
-        axes.text(
-            (column + 0.5) / n, (row + 0.5) / n, digits(float(value)), ha="center", va="center", fontsize=10
-        )
+    every = np.stack([*maps.values()])
+    low, high = every.min(), every.max() + 0.6 * np.ptp(every)  # never too dark for ink
+    for axes, (name, values) in zip(panels, maps.items(), strict=False):
+        picture(axes, values, cmap=shades, vmin=low, vmax=high)
+        axes.set_title(name, **_HEAD)
+        for (row, column), value in np.ndenumerate(values):
+            x, y = (column + 0.5) / len(values), (row + 0.5) / len(values)
+            axes.text(x, y, digits(float(value)), ha="center", va="center", fontsize=10)
 
 
 def _dashed(axes: Axes, inside: NDArray[np.bool_]) -> None:

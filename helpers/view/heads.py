@@ -1,19 +1,17 @@
-"""Attention heads: which channels each hears, how far a token gets, and what that costs, from plain data."""
+"""Attention heads: which channels each hears, and how far a token gets, from plain data."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from helpers.view.diagrams import WIDTH, arrow, box, page
-from helpers.view.style import BLUE, GREY, INK, PALE, TINT, bar, figure, headline, label, lying
+from helpers.view.style import BLUE, GREY, INK, PALE, TINT, bar
 
 Mask = NDArray[np.bool_]
 
@@ -73,63 +71,48 @@ def three_ways(kinds: Sequence[Kind], *, width: int, title: str, note: str) -> F
     ids, for `live/heads.js`.
     """
     heads = len(kinds[0].reads)
-    axes = page(3.55 + 0.22 * heads, title, note)
+    drawn, axes = page(3.55 + 0.22 * heads, title, note)
     whole = sum(kinds[0].weights(width))
     for left, kind in zip(0.2 + 2.53 * np.arange(len(kinds)), kinds, strict=True):
-        part = partial(_part, kind, strong={*kind.sources(heads - 1)})
-        _ways(axes, left, kind, width=width, part=part)
-        for head, low in enumerate(0.85 + 0.22 * np.arange(heads)[::-1]):
-            _text(axes, left, low + 0.1, f"head {head + 1}")
-            for share, heard in enumerate(kind.hears[head]):
-                look = part(f"row-{head}") if heard else {"fill": False}
-                _slab(axes, left + 0.62 + 0.22 * share, low, 0.2, 0.2, edgecolor=GREY, **look)
-        heard = f"hears\n{kind.hears.sum()} of {heads**2}"
-        _text(axes, left + 0.74 + 0.22 * heads, 0.84 + 0.11 * heads, heard, size=10)
+        _ways(axes, left, kind, width)
+        _text(
+            axes, left + 0.74 + 0.22 * heads, 0.84 + 0.11 * heads, f"hears\n{kind.hears.sum()} of {heads**2}"
+        )
         end, weights = left, kind.weights(width)
         for role, count in zip(("Q/K", "V"), weights, strict=True):
             long = SPAN * count / whole
-            _slab(axes, end, 0.3, long, 0.3, **bar(role))
-            if long > 0.4:
-                ink = "white" if role == "V" else INK
-                _text(axes, end + long / 2, 0.45, role, size=10, ha="center", color=ink)
+            box(axes, (end, 0.3, long, 0.3), role if long > 0.4 else "", role=role, edgecolor="white")
             end += long
         of_first = f"{100 * sum(weights) / whole:.0f} %"
-        _text(axes, left, 0.15, f"{sum(weights):,} weights, {of_first}", size=10)
-    return axes.get_figure(root=True)  # type: ignore[return-value]
+        _text(axes, left, 0.15, f"{sum(weights):,} weights, {of_first}")
+    return drawn
 
 
-def _part(kind: Kind, name: str, *, strong: Collection[str]) -> dict[str, Any]:
-    """The id of a part, and how strongly it is drawn."""
-    name = f"{kind.name}-{name}"
-    return {"gid": name, "alpha": 1 if name in strong else FAINT}
+def _text(axes: Axes, x: float, y: float, text: str, **look: Any) -> None:
+    axes.text(x, y, text, **{"va": "center", "fontsize": 10, **look})
 
 
-def _text(axes: Axes, x: float, y: float, text: str, *, size: float = 9, **look: Any) -> None:
-    axes.text(x, y, text, **{"va": "center", "fontsize": size, **look})
-
-
-def _slab(axes: Axes, left: float, low: float, long: float, tall: float = 0.18, **look: Any) -> None:
-    axes.add_patch(Rectangle((left, low), long, tall, **{"facecolor": BLUE, "linewidth": 0.6, **look}))
-
-
-def _ways(axes: Axes, left: float, kind: Kind, *, width: int, part: Callable[[str], dict[str, Any]]) -> None:
-    """The shares, the heads below them, and the ways from those to these."""
+def _ways(axes: Axes, left: float, kind: Kind, width: int) -> None:
+    """The shares, the heads below them, the ways from those to these, and a row per head of what it hears."""
     heads, top = len(kind.reads), axes.get_ylim()[1]
+    strong = {*kind.sources(heads - 1)}
+
+    def part(name: str) -> dict[str, Any]:
+        name = f"{kind.name}-{name}"
+        return {"gid": name, "alpha": 1 if name in strong else FAINT}
+
+    def slab(name: str, x: float, y: float, long: float, tall: float = 0.18, **look: Any) -> None:
+        box(axes, (x, y, long, tall), **{"facecolor": BLUE, "edgecolor": "none"} | look | part(name))
+
     pitch, full = SPAN / heads, 0.9 * SPAN / heads
     slabs, low = top - 0.88, top - 2.32
-    _text(axes, left, top - 0.1, kind.name, size=11, fontweight="bold")
-    _text(axes, left, top - 0.34, kind.says, color=GREY)
-    for row, (letter, role) in enumerate({"Q": "Q/K", "K": "Q/K", "V": "V"}.items()):
-        _text(axes, left - 0.07, low + 0.49 - 0.2 * row, letter, ha="right")
-        long = 0.9 * SPAN * (kind.value_dim if letter == "V" else kind.key_dim) / width
-        for head in range(heads):
-            look = bar(role) | part(f"head-{head}")
-            _slab(axes, left + head * pitch, low + 0.4 - 0.2 * row, long, **look)
+    _text(axes, left, top - 0.1, kind.name, fontsize=11, fontweight="bold")
+    _text(axes, left, top - 0.34, kind.says, fontsize=9, color=GREY)
     for head, start in enumerate(left + pitch * np.arange(heads)):
         number, middle, ends = f"{head + 1}", start + full / 2, start + full * (np.arange(4) + 0.5) / 4
-        _text(axes, middle, slabs + 0.29, number if head else "share 1", ha="center")
+        _text(axes, middle, slabs + 0.29, number if head else "share 1", ha="center", fontsize=9)
         for x in ends:
-            _slab(axes, x - 0.11 * full, slabs, 0.22 * full, **part(f"share-{head}"))
+            slab(f"share-{head}", x - 0.11 * full, slabs, 0.22 * full)
         for share in np.flatnonzero(kind.reads[head]):
             x = [at for end in ends for at in (end + (share - head) * pitch, middle, np.nan)]
             y = [slabs - 0.03, low + 0.68, np.nan] * 4
@@ -138,9 +121,20 @@ def _ways(axes: Axes, left: float, kind: Kind, *, width: int, part: Callable[[st
             turn, found, enters = start - 0.05 * pitch, low + 0.09, low + 0.7
             x, y = [turn - 0.05 * pitch, turn, turn, middle], [found, found, enters, enters]
             axes.plot(x, y, color=BLUE, linewidth=3, solid_joinstyle="miter", **part(f"hand-{head}"))
-        frame = {"fill": False, "edgecolor": INK, "linewidth": 1.5} | part(f"look-{head}")
-        _slab(axes, start - 0.03, low - 0.04, full + 0.06, 0.66, **frame)
-        _text(axes, middle, low - 0.14, number if head else "head 1", ha="center")
+        for row, (letter, role) in enumerate({"Q": "Q/K", "K": "Q/K", "V": "V"}.items()):
+            long = 0.9 * SPAN * (kind.value_dim if letter == "V" else kind.key_dim) / width
+            slab(f"head-{head}", start, low + 0.4 - 0.2 * row, long, **bar(role))
+            if not head:
+                _text(axes, left - 0.07, low + 0.49 - 0.2 * row, letter, ha="right", fontsize=9)
+        frame = {"facecolor": "none", "edgecolor": INK, "linewidth": 1.5}
+        slab(f"look-{head}", start - 0.03, low - 0.04, full + 0.06, 0.66, **frame)
+        _text(axes, middle, low - 0.14, number if head else "head 1", ha="center", fontsize=9)
+        row_low = 0.85 + 0.22 * (heads - 1 - head)
+        _text(axes, left, row_low + 0.1, f"head {number}", fontsize=9)
+        for place, heard in enumerate(kind.hears[head]):
+            fill = part(f"row-{head}") | {"facecolor": BLUE} if heard else {}
+            look: dict[str, Any] = {"edgecolor": GREY, "linewidth": 0.6} | fill
+            box(axes, (left + 0.62 + 0.22 * place, row_low, 0.2, 0.2), **look)
 
 
 def reach(
@@ -152,7 +146,7 @@ def reach(
     before it; the dark lines bound windows of `window` tokens.
     """
     columns, tall = max(len(steps) for steps in rows.values()), 2.05
-    axes = page(tall * len(rows), title, note)
+    drawn, axes = page(tall * len(rows), title, note)
     pitch = WIDTH / columns
     side = 0.86 * pitch
     for (name, steps), top in zip(rows.items(), tall * np.arange(len(rows), 0, -1), strict=True):
@@ -166,7 +160,7 @@ def reach(
             _tokens(axes, (left, low - 0.06 - side), side, now.astype(int) + (now & ~before), window)
             axes.text(left + side / 2, low - 0.09 - side, f"{now.sum()}", ha="center", va="top", fontsize=10)
             before = now
-    return axes.get_figure(root=True)  # type: ignore[return-value]
+    return drawn
 
 
 def _tokens(axes: Axes, at: tuple[float, float], side: float, shades: NDArray[np.int_], window: int) -> None:
@@ -175,34 +169,7 @@ def _tokens(axes: Axes, at: tuple[float, float], side: float, shades: NDArray[np
     extent, colours = (left, left + side, low, low + side), ListedColormap(["white", TINT, BLUE])
     axes.imshow(shades, colours, extent=extent, vmin=0, vmax=2, interpolation="nearest", aspect="auto")
     for step, colour, thick in ((1, PALE, 0.5), (window, INK, 1.2)):
-        ticks = side * np.arange(0, count + 1, step) / count
-        ends = np.array([0, side, np.nan])
-        along, across = np.tile(ends, len(ticks)), ticks.repeat(3)
-        axes.plot(
-            [*left + along, *left + across], [*low + across, *low + along], color=colour, linewidth=thick
-        )
-
-
-Shares = Mapping[str, Mapping[str, float]]
-"""`shares[measure][row]`, in percent."""
-
-
-def beside(shares: Shares, ghosts: Shares, *, ghost: str, whole: str, title: str, note: str) -> Figure:
-    """A panel per measure, a dot per row: what part of `whole`, the line at 100; in grey `ghost`'s."""
-    rows = next(iter(shares.values()))
-    drawn, panels = figure(7.5, 1.5 + 0.36 * len(rows), columns=len(shares))
-    for axes, (measure, values) in zip(panels, shares.items(), strict=True):
-        lying(axes, list(rows) if axes is panels[0] else [""] * len(rows))
-        axes.axvline(100, color=INK, linewidth=2)
-        label(axes, whole, (100, -0.6), dy=3)
-        for row, (name, value) in enumerate(values.items()):
-            other = ghosts[measure][name]
-            axes.plot(other, row, "o", color=PALE, markersize=8)
-            axes.plot([value, 100], [row, row], color=BLUE, linewidth=2)
-            axes.plot(value, row, "o", color=BLUE, markersize=9)
-            label(axes, f"{value:.0f} %", (value, row), dx=-8)
-        axes.set(xlim=(0, 145), xticks=[0, 100], xticklabels=["0", "100 %"])
-        axes.set_title(measure, fontsize=11, pad=18)
-        label(axes, ghost, (next(iter(ghosts[measure].values())), 0), dy=7, color=GREY)
-    headline(drawn, title, note)
-    return drawn
+        across = (np.arange(0, count + 1, step) / count).repeat(3)  # a line each: on, off, and the pen up
+        along = np.resize([0, 1, np.nan], len(across))
+        x, y = left + side * np.append(across, along), low + side * np.append(along, across)
+        axes.plot(x, y, color=colour, linewidth=thick)

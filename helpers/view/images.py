@@ -1,6 +1,7 @@
-"""Pictures with captions and matrices as heat maps, from plain arrays."""
+"""Pictures with captions, and a matrix of errors, from plain arrays."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,26 +10,24 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from helpers.view.style import BLUE, GREY, INK, ORANGE, TINT, figure, headline
+from helpers.view.style import GREY, INK, ORANGE, TINT, figure, headline
 
 Picture = NDArray[np.uint8]
 """RGB, [height, width, 3]"""
 
 ERRORS = LinearSegmentedColormap.from_list("errors", ["white", ORANGE])
-SHADES = LinearSegmentedColormap.from_list("shades", ["white", BLUE])  # lightness falls with the value
-
-_EMBEDDED = 112
-"""Side in pixels at which a picture is kept in a figure: a notebook holds dozens."""
 
 
-def thinned(picture: Picture, *, side: int = _EMBEDDED) -> Picture:
-    """A picture as a figure keeps it: every so many pixels, in few colours, for a smaller file."""
-    step = max(1, len(picture) // side)
-    return picture[::step, ::step] // 16 * 16 + 8
+def thinned(whole: Picture, *, side: int = 112) -> Picture:
+    """A picture as a figure keeps it, for a notebook holds dozens: every so many pixels, in few colours."""
+    step = max(1, len(whole) // side)
+    return whole[::step, ::step] // 16 * 16 + 8
 
 
-def framed(axes: Axes) -> None:
-    """A thin frame on all four sides, and no ticks."""
+def picture(axes: Axes, shown: NDArray[Any], **look: Any) -> None:
+    """A square picture, or map of numbers, 0 to 1 both ways, in a thin frame."""
+    axes.set_axis_on()
+    axes.imshow(shown, extent=(0, 1, 1, 0), interpolation="none", **look)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(True)
 
@@ -43,38 +42,10 @@ def contact_sheet(rows: Mapping[str, Sequence[tuple[Picture, str]]], *, title: s
     for number, (name, row) in enumerate(rows.items()):
         if name:
             places[number * columns].set_title(name, fontsize=11, pad=4)
-        for axes, (picture, caption) in zip(places[number * columns :], row, strict=False):
-            axes.set_axis_on()
-            axes.imshow(thinned(picture), interpolation="none")
+        for axes, (one, caption) in zip(places[number * columns :], row, strict=False):
+            picture(axes, thinned(one))
             axes.set_xlabel(caption, fontsize=9)
-            framed(axes)
     headline(drawn, title)
-    return drawn
-
-
-def heatmaps(
-    named: Mapping[str, NDArray[np.floating]], *, title: str, note: str, ylabel: str, xlabel: str
-) -> Figure:
-    """One square per matrix [rows, columns], darker for larger, all on one scale from 0; row 1 is on top.
-
-    Cells that are not 0 carry their value.
-    """
-    drawn, panels = figure(7.5, 3.6, columns=len(named))
-    largest = max(float(values.max()) for values in named.values())
-    for axes, (name, values) in zip(panels, named.items(), strict=True):
-        rows, columns = values.shape
-        extent = (0.5, columns + 0.5, rows + 0.5, 0.5)
-        axes.imshow(values, cmap=SHADES, vmin=0, vmax=largest, extent=extent, interpolation="nearest")
-        axes.set_title(name, fontsize=11, loc="center", pad=6)
-        axes.spines[:].set_visible(True)
-        axes.set(xticks=range(1, columns + 1), yticks=range(1, rows + 1))
-        for row, column in np.argwhere(values):
-            value = values[row, column]
-            ink = "white" if value > 0.6 * largest else INK
-            axes.text(column + 1, row + 1, f"{value:.2f}", ha="center", va="center", fontsize=10, color=ink)
-        axes.set_xlabel(xlabel, fontsize=10)
-    panels[0].set_ylabel(ylabel, fontsize=10)
-    headline(drawn, title, note)
     return drawn
 
 

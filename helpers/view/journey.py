@@ -1,16 +1,14 @@
 """The map of the whole way: the chapters, what each hands on, and what is a stand-in by default."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from helpers.view.style import GREY, HERE, INK, PALE, bar, figure, svg
+from helpers.view.diagrams import WIDTH, arrow, box, page
+from helpers.view.style import GREY, HERE, INK, PALE, svg
 
 # Inches. The lettering is large because the map must still be read at half its width.
-WIDTH, EDGE, CARD, HEAD, TAG, GAP = 7.5, 0.05, 2.1, 0.46, 0.3, 0.42
+EDGE, CARD, HEAD, TAG, GAP = 0.05, 2.1, 0.46, 0.3, 0.42
 COLUMNS = 3
 
 
@@ -37,7 +35,7 @@ CHAPTERS = (
 )
 STOOD_IN = ("checkpoint", "compiled.axmodel", "board log")
 """What something else takes the place of by default."""
-KEY = {False: "made on your machine", True: "a stand-in, until you bring yours"}
+KEY = {"": "made on your machine", "stand-in": "a stand-in, until you bring yours"}
 
 
 def journey(here: str | None = None) -> Figure:
@@ -45,26 +43,29 @@ def journey(here: str | None = None) -> Figure:
     rows = [CHAPTERS[first : first + COLUMNS] for first in range(0, len(CHAPTERS), COLUMNS)]
     depths = [HEAD + TAG * max(len(chapter.gives) for chapter in row) for row in rows]
     height = sum(depths) + GAP * (len(rows) - 1) + 2 * EDGE
-    drawn, (axes,) = figure(WIDTH, height)
-    axes.set(xlim=(0, WIDTH), ylim=(0, height))
-    axes.set_axis_off()
+    drawn, axes = page(height)
     top, pitch = height - EDGE, (WIDTH - 2 * EDGE - CARD) / (COLUMNS - 1)
     for row, depth in zip(rows, depths, strict=True):
         for place, chapter in enumerate(row):
-            left = EDGE + place * pitch
-            _card(axes, left, top, chapter, here=chapter.number == here)
+            left, marked = EDGE + place * pitch, chapter.number == here
+            words = f"{chapter.number}  {chapter.word}"
+            said = box(axes, (left, top - HEAD, CARD, HEAD), words, facecolor=HERE if marked else PALE)
+            said.set(fontsize=15, weight="bold", color="white" if marked else INK)
+            for line, artifact in enumerate(chapter.gives, start=1):
+                role, slant = ("stand-in", "italic") if artifact in STOOD_IN else ("", "normal")
+                tag = box(axes, (left, top - HEAD - TAG * line, CARD, TAG), artifact, role=role)
+                tag.set(fontsize=13, style=slant)
             if place + 1 < len(row):
-                _arrow(axes, (left + CARD, top - HEAD / 2), (left + pitch, top - HEAD / 2))
+                arrow(axes, (left + CARD, top - HEAD / 2), (left + pitch, top - HEAD / 2), thick=1.4)
         if row is not rows[-1]:
             last, first, turn = WIDTH - EDGE - CARD / 2, EDGE + CARD / 2, top - depth - GAP / 2
             below = top - HEAD - TAG * len(row[-1].gives)
-            axes.plot([last, last, first], [below, turn, turn], color=INK, linewidth=1.4)
-            _arrow(axes, (first, turn), (first, top - depth - GAP))
+            way = [(last, below), (last, turn), (first, turn), (first, top - depth - GAP)]
+            arrow(axes, *way, thick=1.4)
         top -= depth + GAP
-    for line, (stands_in, words) in enumerate(KEY.items(), start=1):  # in the room that the last row leaves
+    for line, (role, words) in enumerate(KEY.items(), start=1):  # in the room that the last row leaves
         left, bottom = EDGE + pitch, top + GAP + depth - HEAD - TAG * line
-        tag = Rectangle((left, bottom + 0.06), TAG, TAG - 0.12, **_frame(stands_in))
-        axes.add_patch(tag)
+        box(axes, (left, bottom + 0.06, TAG, TAG - 0.12), role=role)
         axes.text(left + TAG + 0.1, bottom + TAG / 2, words, va="center", fontsize=13, color=GREY)
     return drawn
 
@@ -82,29 +83,3 @@ def pictures() -> dict[str, str]:
     return {
         f"map-{here}" if here else "map": svg(journey(here), alt=alt(here)).rstrip() + "\n" for here in places
     }
-
-
-def _card(axes: Axes, left: float, top: float, chapter: Chapter, *, here: bool) -> None:
-    face, ink = (HERE, "white") if here else (PALE, INK)
-    axes.add_patch(Rectangle((left, top - HEAD), CARD, HEAD, facecolor=face, edgecolor=INK))
-    name = f"{chapter.number}  {chapter.word}"
-    _centred(axes, left, top - HEAD / 2, name, size=15, color=ink, weight="bold")
-    for line, artifact in enumerate(chapter.gives, start=1):
-        bottom = top - HEAD - TAG * line
-        stands_in = artifact in STOOD_IN
-        tag = Rectangle((left, bottom), CARD, TAG, **_frame(stands_in))
-        axes.add_patch(tag)
-        _centred(axes, left, bottom + TAG / 2, artifact, size=13, style="italic" if stands_in else "normal")
-
-
-def _frame(stands_in: bool) -> dict[str, Any]:
-    return bar("stand-in") if stands_in else {"facecolor": "white", "edgecolor": INK}
-
-
-def _centred(axes: Axes, left: float, middle: float, text: str, **look: Any) -> None:
-    axes.text(left + CARD / 2, middle, text, ha="center", va="center", **look)
-
-
-def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    look = {"arrowstyle": "-|>", "color": INK, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
-    axes.annotate("", xy=end, xytext=start, arrowprops=look)

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch, Polygon, Rectangle
 
-from helpers.view.images import SHADES
 from helpers.view.style import (
+    BLUE,
     GREY,
     INK,
     TINT,
@@ -25,6 +26,7 @@ from helpers.view.style import (
 )
 
 STEM = "stem and downsampling"
+SHADES = LinearSegmentedColormap.from_list("shades", ["white", BLUE])  # lightness falls with the value
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,16 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Rectangle
 
-from helpers.view import attention_maps
-from helpers.view.attention_maps import attention_grid, cascade_cut, digits, live_maps, one_head
+from helpers.view.attention_maps import attention_grid, cascade_cut, digits, live_maps, looks, one_head
 
 PICTURE = np.full((224, 224, 3), 120, dtype=np.uint8)
 
 
-def looks(*, heads: int, side: int) -> np.ndarray:
+def maps(*, heads: int, side: int) -> list[np.ndarray]:
     """Every token looks at itself, 0.6, and at the one in the upper left corner, 0.1 times the head."""
-    found = np.zeros((heads, side, side, side, side))
-    for head in range(heads):
-        for row, column in np.ndindex(side, side):
-            found[head, row, column, row, column] += 0.6
-            found[head, row, column, 0, 0] += 0.1 * (head + 1)
+    found = [0.6 * np.eye(side**2)[None] for _ in range(heads)]
+    for head, one in enumerate(found, start=1):
+        one[:, :, 0] += 0.1 * head
     return found
 
 
@@ -34,30 +31,29 @@ def squares(drawn: Figure, panel: int) -> dict[tuple[float, float], float]:
 
 def test_maps_of_windows_lie_where_the_windows_lie() -> None:
     """Every token looks at the next one of its window; the second head's maps hold the window's number."""
+    picture = np.zeros((60, 60, 3), dtype=np.uint8)
     following = np.broadcast_to(np.roll(np.eye(9), 1, axis=1), (4, 9, 9))  # [window, query, key]
     numbered = np.broadcast_to(np.arange(4.0)[:, None, None], (4, 9, 9))
-    over = attention_maps.looks([following, numbered])
-    assert over.shape == (2, 6, 6, 6, 6)
     for row, column in np.ndindex(6, 6):
         window = np.zeros((6, 6))
         window[row // 3 * 3 :, column // 3 * 3 :][:3, :3] = row // 3 * 2 + column // 3
-        assert np.array_equal(over[1, row, column], window)
+        token, over = looks([following, numbered], picture, (10 * column + 9, 10 * row))
+        assert token == (row, column)
+        assert np.array_equal(over[1], window)
         if column % 3 < 2:  # the next one of a window's row
-            assert over[0, row, column, row, column + 1] == over[0, row, column].sum() == 1
+            assert over[0, row, column + 1] == over[0].sum() == 1
 
 
 def test_squares_lie_where_the_token_looks_and_their_area_is_the_weight() -> None:
-    drawn = attention_grid(PICTURE, {"block": looks(heads=2, side=7)}, point=(100, 40), title="t")
+    drawn = attention_grid(PICTURE, {"block": maps(heads=2, side=7)}, point=(100, 40), title="t", note="")
     assert squares(drawn, 1) == {(0.5, 0.5): round(0.1 / 0.6, 3), (3.5, 1.5): 1}
     assert squares(drawn, 2) == {(0.5, 0.5): round(0.2 / 0.6, 3), (3.5, 1.5): 1}
     assert drawn.axes[2].get_title() == "head 2\nup to 60 %"
 
 
 def test_the_token_that_asks_is_framed_and_its_window_where_it_has_one() -> None:
-    window = np.zeros((1, 14, 14, 14, 14))
-    window[:, :7, :7, :7, :7] = 1 / 49
-    whole = np.full((2, 7, 7, 7, 7), 1 / 49)
-    drawn = attention_grid(PICTURE, {"1": window, "2": whole}, point=(50, 70), title="t")
+    blocks = {"1": np.full((1, 4, 49, 49), 1 / 49), "2": np.full((2, 1, 49, 49), 1 / 49)}
+    drawn = attention_grid(PICTURE, blocks, point=(50, 70), title="t", note="")
     outlines = [
         {
             (patch.get_linestyle(), *(round(14 * edge) for edge in patch.get_bbox().bounds))
@@ -74,7 +70,7 @@ def test_one_head_asks_and_mixes_as_attention_does() -> None:
     rng = np.random.default_rng(0)
     q, k, v = (rng.normal(size=(channels, 4, 4)) for channels in (2, 2, 4))
     asked, bias = np.array([0.3, -0.7]), rng.normal(size=(4, 4))
-    drawn = one_head(q, k, v, asked=asked, bias=bias, token=(0, 1), reach=3, title="t", note="n")
+    drawn = one_head(q, k, v, asked=asked, bias=bias, token=(0, 1), near=3, title="t", note="n")
     written = [[text.get_text() for text in axes.texts] for axes in drawn.axes]
     scores = (asked @ k.reshape(2, -1)) / 2**0.5 + bias.ravel()
     shares = np.exp(scores) / np.exp(scores).sum()
@@ -93,9 +89,9 @@ def test_a_cell_has_two_digits() -> None:
 
 
 def test_what_the_cut_cascade_moved_is_drawn_and_counted() -> None:
-    before = np.full((2, 2, 2, 2, 2), 0.25)
+    before = np.full((2, 1, 4, 4), 0.25)
     after = before.copy()
-    after[1, 0, 0] = [[0.5, 0.25], [0.25, 0]]
+    after[1, 0, 0] = [0.5, 0.25, 0.25, 0]
     drawn = cascade_cut(PICTURE, before, after, point=(9, 9), title="t", note="n")
     assert [axes.get_title().split("\n")[1] for axes in drawn.axes[:2]] == ["0 % moved", "25 % moved"]
     assert [text.get_text() for axes in drawn.axes for text in axes.texts] == [

@@ -1,5 +1,6 @@
 import pytest
 from matplotlib.colors import to_rgba
+from matplotlib.patches import FancyArrowPatch
 from matplotlib.text import Text
 
 from helpers.files import NOTEBOOKS
@@ -24,7 +25,7 @@ def test_one_card_is_marked(here: str) -> None:
 
 
 def test_an_arrow_leads_to_every_card_but_the_first() -> None:
-    arrows = [text for text in journey().axes[0].texts if getattr(text, "arrow_patch", None)]
+    arrows = journey().findobj(FancyArrowPatch)
     assert len(arrows) == len(CHAPTERS) - 1
 
 

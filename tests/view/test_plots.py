@@ -15,8 +15,8 @@ from helpers.view.attention_maps import attention_grid, cascade_cut, one_head
 from helpers.view.bars import barh, signed_bars, speedup_bars, stacked_barh
 from helpers.view.diagrams import cascade, subgraphs
 from helpers.view.dots import changes, dot_plot, words
-from helpers.view.heads import Kind, beside, lights, reach, three_ways
-from helpers.view.images import ERRORS, SHADES, confusion_matrix, contact_sheet, heatmaps
+from helpers.view.heads import Kind, lights, reach, three_ways
+from helpers.view.images import ERRORS, confusion_matrix, contact_sheet
 from helpers.view.journey import journey
 from helpers.view.lines import (
     Panel,
@@ -29,7 +29,7 @@ from helpers.view.lines import (
     roofline,
     spread,
 )
-from helpers.view.network import STEM, Layer, deltas, reallocation, to_scale
+from helpers.view.network import SHADES, STEM, Layer, deltas, reallocation, to_scale
 from helpers.view.style import RED, ROLES, Interval, apart, svg
 
 TITLE = "The layers that a rehearsal changes most, in a rather long title"
@@ -97,17 +97,16 @@ PLOTS = {
     "contact_sheet": lambda: contact_sheet(
         {"two": [(PHOTO, "a"), (PHOTO, "b")], "one": [(PHOTO, "c")]}, title=TITLE
     ),
-    "heatmaps": lambda: heatmaps({"a": np.eye(3), "b": 2 * np.eye(3)}, title=TITLE, note="note", **XY),
     "confusion_matrix": lambda: confusion_matrix(
         CONFUSION, ["sailboat", "umbrella", "mushroom"], title=TITLE, note="errors are coloured"
     ),
     "changes": lambda: changes([0, 2], {"INT8": [0.1, -1], "swapped": [3, -2]}, title=TITLE, **XY),
     "dot_plot": lambda: dot_plot(DOTS, title=TITLE, xlabel="points", baseline="whole network", note="here"),
     "attention_grid": lambda: attention_grid(
-        PHOTO, {"stage 1": np.ones((2, 7, 7, 7, 7))}, point=(9, 9), title=TITLE
+        PHOTO, {"stage 1": np.ones((2, 1, 49, 49))}, point=(9, 9), title=TITLE, note="note"
     ),
     "cascade_cut": lambda: cascade_cut(
-        PHOTO, *np.random.default_rng(0).random((2, 4, 4, 4, 4, 4)), point=(9, 9), title=TITLE, note=TITLE
+        PHOTO, *np.random.default_rng(0).random((2, 4, 1, 16, 16)), point=(9, 9), title=TITLE, note=TITLE
     ),
     "one_head": lambda: one_head(
         *np.ones((2, 2, 4, 4)),
@@ -115,7 +114,7 @@ PLOTS = {
         asked=np.ones(2),
         bias=np.eye(4),
         token=(1, 1),
-        reach=3,
+        near=3,
         title=TITLE,
         note=TITLE,
     ),
@@ -126,15 +125,7 @@ PLOTS = {
         title=TITLE,
         note="note",
     ),
-    "beside": lambda: beside(
-        {"MACs": {"a": 40, "b": 99}, "bytes": {"a": 5, "b": 9}},
-        {"MACs": {"a": 70, "b": 99}, "bytes": {"a": 136, "b": 9}},
-        ghost="M0",
-        whole="MHSA",
-        title=TITLE,
-        note="note",
-    ),
-    "cascade": lambda: cascade(width=384, heads=4, key_dim=16, kernels=(7, 5, 3, 3), title=TITLE),
+    "cascade": lambda: cascade(width=384, heads=4, key_dim=16, kernels=(7, 5, 3, 3), title=TITLE, note=TITLE),
     "subgraphs": lambda: subgraphs({"before": HEAD, "after": HEAD[:2]}, title=TITLE),
     "to_scale": lambda: to_scale(LAYERS, OPENED, title=TITLE, note="counted"),
     "reallocation": lambda: reallocation(
@@ -192,12 +183,6 @@ def test_what_a_head_hears_is_drawn_strongly_and_lights_up_when_looked_at() -> N
 def test_tokens_reached_by_a_step_are_darker_than_those_reached_before() -> None:
     first, second, third, *_ = (image.get_array() for image in plot("reach").axes[0].images)
     assert first.max() == 2 and (second == ONE + 2 * (ONE[::-1] & ~ONE)).all() and third.max() == 1
-
-
-def test_what_is_compared_with_is_on_the_chart_and_no_dot_is_beyond_it() -> None:
-    for axes in plot("beside").axes:
-        assert 100 in [line.get_xdata()[0] for line in axes.lines]
-        assert axes.get_xlim()[1] > max(max(line.get_xdata()) for line in axes.lines)
 
 
 def written(drawn: Figure) -> list[str]:
@@ -347,13 +332,9 @@ def test_a_stage_and_its_blocks_are_named_in_the_middle_of_what_they_hold() -> N
     assert list(axes.lines[1].get_xdata()) == [4]
 
 
-def test_matrices_share_one_scale_and_darker_means_more_in_grey_too() -> None:
-    assert [axes.images[0].get_clim() for axes in plot("heatmaps").axes] == [(0, 2), (0, 2)]
+def test_darker_means_more_in_grey_too() -> None:
     grey = [np.dot(to_rgb(SHADES(value)), (0.299, 0.587, 0.114)) for value in np.linspace(0, 1, 9)]
     assert all(a > b for a, b in pairwise(grey))
-    (axes,) = heatmaps({"": np.array([[0.5, 0], [0, 1]])}, title="t", note="", **XY).axes
-    said = {text.get_position(): text.get_text() for text in axes.texts}
-    assert said == {(1, 1): "0.50", (2, 2): "1.00"}, "what is 0 stays empty"
 
 
 def test_a_confusion_matrix_colours_errors_only_and_keeps_zeros_out_of_sight() -> None:
