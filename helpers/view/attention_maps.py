@@ -12,7 +12,6 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
-from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -172,17 +171,12 @@ def _looked(axes: Axes, photo: Picture, look: Array, *, largest: float, token: T
 
 def _areas(axes: Axes, weights: Array, *, largest: float, colour: str) -> None:
     """A square on each token, its area the weight; the largest fills it."""
-    n = len(weights)
-    squares = [
-        Path.unit_rectangle().transformed(
-            Affine2D().translate(-0.5, -0.5).scale(edge).translate(column + 0.5, row + 0.5).scale(1 / n)
-        )
-        for (row, column), edge in np.ndenumerate(np.sqrt(weights / largest))
-        if edge
-    ]
-    if squares:
-        together = Path.make_compound_path(*squares)  # one path: a smaller file
-        axes.add_patch(PathPatch(together, facecolor=colour, linewidth=0))
+    rows, columns = np.nonzero(weights)
+    edges = np.sqrt(weights[rows, columns] / largest)[:, None, None]
+    centres = np.stack([columns, rows], axis=1)[:, None] + 0.5
+    squares = centres + edges * (np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) - 0.5)
+    together = Path.make_compound_path_from_polys(squares / len(weights))  # one path: a smaller file
+    axes.add_patch(PathPatch(together, facecolor=colour, linewidth=0))
 
 
 def _numbers(panels: Sequence[Axes], maps: Mapping[str, Array], role: str = "") -> None:

@@ -7,7 +7,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from helpers.view.style import GREY, INK, ORANGE, TINT, figure, headline
@@ -15,7 +14,7 @@ from helpers.view.style import GREY, INK, ORANGE, TINT, figure, headline
 Picture = NDArray[np.uint8]
 """RGB, [height, width, 3]"""
 
-ERRORS = LinearSegmentedColormap.from_list("errors", ["white", ORANGE])
+ERRORS = LinearSegmentedColormap.from_list("errors", ["white", ORANGE]).with_extremes(bad=TINT)
 
 
 def thinned(whole: Picture, *, side: int = 112) -> Picture:
@@ -40,8 +39,7 @@ def contact_sheet(rows: Mapping[str, Sequence[tuple[Picture, str]]], *, title: s
     for axes in places:
         axes.set_axis_off()
     for number, (name, row) in enumerate(rows.items()):
-        if name:
-            places[number * columns].set_title(name, fontsize=11, pad=4)
+        places[number * columns].set_title(name, fontsize=11, pad=4)
         for axes, (one, caption) in zip(places[number * columns :], row, strict=False):
             picture(axes, thinned(one))
             axes.set_xlabel(caption, fontsize=9)
@@ -52,11 +50,9 @@ def contact_sheet(rows: Mapping[str, Sequence[tuple[Picture, str]]], *, title: s
 def confusion_matrix(counts: NDArray[np.number], names: Sequence[str], *, title: str, note: str) -> Figure:
     """`counts[true, predicted]`: what is right is plain, errors are coloured, and zeros stay out of sight."""
     drawn, (axes,) = figure(7.5, 4.9)
-    errors = counts - np.diag(counts.diagonal())
+    errors = np.ma.masked_array(counts, mask=np.eye(len(counts), dtype=bool))
     axes.imshow(errors, cmap=ERRORS, vmin=0, aspect="auto", interpolation="nearest")
     for (row, column), count in np.ndenumerate(counts):
-        if row == column:
-            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color=TINT, linewidth=0))
         text, ink = (f"{count:.0f}", INK) if count else ("·", GREY)
         weight = "bold" if row == column else "normal"
         axes.text(column, row, text, ha="center", va="center", color=ink, fontweight=weight)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page
 
-from helpers.view.heads import FAINT, Kind, lights, three_ways
+from helpers.view.diagrams import FAINT, Kind, lights, three_ways
 from helpers.view.live import live_html
 from helpers.view.style import svg
 

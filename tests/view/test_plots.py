@@ -13,9 +13,8 @@ from matplotlib.text import Text
 
 from helpers.view.attention_maps import attention_grid, cascade_cut, one_head
 from helpers.view.bars import barh, signed_bars, speedup_bars, stacked_barh
-from helpers.view.diagrams import cascade, subgraphs
+from helpers.view.diagrams import Kind, cascade, lights, reach, subgraphs, three_ways
 from helpers.view.dots import changes, dot_plot, words
-from helpers.view.heads import Kind, lights, reach, three_ways
 from helpers.view.images import ERRORS, confusion_matrix, contact_sheet
 from helpers.view.journey import journey
 from helpers.view.lines import (
@@ -126,7 +125,7 @@ PLOTS = {
         note="note",
     ),
     "cascade": lambda: cascade(width=384, heads=4, key_dim=16, kernels=(7, 5, 3, 3), title=TITLE, note=TITLE),
-    "subgraphs": lambda: subgraphs({"before": HEAD, "after": HEAD[:2]}, title=TITLE),
+    "subgraphs": lambda: subgraphs({"before": HEAD, "after": HEAD[:2]}, computes={"Conv"}, title=TITLE),
     "to_scale": lambda: to_scale(LAYERS, OPENED, title=TITLE, note="counted"),
     "reallocation": lambda: reallocation(
         {"usual": BEFORE, "EfficientViT": AFTER}, STRIPS, title=TITLE, note="one head"
