@@ -1,15 +1,14 @@
-"""Bars: lying, stacked, signed, and speed-ups on both sides of one, from plain data."""
+"""Bars: lying, stacked, and speed-ups on both sides of one, from plain data."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, Unpack
 
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 from helpers.view import style
-from helpers.view.style import BLUE, GREY, INK, ROLES, TINT, Interval, headline, label, lying
+from helpers.view.style import BLUE, GREY, INK, ROLES, TINT, Interval, Words, figure, label, lying
 
 Table = Mapping[str, Mapping[str, float]]
 """`table[name][series]`; every name has the same series."""
@@ -18,19 +17,17 @@ Table = Mapping[str, Mapping[str, float]]
 def barh(
     table: Table,
     *,
-    title: str,
-    xlabel: str,
     number: str = "{:,.0f}",
     highlight: Sequence[str] = (),
     level: tuple[float, str] | None = None,
-    note: str = "",
+    **words: Unpack[Words],
 ) -> Figure:
     """Lying bars with their values, the first name on top; names to `highlight` stand out.
 
     `level` is a value that all are compared with, and its name.
     """
     series = _series(table)
-    drawn, (axes,) = style.figure(7.5, 1.2 + 0.24 * len(table) * (len(series) + 0.4))
+    drawn, (axes,) = figure(7.5, 1.2 + 0.24 * len(table) * (len(series) + 0.4), **words)
     thick = 0.8 / len(series)
     for place, (name, values) in enumerate(series.items()):
         centres = [index - 0.4 + thick * (place + 0.5) for index in range(len(values))]
@@ -43,27 +40,25 @@ def barh(
     if len(series) > 1:
         axes.legend(loc="lower right")
     lying(axes, list(table))
-    _bold(axes.get_yticklabels(), highlight)
+    style.embolden(axes, highlight)
     axes.set_xticks([])
     if level is not None:
         axes.axvline(level[0], color=INK, linewidth=1.2)
         axes.set_xticks([level[0]], [level[1]])
-    axes.set_xlabel(xlabel)
     axes.spines["bottom"].set_visible(False)
     axes.margins(x=0.1)
-    headline(drawn, title, note)
     return drawn
 
 
 def stacked_barh(
-    table: Table, *, title: str, xlabel: str, percent: bool = False, number: str = "{:.1f}", note: str = ""
+    table: Table, *, percent: bool = False, number: str = "{:.1f}", **words: Unpack[Words]
 ) -> Figure:
     """Lying bars made of parts, with the sum at the end; `percent`: of 100 %, with each share.
 
     A part that is a role has its colour, and the rest are greys; without any, all are one hue, the first
     darkest. Its name stands above the first bar, or in the first one that has the part.
     """
-    drawn, (axes,) = style.figure(7.5, 1.6 + 0.46 * len(table))
+    drawn, (axes,) = figure(7.5, 1.6 + 0.46 * len(table), **words)
     series = _series(table)
     others = [part for part in series if part not in ROLES]
     hue = "#BDBDBD" if len(others) < len(series) else "#00517F"  # lighter than any role
@@ -74,7 +69,8 @@ def stacked_barh(
     named: dict[str, float] = {}
     for part, values in series.items():
         widths = [value / unit for value, unit in zip(values, units, strict=True)]
-        face = to_rgb(ROLES[part]) if part in ROLES else _lighter(hue, others.index(part) / len(others))
+        light = 0 if part in ROLES else 0.9 * others.index(part) / len(others)
+        face = [one + light * (1 - one) for one in to_rgb(ROLES.get(part, hue))]
         look: dict[str, Any] = {"facecolor": face, "edgecolor": "white", "linewidth": 1.5}
         made = axes.barh(range(len(table)), widths, 0.72, left=left, label=part, **look)
         room = 0.018 * longest  # of a letter
@@ -92,55 +88,20 @@ def stacked_barh(
     if not percent:
         axes.bar_label(made, labels=[number.format(total) for total in sums], fontsize=10, padding=4)
     lying(axes, list(table))
-    axes.set(xlim=(0, longest * (1 if percent else 1.12)), ylim=(len(table) - 0.4, -1.2), xlabel=xlabel)
+    axes.set(xlim=(0, longest * (1 if percent else 1.12)), ylim=(len(table) - 0.4, -1.2))
     axes.set_xticks([0, 25, 50, 75, 100] if percent else [])
     axes.spines[["left", "bottom"]].set_visible(False)
-    headline(drawn, title, note)
     _name_parts(drawn, axes, named)
-    return drawn
-
-
-def signed_bars(
-    table: Table,
-    *,
-    title: str,
-    highlight: Sequence[str] = (),
-    apart_from: Container[str] = (),
-    note: str = "",
-) -> Figure:
-    """Signed lying bars: one panel for each series, which names its own unit; names to `highlight` stand out.
-
-    All panels have one scale, but for the series `apart_from` the others, in another unit.
-    """
-    series = _series(table)
-    drawn, plots = style.figure(7.5, 1.2 + 0.34 * len(table), columns=len(series))
-    shared = [value for name, values in series.items() if name not in apart_from for value in values]
-    for axes, (measure, values) in zip(plots, series.items(), strict=True):
-        colours = [TINT if highlight and name not in highlight else BLUE for name in table]
-        made = axes.barh(range(len(table)), values, 0.7, color=colours)
-        axes.bar_label(made, labels=[style.signed(value) for value in values], fontsize=10, padding=3)
-        axes.axvline(0, color=INK, linewidth=0.8)
-        lying(axes, list(table) if axes is plots[0] else [""] * len(table))
-        ends = (0, *(values if measure in apart_from else shared))
-        room = 0.55 * (max(ends) - min(ends))  # for the numbers on both sides
-        axes.set_xlim(min(ends) - room, max(ends) + room)
-        axes.set_xticks([])
-        axes.spines[["left", "bottom"]].set_visible(False)
-        axes.set_title(measure, fontsize=11)
-    _bold(plots[0].get_yticklabels(), highlight)
-    headline(drawn, title, note)
     return drawn
 
 
 def speedup_bars(
     groups: Mapping[str, Mapping[str, Interval]],
     *,
-    title: str,
-    xlabel: str,
     better: str,
     worse: str,
     published: Container[str] = (),
-    note: str = "",
+    **words: Unpack[Words],
 ) -> Figure:
     """Lying bars from 1 to each ratio, on a logarithmic axis, in named groups from top to bottom.
 
@@ -148,7 +109,7 @@ def speedup_bars(
     the two sides mean.
     """
     rows = [row for name, group in groups.items() for row in ((name, None), *group.items())]
-    drawn, (axes,) = style.figure(7.5, 1.4 + 0.27 * len(rows))
+    drawn, (axes,) = figure(7.5, 1.4 + 0.27 * len(rows), **words)
     ratios = [0.5, 1.5]
     for place, (name, ratio) in enumerate(rows):
         if ratio is None:
@@ -164,15 +125,14 @@ def speedup_bars(
     axes.minorticks_off()
     ticks = (0.125, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 8)
     axes.set_xticks(ticks, [f"{style.plain(tick)}×" for tick in ticks])
-    axes.set(xlim=(min(ratios) / 1.3, max(ratios) * 1.25), xlabel=xlabel)
+    axes.set(xlim=(min(ratios) / 1.3, max(ratios) * 1.25))
     axes.axvline(1, color=INK, linewidth=1)
     lying(axes, [name for name, _ in rows])
     axes.set_ylim(len(rows) - 0.4, -1.2)
-    _bold(axes.get_yticklabels(), groups)
+    style.embolden(axes, groups)
     label(axes, f"{better} →", (1, -0.8), dx=6, color=GREY)
     label(axes, f"← {worse}", (1, -0.8), dx=-6, color=GREY)
     axes.spines["left"].set_visible(False)
-    headline(drawn, title, note)
     return drawn
 
 
@@ -192,15 +152,3 @@ def _name_parts(drawn: Figure, axes: Axes, named: Mapping[str, float]) -> None:
     for word, middle, wanted in zip(words, middles, named.values(), strict=True):
         word.set_x(middle)
         axes.plot([middle, wanted], [-0.54, -0.38], color=GREY, linewidth=0.8)
-
-
-def _lighter(hue: str, part: float) -> tuple[float, float, float]:
-    """The colour, so far on its way to white."""
-    red, green, blue = (one + 0.9 * part * (1 - one) for one in to_rgb(hue))
-    return red, green, blue
-
-
-def _bold(written: Iterable[Text], names: Container[str]) -> None:
-    for text in written:
-        if text.get_text() in names:
-            text.set_fontweight("bold")

@@ -1,42 +1,35 @@
-"""Dots with intervals, a row for each name and one scale for all: for what has no zero to begin a bar at."""
+"""Changes and scores with their intervals: a row for each name, and one scale for what has one unit."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import Unpack
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 
 from helpers.view import style
-from helpers.view.style import BLUE, GREY, INK, Interval, bar, figure, headline, label, lying, signed
+from helpers.view.style import BLUE, GREY, INK, RED, TINT, Interval, Words, figure, label, signed
 
 Rows = Mapping[str, Mapping[str, Interval | float]]
 """`rows[name][series]`: a value, or one with its bounds. A row may lack a series."""
 
-LOOKS = ((BLUE, "o"), (GREY, "s"), (GREY, "D"))
-
 
 def dot_plot(
-    rows: Rows,
-    *,
-    title: str,
-    xlabel: str,
-    note: str = "",
-    baseline: str = "",
-    number: Callable[[float], str] = signed,
+    rows: Rows, *, baseline: str = "", number: Callable[[float], str] = signed, **words: Unpack[Words]
 ) -> Figure:
-    """At most three series, all in the first row; one that is a role has its look.
+    """At most four series, all in the first row; one that is a role has its look.
 
     `baseline` names the line at 0; without it there is none.
     """
     series = list(dict.fromkeys(name for row in rows.values() for name in row))
-    drawn, (axes,) = figure(7.5, 1.5 + 0.16 * len(rows) + 0.2 * sum(map(len, rows.values())))
-    drawn.set_layout_engine("constrained", rect=(0.02, 0, 0.97, 1))  # room for names in a wider font
+    height = 1.5 + 0.16 * len(rows) + 0.2 * sum(map(len, rows.values()))
+    drawn, (axes,) = figure(7.5, height, **words)
     for place, row in enumerate(rows.values()):
         for index, (name, value) in enumerate(row.items()):
             at = place + (index - (len(row) - 1) / 2) * 0.7 / len(row)
             middle, low, high = value if isinstance(value, tuple) else (value,) * 3
-            colour, marker = LOOKS[series.index(name)]
-            look = bar(name, otherwise=colour)
+            colour, marker = style.dots(name, series.index(name)).values()
+            look = style.bar(name, otherwise=colour)
             axes.plot([low, high], [at, at], color=colour, linewidth=2.4, solid_capstyle="butt", zorder=1)
             axes.scatter(middle, at, 90, marker=marker, zorder=2, label=name if place == 0 else None, **look)
             end, aside = (low, -8) if high < 0 else (high, 8)  # away from the line at 0
@@ -48,13 +41,11 @@ def dot_plot(
         corner = blended_transform_factory(drawn.transFigure, axes.transAxes)
         key = {"ncols": len(series), "handletextpad": 0.2, "borderpad": 0, "bbox_transform": corner}
         axes.legend(loc="lower left", bbox_to_anchor=(0.01, 1.05), fontsize=10, **key)
-    lying(axes, list(rows))
+    style.lying(axes, list(rows))
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.margins(x=0.16)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(xlabel)
     axes.xaxis.set_major_formatter(style.plain)
-    headline(drawn, title, note)
     return drawn
 
 
@@ -70,21 +61,59 @@ def words(rows: Rows) -> str:
     return "; ".join(f"{name}: {', '.join(row)}" for name, row in parts.items()) + "."
 
 
-def changes(
-    before: Sequence[float],
-    moved: Mapping[str, Sequence[float]],
+def deltas(
+    changes: Mapping[str, Rows],
     *,
-    title: str,
-    xlabel: str,
-    ylabel: str,
-    note: str = "",
+    highlight: Container[str] = (),
+    alone: Container[str] = (),
+    judged: bool = False,
+    number: Callable[[float], str] = signed,
+    **words: Unpack[Words],
 ) -> Figure:
+    """Changes, `changes[panel][name][series]`, to one scale but for the panels that stand `alone`.
+
+    A value is a bar, and names to `highlight` stand out; a forecast is its interval, hollow, with a line at
+    its value. When they are `judged`, 0 is what was measured: those that miss it are red, and say so.
+    """
+    rows = list(next(iter(changes.values())))
+    each = 0.34 * max(1, *(0.75 * len(row) for panel in changes.values() for row in panel.values()))
+    drawn, plots = figure(7.5, 1.2 + each * len(rows), columns=len(changes), **words)
+    reach: dict[bool, list[float]] = {True: [0], False: [0]}
+    for axes, (panel, plans) in zip(plots, changes.items(), strict=True):
+        for row, (name, series) in enumerate(plans.items()):
+            thick = 0.8 / len(series)
+            for place, (key, change) in enumerate(series.items()):
+                at = row + thick * (place - (len(series) - 1) / 2)
+                value, low, high = change if isinstance(change, tuple) else (change,) * 3
+                missed = judged and not low <= 0 <= high
+                if low < high:
+                    look = style.bar("forecast") | {"edgecolor": RED if missed else style.colour(key, place)}
+                    axes.barh(at, high - low, 0.6 * thick, left=low, **look)
+                    axes.plot([value] * 2, [at - 0.4 * thick, at + 0.4 * thick], color=INK, linewidth=1.6)
+                else:
+                    axes.barh(at, value, 0.7, color=BLUE if name in highlight else TINT)
+                said = number(value) + (", missed" if missed else "") if value else key
+                end, aside = (low, -4) if value < 0 else (high, 4)
+                label(axes, said, (end, at), dx=aside, color=RED if missed else INK)
+                reach[panel in alone] += [low, high]
+        axes.axvline(0, color=INK, linewidth=1)
+        style.lying(axes, rows if axes is plots[0] else [""] * len(rows))
+        style.embolden(axes, highlight)
+        style.bare(axes)
+        axes.set_title(panel)
+    for axes, panel in zip(plots, changes, strict=True):
+        ends = reach[panel in alone]
+        room = 0.5 * (max(ends) - min(ends))  # for the numbers on both sides
+        axes.set_xlim(min(ends) - room, max(ends) + room)
+    return drawn
+
+
+def changes(before: Sequence[float], moved: Mapping[str, Sequence[float]], **words: Unpack[Words]) -> Figure:
     """A dot per value: `before` against how far each run in a panel `moved` it, all on one scale around 0."""
-    drawn, plots = style.panels(list(moved), height=3.4, title=title, ylabel=ylabel, note=note)
+    drawn, plots = style.panels(list(moved), height=3.4, **words)
     for axes, change in zip(plots, moved.values(), strict=True):
         axes.scatter(before, change, 12, color=BLUE, linewidths=0, alpha=0.6, rasterized=True)
         axes.axhline(0, color=INK, linewidth=1, zorder=1)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.xaxis.set_major_formatter(style.plain)
-        axes.set_xlabel(xlabel)
     return drawn

@@ -1,10 +1,10 @@
-"""Lines and points over axes: curves in panels, a roofline, scatter plots, forecasts with their intervals."""
+"""Lines and points over axes: curves in panels, a roofline, scatter plots, a network from end to end."""
 
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, Unpack
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -12,20 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from helpers.view import style
-from helpers.view.style import (
-    BLUE,
-    GREY,
-    INK,
-    PALE,
-    TINT,
-    Interval,
-    figure,
-    headline,
-    label,
-    lying,
-    panels,
-    plain,
-)
+from helpers.view.style import BLUE, GREY, INK, PALE, TINT, Words, figure, label, plain
 
 Points = Sequence[tuple[float, float]]
 NEAR = 15  # neighbours on each side, of which a running median is taken
@@ -49,18 +36,15 @@ class Panel:
 def curves(
     plots: Sequence[Panel],
     *,
-    title: str,
-    ylabel: str,
     y_from_zero: bool = False,
     level: tuple[float, str] | None = None,
-    note: str = "",
+    **words: Unpack[Words],
 ) -> Figure:
     """Panels with one y-axis in common; a name has the same look in each, and stands at its last line's end.
 
     `level` is a height that all are compared with, and its name.
     """
-    heads = [plot.title for plot in plots]
-    drawn, places = panels(heads, height=3.8, title=title, ylabel=ylabel, note=note)
+    drawn, places = style.panels([plot.title for plot in plots], height=3.8, **words)
     names = list(dict.fromkeys(name for plot in plots for name in plot.curves))
     ends: dict[str, tuple[Axes, tuple[float, float]]] = {}
     for axes, plot in zip(places, plots, strict=True):
@@ -69,11 +53,12 @@ def curves(
             if plot.ticks is not None:
                 x = tuple(plot.ticks.index(value) for value in x)
             place = names.index(name)
-            axes.plot(x, y, linestyle=style.LINES[place % 4], label=name, **style.dots(name, place))
+            look = style.dots(name, place)
+            axes.plot(x, y, linestyle=style.LINES[place % 4], label=name, **look)
             ends[name] = axes, (x[-1], y[-1])
             for at, (value, high) in zip(x, points, strict=True):
                 if value == plot.marked:
-                    axes.plot(at, high, markersize=10, **style.dots(name, place))
+                    axes.plot(at, high, markersize=10, **look)
                     label(axes, f"{high:.1f}", (at, high), dy=-19 if place else 9, fontweight="bold")
                     axes.margins(y=0.12)
         if plot.ticks is not None:
@@ -86,12 +71,11 @@ def curves(
             axes.axhline(level[0], color=INK, linewidth=1.2)
     if y_from_zero:
         places[0].set_ylim(0, 1.06 * max(y for plot in plots for row in plot.curves.values() for _, y in row))
-    colours = {name: style.colour(name, place) for place, name in enumerate(names)}
     if level is not None:
         ends[level[1]] = places[-1], (places[-1].get_xlim()[1], level[0])
     if len(ends) > 1:
         for axes in places:
-            _beside(axes, {name: end for name, (own, end) in ends.items() if own is axes}, colours)
+            _beside(axes, {name: end for name, (own, end) in ends.items() if own is axes}, names)
     return drawn
 
 
@@ -100,16 +84,16 @@ def roofline(
     *,
     peak: float,
     bandwidth: float,
-    title: str,
     roles: Mapping[str, str],
-    note: str = "",
+    **words: Unpack[Words],
 ) -> Figure:
     """`kinds[network][kind]`, points (operations per byte, Gop/s, share of the time) under a machine's roof.
 
     `peak` is a matrix product's rate in Gop/s, `bandwidth` a copy's in GB/s; they meet at the ridge. An area
     is a share of the time, a colour that of the role of the kind; the last network is the subject.
     """
-    drawn, (axes,) = figure(height=4.8)
+    words |= {"xlabel": "operations per byte moved (log)", "ylabel": "rate reached, Gop/s (log)"}
+    drawn, (axes,) = figure(height=4.8, **words)
     ridge = peak / bandwidth
     x, y, _ = zip(*(point for row in kinds.values() for point in row.values()), strict=True)
     left, right, bottom, top = 0.5 * min(ridge, *x), 3 * max(ridge, *x), 0.4 * min(y), 3 * max(peak, *y)
@@ -126,75 +110,55 @@ def roofline(
             axes.scatter(at, rate, area, marker=marker, alpha=0.75, zorder=3, label=name, **look)
             ends[name], radii[name] = (at, rate), area**0.5 / 2
         shapes.append(axes.scatter([], [], color=GREY, edgecolor=edge, marker=marker, label=network))
-    axes.set(xlim=(left, right), ylim=(bottom, top), ylabel="rate reached, Gop/s (log)")
-    axes.set_xlabel("operations per byte moved (log)")
+    axes.set(xlim=(left, right), ylim=(bottom, top))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(plain)
     label(axes, f"copy, {bandwidth:.0f} GB/s", (0.25 * ridge, 0.25 * peak), dx=-6, dy=3)
     label(axes, f"matrix product, {peak:.0f} Gop/s", (ridge, peak), dx=3, dy=7)
     label(axes, f"ridge, {ridge:.1f}", (ridge, bottom), dx=4, dy=5, color=GREY)
     axes.legend(handles=shapes, loc="lower right")
-    headline(drawn, title, note)
-    _beside(axes, ends, {}, radii)
+    _beside(axes, ends, radii=radii)
     return drawn
 
 
-def labelled_lines(
+def scatter(
     series: Mapping[str, Sequence[tuple[float, float, str]]],
     *,
-    title: str,
-    xlabel: str,
-    ylabel: str,
+    joined: bool = False,
+    log: bool = False,
     fits: Mapping[str, tuple[float, float]] | None = None,
-    note: str = "",
+    **words: Unpack[Words],
 ) -> Figure:
-    """Points (x, y, label) per named series, joined in order, labelled above or below.
+    """Points (x, y, label) per named series, labelled above or below; y on a logarithmic scale where `log`.
 
-    Where there are `fits`, (value at zero, slope) of each series, their lines are drawn instead, dashed on to
-    zero.
+    They are `joined` in order, or have `fits`, (value at zero, slope) of each: lines, dashed on to zero.
     """
-    joined = {name: [(x, y) for x, y, _ in points] for name, points in series.items()}
-    style_of = "none" if fits else "-"
-    drawn, axes = _points(joined, title=title, xlabel=xlabel, ylabel=ylabel, linestyle=style_of, note=note)
+    drawn, (axes,) = figure(height=4.2, **words)
     for place, (name, points) in enumerate(series.items()):
-        for x, y, text in points:
-            label(axes, text, (x, y), dy=-18 if place else 9)  # the second hangs below, clear of the first
+        look = style.dots(name, place)
+        x, y, _ = zip(*points, strict=True)
+        axes.plot(x, y, linestyle="-" if joined else "none", label=name, markersize=8, **look)
+        for *at, text in points:
+            label(axes, text, (at[0], at[1]), dy=-18 if place else 9)  # the second's, clear of the first's
         if fits:
             start, slope = fits[name]
-            low, high = min(x for x, *_ in points), max(x for x, *_ in points)
-            for a, b, line in ((0, low, "--"), (low, high, "-")):
+            for a, b, line in ((0, min(x), "--"), (min(x), max(x), "-")):
                 ends = [start + slope * a, start + slope * b]
-                axes.plot([a, b], ends, line, color=style.colour(name, place), linewidth=1.4, zorder=1)
-            axes.plot(0, start, color="white", marker=style.MARKERS[place], markersize=8, clip_on=False)
+                axes.plot([a, b], ends, line, color=look["color"], linewidth=1.4, zorder=1)
+            axes.plot(0, start, markersize=8, clip_on=False, **look | {"color": "white"})
             label(axes, f"{start:,.0f}", (0, start), dx=-9, fontweight="bold")
             axes.axvline(0, color=INK, linewidth=0.8)
-            axes.set(xlim=(-0.1 * high, None), ylim=(0, None))
+            axes.set(xlim=(-0.1 * max(x), None), ylim=(0, None))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(plain)
+    if log:
+        _logarithmic(axes)
+    axes.grid(True, axis="y" if log else "both")
     axes.margins(0.1)
-    farthest = {name: max(points) for name, points in joined.items()}
-    _beside(axes, farthest, {name: style.colour(name, place) for place, name in enumerate(farthest)})
-    return drawn
-
-
-def log_scatter(
-    points: Mapping[str, Sequence[tuple[float, float]] | Sequence[tuple[float, float, str]]],
-    *,
-    title: str,
-    xlabel: str,
-    ylabel: str,
-    note: str = "",
-) -> Figure:
-    """Points (x, y), or (x, y, label), per kind, y on a logarithmic scale."""
-    bare = {name: [(x, y) for x, y, *_ in row] for name, row in points.items()}
-    drawn, axes = _points(bare, title=title, xlabel=xlabel, ylabel=ylabel, note=note)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(plain)
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.grid(False, axis="x")
-    for row in points.values():
-        for x, y, *text in row:
-            label(axes, "".join(text), (x, y), dy=8, fontweight="bold")
-    axes.legend()
+    if joined or fits:
+        _beside(axes, {name: max(points)[:2] for name, points in series.items()}, list(series))
+    else:
+        axes.legend()
     return drawn
 
 
@@ -204,12 +168,11 @@ def histogram_with_ranges(
     ranges: Mapping[str, tuple[float, float]],
     costs: Mapping[str, float],
     *,
-    title: str,
     cost: str,
-    note: str = "",
+    **words: Unpack[Words],
 ) -> Figure:
     """A histogram with a logarithmic count; below it the stretch that each name keeps, beside it its cost."""
-    drawn = Figure(figsize=(7.5, 4.4))
+    drawn, _ = figure(height=4.4, rows=0, **words)
     (bars, empty), (kept, beside) = drawn.subplots(2, 2, height_ratios=[1.7, 1], width_ratios=[2.4, 1])
     bars.fill_between(middles, counts, step="mid", color=TINT, linewidth=0, rasterized=True)
     bars.set(yscale="log", ylim=(0.7, None), ylabel="values seen (log)")
@@ -221,68 +184,51 @@ def histogram_with_ranges(
         label(kept, ends, (low, place), dx=4, dy=4, fontsize=9)
     kept.sharex(bars)
     kept.set_xlabel("value")
-    left, right = min(*middles, *(low for low, _ in ranges.values())), max(middles)
-    bars.set_xlim(left - 0.04 * (right - left), right + 0.04 * (right - left))
+    bars.margins(x=0.04)
     made = beside.barh(range(len(costs)), list(costs.values()), 0.6, color=BLUE)
     beside.bar_label(made, fmt="{:,.1f}", fontsize=10, padding=3)
-    beside.set_title(cost, fontsize=11)
+    beside.set_title(cost)
     beside.margins(x=0.25)
-    beside.set_xticks([])
-    beside.spines["bottom"].set_visible(False)
-    lying(kept, list(ranges))
-    lying(beside, [""] * len(costs))
+    style.lying(kept, list(ranges))
+    style.lying(beside, [""] * len(costs))
+    style.bare(beside)
     empty.set_axis_off()
-    headline(drawn, title, note)
     return drawn
 
 
-def spread(
-    draws: Mapping[int, Sequence[float]], *, title: str, xlabel: str, ylabel: str, note: str = ""
-) -> Figure:
+def spread(draws: Mapping[int, Sequence[float]], **words: Unpack[Words]) -> Figure:
     """Dots over each x, joined from the least to the largest; both axes logarithmic, x by doublings."""
-    drawn, (axes,) = figure(height=3.8)
+    drawn, (axes,) = figure(**words)
     for x, values in draws.items():
         ends = (min(values), max(values))
         axes.plot([x, x], ends, color=TINT, linewidth=7, solid_capstyle="round")
         axes.plot([x] * len(values), values, "o", color=BLUE)
-        said = dict.fromkeys(f"{end:.1f}" for end in ends)
-        label(axes, " to ".join(said), (x, ends[1]), dy=11)
+        label(axes, " to ".join(dict.fromkeys(f"{end:.1f}" for end in ends)), (x, ends[1]), dy=11)
     axes.set_xscale("log", base=2)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(plain)
-    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xticks(list(draws), [plain(x) for x in draws])
+    _logarithmic(axes)
     axes.margins(0.1)
-    axes.set(xlabel=f"{xlabel} (log)", ylabel=f"{ylabel} (log)")
     axes.grid(True, axis="y")
-    headline(drawn, title, note)
     return drawn
 
 
 def along(
-    values: Sequence[tuple[str, str, float]],
-    marked: Mapping[str, Sequence[int]],
-    *,
-    title: str,
-    xlabel: str,
-    ylabel: str,
-    note: str = "",
+    values: Sequence[tuple[str, str, float]], marked: Mapping[str, Sequence[int]], **words: Unpack[Words]
 ) -> Figure:
     """A grey dot for each (stage, block, value) in order, with the running median; `marked` ones in colour.
 
     Stages and their blocks are bands, named above them.
     """
-    drawn, (axes,) = figure(height=4.3)
+    drawn, (axes,) = figure(height=4.3, **words)
     heights = [value for *_, value in values]
-    axes.plot(heights, ".", color=GREY, markersize=5, markeredgewidth=0)
+    axes.semilogy(heights, ".", color=GREY, markersize=5, markeredgewidth=0)
     for place, (name, places) in enumerate(marked.items()):
         axes.plot(places, [heights[at] for at in places], "o", color=style.colour(name, place), label=name)
     near = [statistics.median(heights[max(0, at - NEAR) : at + NEAR + 1]) for at in range(len(heights))]
     axes.plot(near, color=INK, linewidth=2, label=f"median of {2 * NEAR + 1} neighbours")
     edge = len(values) - 0.5
-    axes.set(yscale="log", xlim=(-0.5, edge), xlabel=xlabel, ylabel=f"{ylabel} (log)")
-    looks: tuple[dict[str, Any], ...] = ({"fontweight": "bold"}, {"fontsize": 9})
+    axes.set_xlim(-0.5, edge)
+    looks: tuple[dict[str, Any], ...] = ({"fontweight": "bold", "dy": 17}, {"fontsize": 9, "dy": 4})
     for depth, look in enumerate(looks):
         start = -0.5
         for index, (names, inside) in enumerate(groupby(values, key=lambda value: value[: depth + 1])):
@@ -290,84 +236,41 @@ def along(
             axes.axvline(start, color=PALE, linewidth=0.8, zorder=0)
             if not depth and index % 2:
                 axes.axvspan(start, end, color=PALE, alpha=0.45, linewidth=0, zorder=0)
-            at, side = (start + end) / 2, "center"
-            if start < 0 or end == edge:  # the outer ones are narrow: their names go outwards
-                at, side = (end, "right") if start < 0 else (start, "left")
-            look |= {"textcoords": "offset points", "ha": side}
-            axes.annotate(
-                str(names[-1]), (at, 1), (0, 4 if depth else 17), axes.get_xaxis_transform(), **look
-            )
+            # the outer ones are narrow: their names go outwards
+            at, dx = (end, -0.1) if start < 0 else (start, 0.1) if end == edge else ((start + end) / 2, 0)
+            label(axes, str(names[-1]), (at, 1), dx=dx, xycoords=axes.get_xaxis_transform(), **look)
             start = end
     axes.legend(loc="lower right")
-    headline(drawn, title, note)
     return drawn
 
 
-def residuals(
-    errors: Mapping[str, Mapping[str, Interval]], *, title: str, ylabel: str, note: str = ""
-) -> Figure:
-    """Forecasts against what was measured, which is 0: `errors[panel][name]`, in percent of it.
-
-    Each is its interval, a hollow box, with a line at its value; those that miss zero are red, and say so.
-    """
-    drawn, plots = panels(list(errors), height=3.8, title=title, ylabel=ylabel, note=note)
-    reach = 1.25 * max(abs(end) for rows in errors.values() for row in rows.values() for end in row)
-    for axes, rows in zip(plots, errors.values(), strict=True):
-        for place, (error, low, high) in enumerate(rows.values()):
-            held = low <= 0 <= high
-            look = style.bar("forecast") | ({} if held else {"edgecolor": style.RED, "facecolor": style.RED})
-            axes.bar(place, high - low, 0.34, bottom=low, label="held" if held else "missed", **look)
-            axes.plot([place - 0.28, place + 0.28], [error, error], color=INK, linewidth=2)
-            label(axes, style.signed(error), (place, high if held else low), dy=5 if held else -14)
-            if not held:
-                label(axes, "missed", (place, low), dy=-27, color=style.RED, fontweight="bold")
-        axes.axhline(0, color=INK, linewidth=1, zorder=0.5)
-        axes.set_xticks(range(len(rows)), list(rows))
-        axes.set(xlim=(-0.5, len(rows) - 0.5), ylim=(-reach, reach))
-        axes.grid(False)
-    return drawn
-
-
-def _points(
-    series: Mapping[str, Points],
-    *,
-    title: str,
-    xlabel: str,
-    ylabel: str,
-    linestyle: str = "none",
-    note: str = "",
-) -> tuple[Figure, Axes]:
-    """Points (x, y) per name on one plane."""
-    drawn, (axes,) = figure(height=4.2)
-    for place, (name, points) in enumerate(series.items()):
-        look = style.dots(name, place) | {"linestyle": linestyle, "markersize": 8}
-        axes.plot(*zip(*points, strict=True), label=name, **look)
-    headline(drawn, title, note)
-    axes.set(xlabel=xlabel, ylabel=ylabel)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(plain)
-    axes.grid(True)
-    return drawn, axes
+def _logarithmic(axes: Axes) -> None:
+    """A y-axis with the ticks 1, 2, 5, 10."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(plain)
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _beside(
     axes: Axes,
     ends: Mapping[str, tuple[float, float]],
-    colours: Mapping[str, str],
+    names: Sequence[str] = (),
     radii: Mapping[str, float] | None = None,
 ) -> None:
-    """Each name to the right of its point, as near to its height as the others let it."""
-    if not ends:
-        return
+    """Each name to the right of its point, as near to its height as the others let it.
+
+    It has the colour of its place among the `names`; `radii` are of the points, in typographic points.
+    """
     drawn = axes.get_figure(root=True)
     assert drawn is not None
     drawn.draw_without_rendering()  # the layout stands, so heights are known
-    screen = axes.transData
-    heights = [screen.transform(end)[1] for end in ends.values()]
+    heights = [axes.transData.transform(end)[1] for end in ends.values()]
     gaps = [(1 + name.count("\n")) * 13 * drawn.dpi / 72 for name in ends]
     box = axes.get_window_extent()
     placed = style.apart(heights, gaps, low=box.y0, high=box.y1)
-    for (name, end), height in zip(ends.items(), placed, strict=True):
-        up = (height - screen.transform(end)[1]) * 72 / drawn.dpi
-        look: dict[str, Any] = {"va": "center", "color": colours.get(name, INK), "fontsize": 10}
-        axes.annotate(name, end, (5 + (radii or {}).get(name, 4), up), textcoords="offset points", **look)
+    for (name, end), height, wanted in zip(ends.items(), placed, heights, strict=True):
+        shift = (5 + (radii or {}).get(name, 4), (height - wanted) * 72 / drawn.dpi)
+        colour = style.colour(name, names.index(name)) if name in names else INK
+        look: dict[str, Any] = {"va": "center", "color": colour, "fontsize": 10}
+        axes.annotate(name, end, shift, textcoords="offset points", **look)

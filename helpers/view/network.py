@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,20 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch, Polygon, Rectangle
 
-from helpers.view.style import (
-    BLUE,
-    GREY,
-    INK,
-    TINT,
-    Interval,
-    bar,
-    dots,
-    figure,
-    headline,
-    label,
-    lying,
-    signed,
-)
+from helpers.view.style import BLUE, GREY, INK, TINT, Words, bar, bare, figure, label, lying
 
 STEM = "stem and downsampling"
 SHADES = LinearSegmentedColormap.from_list("shades", ["white", BLUE])  # lightness falls with the value
@@ -39,9 +26,9 @@ class Layer:
     spent: Mapping[str, tuple[int, int]]
 
 
-def to_scale(layers: Sequence[Layer], opened: Sequence[Layer], *, title: str, note: str) -> Figure:
+def to_scale(layers: Sequence[Layer], opened: Sequence[Layer], **words: Unpack[Words]) -> Figure:
     """All layers to scale, the first downsampling opened, and on the same x each layer's costs."""
-    drawn, plots = figure(7.5, 7.6, rows=4)
+    drawn, plots = figure(7.5, 7.6, rows=4, **words)
     if grid := plots[0].get_gridspec():
         grid.set_height_ratios([2.1, 1.6, 1.4, 1.4])
     whole, inside, *strips = plots
@@ -65,7 +52,6 @@ def to_scale(layers: Sequence[Layer], opened: Sequence[Layer], *, title: str, no
     _strip(strips[1], layers, 1, 1e6, "Multiply-accumulates (MACs), millions")
     below: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, -0.01), "borderaxespad": 0}
     strips[1].legend(fontsize=9.5, ncols=5, handlelength=1, columnspacing=1.2, **below)
-    headline(drawn, title, note)
     return drawn
 
 
@@ -78,7 +64,7 @@ def _strip(axes: Axes, layers: Sequence[Layer], which: int, unit: float, what: s
         bottom += part
     for place, tall in enumerate(bottom):
         label(axes, f"{tall:,.0f}" if tall >= 1 else f"{tall:.1f}", (place, tall), dy=3, fontsize=9)
-    axes.set_title(f"{what}: {bottom.sum():,.0f} in all", fontsize=11, pad=4)
+    axes.set_title(f"{what}: {bottom.sum():,.0f} in all", pad=4)
     axes.set(xlim=(-0.6, len(layers) - 0.4), ylim=(0, 1.18 * bottom.max()), xticks=[], yticks=[])
     axes.spines["left"].set_visible(False)
 
@@ -120,15 +106,13 @@ def _chain(axes: Axes, layers: Sequence[Layer]) -> None:
 def reallocation(
     plans: Mapping[str, Mapping[str, int]],
     pruned: Mapping[str, Mapping[str, Sequence[float]]],
-    *,
-    title: str,
-    note: str,
+    **words: Unpack[Words],
 ) -> Figure:
     """Channels of Q, K, V and FFN under two plans, what the second cuts dashed; below, what pruning left.
 
     `plans[plan][part]` are channels to one scale; `pruned[network][kind]` is the share left in % by block.
     """
-    drawn, _ = figure(7.5, 4.6, rows=0)
+    drawn, _ = figure(7.5, 4.6, rows=0, **words)
     blocks = [len(next(iter(strips.values()))) for strips in pruned.values()]
     grid = drawn.add_gridspec(2, len(pruned), width_ratios=blocks, height_ratios=[1.1, 1])
     above = drawn.add_subplot(grid[0, :])
@@ -149,8 +133,8 @@ def reallocation(
         text = f"weights: {100 * share:.0f} %"
         above.text(places[parts[0]], 1.38, text, va="top", fontsize=10, fontweight="bold")
     lying(above, list(plans))
-    above.set(xticks=[], ylim=(1.8, -0.8))
-    above.spines[:].set_visible(False)
+    above.set_ylim(1.8, -0.8)
+    bare(above)
     for place, (network, strips) in enumerate(pruned.items()):
         axes = drawn.add_subplot(grid[1, place])
         values = np.array(list(strips.values()))
@@ -161,39 +145,6 @@ def reallocation(
         axes.set_yticks(range(len(strips)), list(strips) if not place else [""] * len(strips))
         axes.set_xticks(range(blocks[place]), [str(block + 1) for block in range(blocks[place])])
         axes.spines[:].set_visible(False)
-        axes.set_title(network, fontsize=11, pad=5)
+        axes.set_title(network, pad=5)
         axes.set_xlabel("block", fontsize=10)
-    headline(drawn, title, note)
-    return drawn
-
-
-def deltas(changes: Mapping[str, Mapping[str, Mapping[str, Interval]]], *, title: str, note: str) -> Figure:
-    """Changes in %, 0 being no change, all to one scale: `changes[measure][plan][series]`.
-
-    A forecast is hollow, on its interval; what is counted, in a measure of one series, is a bar.
-    """
-    rows = list(next(iter(changes.values())))
-    drawn, plots = figure(7.5, 1.3 + 0.5 * len(rows), columns=len(changes))
-    for axes, (measure, plans) in zip(plots, changes.items(), strict=True):
-        axes.sharex(plots[0])
-        for row, series in enumerate(plans.values()):
-            for place, (name, change) in enumerate(series.items()):
-                y = row + 0.36 * (place - (len(series) - 1) / 2)
-                if len(series) == 1:
-                    axes.barh(y, change.value, 0.6, color=TINT)
-                else:
-                    look = dots(name, place)
-                    axes.plot(change[1:], [y, y], color=look["color"], linewidth=3)
-                    look |= {"markerfacecolor": "white", "markeredgecolor": look["color"]}
-                    axes.plot(change.value, y, markersize=4.5, markeredgewidth=1.2, **look)
-                text = f"{signed(change.value, 0)} %" if change.value else name
-                left = change.value < 0
-                label(axes, text, (change.low if left else change.high, y), dx=-4 if left else 4)
-        axes.axvline(0, color=INK, linewidth=1)
-        lying(axes, rows if axes is plots[0] else [""] * len(rows))
-        axes.set_xticks([])
-        axes.spines[:].set_visible(False)
-        axes.margins(x=0.3)
-        axes.set_title(measure, fontsize=11)
-    headline(drawn, title, note)
     return drawn

@@ -4,8 +4,8 @@ import html
 import io
 import math
 import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Container, Sequence
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import matplotlib as mpl
 from cycler import cycler
@@ -51,12 +51,11 @@ mpl.rcParams.update(
     {
         "figure.facecolor": "white",
         "figure.dpi": 100,
-        "figure.constrained_layout.use": True,
         "font.size": 11,
         "text.color": INK,
         "axes.edgecolor": GREY,
         "axes.labelcolor": INK,
-        "axes.titlesize": 12,
+        "axes.titlesize": 11,
         "axes.titlelocation": "left",
         "axes.titlepad": 12,
         "axes.spines.top": False,
@@ -89,28 +88,40 @@ class Interval(NamedTuple):
     high: float
 
 
+class Words(TypedDict, total=False):
+    """What a figure says: a claim, conditions and source in grey below it, and what its axes are."""
+
+    title: str
+    note: str
+    xlabel: str
+    ylabel: str
+
+
 def figure(
-    width: float = 7.5, height: float = 3.8, *, columns: int = 1, rows: int = 1
+    width: float = 7.5, height: float = 3.8, *, columns: int = 1, rows: int = 1, **words: Unpack[Words]
 ) -> tuple[Figure, list[Axes]]:
     """A figure in the project's style, sizes in inches; the axes come as one flat list, row by row."""
     made = Figure(figsize=(width, height))
     made.set_layout_engine("constrained", rect=(0.02, 0, 0.96, 1))  # a reader's font may be wider
-    return made, [made.add_subplot(rows, columns, place + 1) for place in range(rows * columns)]
+    drawn = [made.add_subplot(rows, columns, place + 1) for place in range(rows * columns)]
+    for place, axes in enumerate(drawn):
+        axes.set(xlabel=words.get("xlabel", ""), ylabel="" if place % columns else words.get("ylabel", ""))
+    if "title" in words:
+        headline(made, words["title"], words.get("note", ""))
+    return made, drawn
 
 
-def panels(
-    titles: Sequence[str], *, height: float, title: str, ylabel: str, note: str = ""
-) -> tuple[Figure, list[Axes]]:
+def panels(titles: Sequence[str], *, height: float, **words: Unpack[Words]) -> tuple[Figure, list[Axes]]:
     """Axes side by side, each with its title, that have their y-axis in common."""
-    made, drawn = figure(height=height, columns=len(titles))
+    made, drawn = figure(height=height, columns=len(titles), **words)
     made.set_layout_engine("constrained", rect=(0.02, 0, 0.96, 1), wspace=0.06)
     for axes, name in zip(drawn, titles, strict=True):
-        axes.sharey(drawn[0]) if axes is not drawn[0] else axes.set_ylabel(ylabel)
+        if axes is not drawn[0]:
+            axes.sharey(drawn[0])
         axes.tick_params(labelleft=axes is drawn[0])
-        axes.set_title(name, fontsize=11)
+        axes.set_title(name)
         axes.yaxis.set_major_formatter(plain)
         axes.grid(True)
-    headline(made, title, note)
     return made, drawn
 
 
@@ -118,6 +129,18 @@ def lying(axes: Axes, names: Sequence[str]) -> None:
     """Names of what lies beside the y-axis, the first on top."""
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
+
+
+def embolden(axes: Axes, names: Container[str]) -> None:
+    """Those of the names beside the y-axis that stand out."""
+    for text in axes.get_yticklabels():
+        text.set_fontweight("bold" if text.get_text() in names else "normal")
+
+
+def bare(axes: Axes) -> None:
+    """Neither ticks nor lines around what carries its own numbers; names at the left stay."""
+    axes.set_xticks([])
+    axes.spines[:].set_visible(False)
 
 
 def headline(drawn: Figure, title: str, note: str = "") -> None:

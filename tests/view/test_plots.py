@@ -12,23 +12,13 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from helpers.view.attention_maps import attention_grid, cascade_cut, one_head
-from helpers.view.bars import barh, signed_bars, speedup_bars, stacked_barh
+from helpers.view.bars import barh, speedup_bars, stacked_barh
 from helpers.view.diagrams import Kind, cascade, lights, reach, subgraphs, three_ways
-from helpers.view.dots import changes, dot_plot, words
+from helpers.view.dots import changes, deltas, dot_plot, words
 from helpers.view.images import ERRORS, confusion_matrix, contact_sheet
 from helpers.view.journey import journey
-from helpers.view.lines import (
-    Panel,
-    along,
-    curves,
-    histogram_with_ranges,
-    labelled_lines,
-    log_scatter,
-    residuals,
-    roofline,
-    spread,
-)
-from helpers.view.network import SHADES, STEM, Layer, deltas, reallocation, to_scale
+from helpers.view.lines import Panel, along, curves, histogram_with_ranges, roofline, scatter, spread
+from helpers.view.network import SHADES, STEM, Layer, reallocation, to_scale
 from helpers.view.style import RED, ROLES, Interval, apart, svg
 
 TITLE = "The layers that a rehearsal changes most, in a rather long title"
@@ -48,7 +38,7 @@ DOTS = {
     "CGA → MHSA": {"pocket": Interval(-0.8, -2.9, 1.4), "M4": -1.1},
     "BN → LN": {"pocket": Interval(-14.8, -23, -8)},
 }
-RESIDUALS = {"NPU1": {"M0": Interval(2.5, -9, 18), "M1": Interval(-4.6, -5.3, -3.9)}}
+JUDGED = {"NPU1": {"M0": {"": Interval(2.5, -9, 18)}, "M1": {"": Interval(-4.6, -5.3, -3.9)}}}
 ROOF = {"DeiT": {"linear": (60.0, 90.0, 1.0)}, "M5": {"linear": (40.0, 80.0, 0.7), "cut": (2.0, 4.0, 0.3)}}
 LAYERS = [
     Layer("stem", 14, 192, {STEM: (30_000, 300_000_000)}),
@@ -65,7 +55,6 @@ PLOTS = {
     "barh": lambda: barh(TABLE, title=TITLE, xlabel="images/s"),
     "stacked_barh": lambda: stacked_barh(TABLE, title=TITLE, xlabel="ms"),
     "stacked_barh, percent": lambda: stacked_barh(TABLE, title=TITLE, xlabel="% of all", percent=True),
-    "signed_bars": lambda: signed_bars({"no cascade": {"top-1": -1.5, "speed, %": 31.0}}, title=TITLE),
     "speedup_bars": lambda: speedup_bars(
         SPEEDUPS, title=TITLE, xlabel="ratio", better="ours", worse="theirs"
     ),
@@ -73,10 +62,10 @@ PLOTS = {
         [Panel(title="p", curves={"a": [(0, 1), (9, 1e4)]}, xlabel="x")], title="t", ylabel="y"
     ),
     "roofline": lambda: roofline(ROOF, peak=120, bandwidth=12, title=TITLE, roles={"cut": "convolution"}),
-    "labelled_lines": lambda: labelled_lines({"NPU1": [(1, 2, "M0"), (3, 4, "M5")]}, title=TITLE, **XY),
-    "log_scatter": lambda: log_scatter(
-        {"Add": [(0, 1e-3), (4, 1e-2)], "Conv": [(1, 1e-4)]}, title=TITLE, **XY
+    "scatter, joined": lambda: scatter(
+        {"NPU1": [(1, 2, "M0"), (3, 4, "M5")]}, joined=True, title=TITLE, **XY
     ),
+    "scatter, log": lambda: scatter({"Add": [(0, 1e-3, "M0"), (4, 1e-2, "")]}, log=True, title=TITLE, **XY),
     "ranges": lambda: histogram_with_ranges(
         [0, 1, 2], [9, 3, 1], {"MinMax": (0, 2)}, {"MinMax": 1.0}, title=TITLE, cost="noise, %", note=TITLE
     ),
@@ -92,7 +81,7 @@ PLOTS = {
         note=TITLE,
         **XY,
     ),
-    "residuals": lambda: residuals(RESIDUALS, title=TITLE, ylabel="% off"),
+    "deltas, judged": lambda: deltas(JUDGED, judged=True, title=TITLE, xlabel="% off"),
     "contact_sheet": lambda: contact_sheet(
         {"two": [(PHOTO, "a"), (PHOTO, "b")], "one": [(PHOTO, "c")]}, title=TITLE
     ),
@@ -217,8 +206,8 @@ def test_a_part_that_the_first_bar_lacks_is_named_in_the_first_that_has_it() -> 
 
 @pytest.mark.parametrize(("other", "share"), [("speed, %", 0.1), ("points", 1)])
 def test_changes_in_one_unit_have_one_scale(other: str, share: float) -> None:
-    table = {"no cascade": {"memory, %": 30.0, other: -3.0}}
-    drawn = signed_bars(table, title="t", apart_from={"points"})
+    table = {"memory, %": {"no cascade": {"": 30.0}}, other: {"no cascade": {"": -3.0}}}
+    drawn = deltas(table, title="t", alone={"points"})
     big, small = (abs(axes.patches[0].get_window_extent().width) for axes in drawn.axes)
     assert small / big == pytest.approx(share, rel=0.01)
     assert written(drawn) == ["+30.0", "\N{MINUS SIGN}3.0"]
@@ -233,11 +222,11 @@ def test_a_speed_up_is_a_bar_from_one_and_grey_where_others_published_it() -> No
 
 
 def test_a_forecast_that_missed_is_red_says_so_and_shows_its_interval() -> None:
-    (axes,) = plot("residuals").axes
+    (axes,) = plot("deltas, judged").axes
     held, missed = axes.patches
-    assert (missed.get_y(), missed.get_height()) == pytest.approx((-5.3, 1.4))
-    assert to_hex(held.get_facecolor()) == "#ffffff" and to_hex(missed.get_facecolor()).upper() == RED
-    assert written(plot("residuals")) == ["+2.5", "\N{MINUS SIGN}4.6", "missed"]
+    assert (missed.get_x(), missed.get_width()) == pytest.approx((-5.3, 1.4))
+    assert to_hex(held.get_edgecolor()).upper() != to_hex(missed.get_edgecolor()).upper() == RED
+    assert written(plot("deltas, judged")) == ["+2.5", "\N{MINUS SIGN}4.6, missed"]
 
 
 @pytest.mark.parametrize("order", [("Q/K", "V", "FFN"), ("FFN", "other", "Q/K", "V")])
@@ -248,10 +237,7 @@ def test_a_role_has_one_colour_in_every_chart(order: tuple[str, ...]) -> None:
         "barh": barh(table, title="t", xlabel="x"),
         "stacked_barh": stacked_barh(table, title="t", xlabel="x"),
         "curves": curves([Panel(title="", curves=lines, xlabel="x")], title="t", ylabel="y"),
-        "labelled_lines": labelled_lines(
-            {n: [(*at, "") for at in row] for n, row in lines.items()}, title="", **XY
-        ),
-        "log_scatter": log_scatter(lines, title="t", **XY),
+        "scatter": scatter({n: [(*at, "") for at in row] for n, row in lines.items()}, title="t", **XY),
         "roofline": roofline(
             {"M5": {name: (1.0, 1.0 + i, 0.3) for i, name in enumerate(order)}},
             peak=9,
@@ -277,7 +263,7 @@ def colours(axes: Axes, name: str) -> set[str]:
 
 def test_a_fit_is_drawn_dashed_on_to_zero_and_says_where_it_ends() -> None:
     points = [(2.0, 30.0, "M0"), (4.0, 50.0, "M5")]
-    drawn = labelled_lines({"NPU1": points}, title="t", **XY, fits={"NPU1": (10.0, 10.0)})
+    drawn = scatter({"NPU1": points}, title="t", **XY, fits={"NPU1": (10.0, 10.0)})
     dashed = next(line for line in drawn.axes[0].lines if line.get_linestyle() == "--")
     assert list(zip(*dashed.get_data(), strict=True)) == [(0, 10), (2, 30)]
     assert "10" in written(drawn)
@@ -401,9 +387,11 @@ def test_what_a_plan_cuts_is_a_hollow_dashed_rest_and_strips_share_one_scale() -
 def test_changes_share_one_scale_and_a_forecast_is_hollow_on_its_interval() -> None:
     speed, macs = plot("deltas").axes
     assert speed.get_xlim() == macs.get_xlim()
-    line, dot = speed.lines[:2]
-    assert list(line.get_xdata()) == [-12, -4] and dot.get_markerfacecolor() == "white"
-    assert written(plot("deltas")) == ["\N{MINUS SIGN}8 %", "+3 %", "+14 %"]
+    forecast, (counted,) = speed.patches[0], macs.patches
+    assert (forecast.get_x(), forecast.get_width()) == (-12, 8) and counted.get_width() == 14
+    assert to_hex(forecast.get_facecolor()) == "#ffffff" != to_hex(counted.get_facecolor())
+    assert list(speed.lines[0].get_xdata()) == [-8, -8]
+    assert written(plot("deltas")) == ["\N{MINUS SIGN}8.0", "+3.0", "+14.0"]
 
 
 def test_a_marked_point_stands_out_with_its_height() -> None:
