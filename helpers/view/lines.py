@@ -272,5 +272,4 @@ def _beside(
     for (name, end), height, wanted in zip(ends.items(), placed, heights, strict=True):
         shift = (5 + (radii or {}).get(name, 4), (height - wanted) * 72 / drawn.dpi)
         colour = style.colour(name, names.index(name)) if name in names else INK
-        look: dict[str, Any] = {"va": "center", "color": colour, "fontsize": 10}
-        axes.annotate(name, end, shift, textcoords="offset points", **look)
+        label(axes, name, end, dx=shift[0], dy=shift[1], va="center", color=colour)

@@ -219,9 +219,9 @@ def _anchored(artist: str) -> str:
     return _LINE.sub(lambda line: f'<text x="{next(along)}" {line.expand(look)}', artist)
 
 
-def colour(name: str, place: int, cycle: Sequence[str] = STROKES) -> str:
-    """That of the role that `name` is, else of the series at `place`; after the last comes the first."""
-    return ROLES.get(name, cycle[place % len(cycle)])
+def colour(name: str, place: int) -> str:
+    """That of the role that `name` is, else of the stroke at `place`; after the last comes the first."""
+    return ROLES.get(name, STROKES[place % len(STROKES)])
 
 
 def dots(name: str, place: int) -> dict[str, Any]:
@@ -250,8 +250,6 @@ def label(
     axes: Axes, text: str, at: tuple[float, float], *, dx: float = 0, dy: float = 0, **look: Any
 ) -> None:
     """Text beside a point, `dx` and `dy` typographic points away, at the same distance on every scale."""
-    look["ha"] = "left" if dx > 0 else "right" if dx < 0 else "center"
-    look["va"] = "baseline" if dy else "center"
-    axes.annotate(
-        text, at, xytext=(dx, dy), textcoords="offset points", fontsize=look.pop("fontsize", 10), **look
-    )
+    side = "left" if dx > 0 else "right" if dx < 0 else "center"
+    look = {"fontsize": 10, "ha": side, "va": "baseline" if dy else "center"} | look
+    axes.annotate(text, at, (dx, dy), textcoords="offset points", **look)

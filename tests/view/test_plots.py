@@ -1,4 +1,4 @@
-"""Every plot is drawn whole, and what carries its meaning: order, hatches, common scales, numbers."""
+"""Every plot is drawn whole, and what carries its meaning: order, looks, common scales, numbers."""
 
 from functools import cache
 from itertools import combinations, pairwise
