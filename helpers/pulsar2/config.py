@@ -182,19 +182,22 @@ def _fields(message: type[BaseModel], place: str) -> Iterator[tuple[str, str]]:
 # An unclosed string or comment runs to its end and is left to the parser: no text takes more than one look.
 _STRING = r'("(?:[^"\\\n]|\\.)*"?)'
 _COMMENT = re.compile(_STRING + r"|//[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
-_LAST_COMMA = re.compile(
-    _STRING + r'(?:\s*,(?=\s*[]}]))?|([^\s,:[{"])\s*,(?=\s*[]}])', re.DOTALL
-)  # after a value
-# Chips under the names they are sold by (M5Stack's and Sipeed's documentation, pyaxengine's README, and
-# onnxsim/onnxsim pull request 1698, which finds AX650's PCI id and firmware in a card sold as AX8850).
+# A value, and behind it the one comma that may be the last before a bracket.
+_LAST_COMMA = re.compile(_STRING + r'(?:\s*,(?=\s*[]}]))?|([^\s,:[{"])\s*,(?=\s*[]}])')
+# What chips, boards and cards are sold as, the target to write for them, and why: the pull request finds the
+# AX650's PCI id and firmware in a card sold as AX8850.
 _SOLD = tuple(
     (re.compile(sold, re.IGNORECASE), chip, why)
     for sold, chip, why in (
-        (r"ax-?650|8850|\bax-?m1\b", "AX650", "AX650N, AX650A and cards sold as AX8850 hold the chip AX650"),
+        (
+            r"ax-?650|8850|\bax-?m1\b",
+            "AX650",
+            "AX650N, AX650A and cards sold as AX8850 are it (onnxsim/onnxsim#1698)",
+        ),
         (
             r"ax-?630|ax-?620|maix-?cam-?2|llm",
             "AX620E",
-            "AX630C, as in MaixCAM2 and M5Stack's LLM module, is AX620E",
+            "AX630C, in MaixCAM2 and M5Stack's LLM module, is it (their documentation)",
         ),
     )
 )
