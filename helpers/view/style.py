@@ -251,5 +251,5 @@ def label(
 ) -> None:
     """Text beside a point, `dx` and `dy` typographic points away, at the same distance on every scale."""
     side = "left" if dx > 0 else "right" if dx < 0 else "center"
-    look = {"fontsize": 10, "ha": side, "va": "baseline" if dy else "center"} | look
-    axes.annotate(text, at, (dx, dy), textcoords="offset points", **look)
+    usual: dict[str, Any] = {"fontsize": 10, "ha": side, "va": "baseline" if dy else "center"}
+    axes.annotate(text, at, (dx, dy), textcoords="offset points", **usual | look)
