@@ -73,7 +73,8 @@ _FATAL = re.compile(
     rf"|^{_RAISED.pattern}"
 )
 _COMPLAINT = re.compile(
-    r"(?i)fail|\berror|not (?:exist|allowed|match|found|support)|no such file|denied|unsupported|only support"
+    r"(?i)fail|\berror|not (?:exist|allowed|match|found|support)|no such file|no (?:axcl )?device|denied"
+    r"|unsupported|only support"
     r"|need option|undefined (?:short )?option|option needs|\bcannot |can't |out of memory|\[e\]|what\(\):"
     r"|^usage: "
 )

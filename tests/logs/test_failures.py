@@ -1,9 +1,13 @@
 """Why a build failed: codes, exceptions, single lines; and what is known of failures."""
 
+import io
+
 import pytest
 from read_builds import FUSED, LOGS, build, builds, said
 
 from helpers.logs.failures import Where, advise, known_failures
+from helpers.logs.parse_log import parse
+from helpers.logs.records import BoardRun
 
 KNOWN = [
     (where, known)
@@ -142,3 +146,8 @@ def test_a_message_at_level_error_explains_a_failure_and_is_a_warning_where_a_su
     assert record.warnings == []
     record = build(error + FUSED)
     assert (record.ok, record.error, record.warnings) == (True, None, ["the disk is worn"])
+
+
+def test_a_card_that_is_not_there_is_told_in_a_run() -> None:
+    (record,) = parse(io.BytesIO(b"pi@rpi:~$ ./axcl_sample_classification -m a\nno device connected\n"))
+    assert isinstance(record, BoardRun) and "PCIe bus" in record.errors[0]
