@@ -63,8 +63,8 @@ def one_head(
     scores = products + bias
     shares = np.exp(scores) / np.exp(scores).sum()
     inside = np.abs(np.indices(bias.shape) - np.reshape(token, (2, 1, 1))).max(axis=0) <= near // 2
-    drawn, panels = figure(7.5, 6.8, columns=4, rows=3)
-    drawn.set_layout_engine("constrained", rect=(0.02, 0, 0.96, 1), hspace=0.09)  # apart from the next title
+    drawn, panels = figure(7.5, 7.0, columns=4, rows=3)
+    drawn.set_layout_engine("constrained", rect=(0.02, 0, 0.96, 1), hspace=0.08, h_pad=0.06)  # words apart
     for first, letter, role, maps in ((0, "Q", "Q/K", q), (2, "K", "Q/K", k), (8, "V", "V", v)):
         channels = {f"{letter}, channel {place}": one for place, one in enumerate(maps, start=1)}
         _numbers(panels[first:], channels, role)
@@ -201,8 +201,11 @@ def _dashed(axes: Axes, inside: NDArray[np.bool_]) -> None:
 
 
 def _outline(axes: Axes, token: Token, side: int) -> None:
-    """A frame round the token that asks, light inside dark, so that it shows on any picture."""
-    corner = (token[1] / side, token[0] / side)
-    for colour, width in (("white", 3.6), (QUERY, 1.8)):
-        frame = Rectangle(corner, 1 / side, 1 / side, fill=False, edgecolor=colour, linewidth=width, zorder=3)
-        axes.add_patch(frame)
+    """A frame outside the token that asks, dark between light for any picture, and below all squares."""
+    down, right = token
+    around, own = np.array([[[-9, -9], [99, -9], [99, 99], [-9, 99]], [[0, 0], [0, 1], [1, 1], [1, 0]]])
+    outside = Path.make_compound_path_from_polys(np.array([around, own + [right, down]]) / side)
+    for colour, width in (("white", 2.3), (QUERY, 1.8), ("white", 0.4)):
+        look: dict[str, Any] = {"edgecolor": colour, "linewidth": 2 * width, "zorder": 0.5, "fill": False}
+        frame = axes.add_patch(Rectangle((right / side, down / side), 1 / side, 1 / side, **look))
+        frame.set_clip_path(outside, axes.transData)

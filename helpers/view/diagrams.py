@@ -251,8 +251,11 @@ def subgraphs(columns: Mapping[str, Subgraph], *, computes: Collection[str], tit
         centres = [(column + 0.5 + lane * share, pitch * (row + 0.5)) for lane, row in places[name]]
         for (_, reads), (end, bottom) in zip(operators, centres, strict=True):
             for x, top in (centres[other] for other in reads):
-                turn = bottom + tall / 2 - pitch  # down its own lane as far as the gap above the reader
-                line = [(x, top + tall / 2), (x, turn), (end, bottom - tall / 2)]
+                between = [at for at, y in centres if top < y < bottom]
+                free = [way for way in (x, end) if all(abs(way - at) > 0.46 * share for at in between)]
+                way = [*free, end - share / 2][0]  # down a lane, or else beside one
+                low, high, gap = top + tall / 2, bottom - tall / 2, pitch - tall
+                line = [(x, low), (way, min(low + gap, high - gap)), (way, high - gap), (end, high)]
                 axes.plot(*zip(*line, strict=True), color=INK, linewidth=0.8, zorder=1)
         for kind, (x, y) in zip(kinds[column], centres, strict=True):
             place = (x - 0.46 * share, y - tall / 2, 0.92 * share, tall)

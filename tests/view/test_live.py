@@ -93,6 +93,11 @@ def squares(page: Page) -> list[list[list[float]]]:
     return [[[float(number) for number in one] for one in head] for head in found]
 
 
+FRAMED = """frame => ['x', 'y', 'width'].map((name, place) =>
+    +frame.getAttribute(name) + (place < 2 ? 0.5 : -1) * +frame.getAttribute('stroke-width'))"""
+"""What a frame leaves free: the left, upper corner and the edge."""
+
+
 def test_on_the_cat_mouse_keys_and_stage_choose_what_every_head_shows(page_file: Path, browser: Browser):
     page = browser.new_page()
     page.goto(page_file.as_uri())
@@ -109,6 +114,8 @@ def test_on_the_cat_mouse_keys_and_stage_choose_what_every_head_shows(page_file:
     photo.click(position={"x": 0.9 * box["width"], "y": 0.2 * box["height"]})
     assert "row 1, column 2" in says.inner_text()
     assert squares(page)[0] == [[50, 0, 50]]
+    framed = {kind: photo.locator(kind).evaluate(FRAMED) for kind in (".under", ".token")}
+    assert framed[".under"] == [50, 0, 50] and framed[".token"][2] > 50, "outside the token"
     photo.press("ArrowDown")
     photo.press("ArrowDown")
     assert "row 2, column 2" in says.inner_text()

@@ -10,6 +10,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from helpers.view.attention_maps import attention_grid, cascade_cut, one_head
 from helpers.view.bars import barh, speedup_bars, stacked_barh
@@ -357,6 +358,18 @@ def test_every_operator_stands_below_what_it_reads_and_twins_side_by_side() -> N
     tops = [box.get_y() for box in boxes]
     assert tops[0] < tops[1] < tops[2] == tops[3] < tops[4]
     assert boxes[2].get_x() + boxes[2].get_width() < boxes[3].get_x()
+
+
+def test_no_line_runs_behind_an_operator() -> None:
+    graph = [("Split", ())]
+    for first in (1, 4, 7):
+        graph += [("Shape", (0,)), ("Slice", (first,)), ("Reshape", (0, first + 1))]
+    (axes,) = subgraphs({"exported": graph}, computes=(), title="t").axes
+    boxes = [patch.get_bbox() for patch in axes.patches if isinstance(patch, Rectangle)]
+    inside = [Bbox.from_extents(box.x0 + 0.01, box.y0 + 0.01, box.x1 - 0.01, box.y1 - 0.01) for box in boxes]
+    lines = [line.get_path() for line in axes.lines if line.get_linewidth() < 1]
+    assert len(lines) == 12
+    assert not [box for box in inside for line in lines if line.intersects_bbox(box, filled=False)]
 
 
 def test_operators_that_the_next_graph_lacks_are_struck_out() -> None:

@@ -10,10 +10,10 @@ function draw(root, data) {
   let [x, y] = data.point, chosen = Math.min(1, stages.length - 1);
 
   const map = (around, fade) => `<svg viewBox="0 0 100 100" ${around} style="display:block; width:100%; overflow:visible">
-    <image href="${data.photo}" width="100" height="100" ${fade}></image><path class="marks"></path>
+    <image href="${data.photo}" width="100" height="100" ${fade}></image>
     <rect class="window" fill="none" stroke="#222" stroke-dasharray="3 2"></rect>
     <rect class="under" fill="none" stroke="#fff" stroke-width="2.4"></rect>
-    <rect class="token" fill="none" stroke="#D55E00" stroke-width="1.2"></rect></svg>`;
+    <rect class="token" fill="none" stroke="#D55E00" stroke-width="1.2"></rect><path class="marks"></path></svg>`;
   const pale = 'style="filter:grayscale(1) opacity(.35)"';
   const heads = Array.from({length: Math.max(...stages.map(stage => stage.heads))}, (_, head) =>
     `<div><div class="says" style="padding-bottom:.3rem"></div>${map('aria-hidden="true"', pale)}</div>`);
@@ -30,9 +30,10 @@ function draw(root, data) {
   const eye = root.querySelector('.photo'), panels = [...root.querySelectorAll('.heads > div')];
   eye.style.cursor = 'crosshair';
 
-  const place = (svg, kind, column, row, size, n) => {
-    const rect = svg.querySelector('.' + kind), values = {x: column, y: row, width: size, height: size};
-    for (const [name, value] of Object.entries(values)) rect.setAttribute(name, 100 * value / n);
+  const place = (svg, kind, column, row, size, n, out = 0) => {  // out: how far outside, to cover nothing
+    const [x, y, long] = [column, row, size].map(value => 100 * value / n);
+    const values = {x: x - out, y: y - out, width: long + 2 * out, height: long + 2 * out};
+    for (const [name, value] of Object.entries(values)) svg.querySelector('.' + kind).setAttribute(name, value);
   };
 
   function paint() {
@@ -44,7 +45,7 @@ function draw(root, data) {
     const seen = rows.map(at => [...edges.subarray(at * cells, (at + 1) * cells)]);
     const tops = rows.map(at => percent[at]), most = Math.max(...seen.flat());
     for (const svg of root.querySelectorAll('svg'))
-      for (const kind of ['under', 'token']) place(svg, kind, column, row, 1, n);
+      for (const kind of ['under', 'token']) place(svg, kind, column, row, 1, n, 1.2);
     panels.forEach((panel, head) => {
       panel.hidden = head >= heads;
       if (panel.hidden) return;
