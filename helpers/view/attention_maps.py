@@ -204,7 +204,7 @@ def _outline(axes: Axes, token: Token, side: int) -> None:
     """A frame outside the token that asks, dark between light for any picture, and below all squares."""
     down, right = token
     around, own = np.array([[[-9, -9], [99, -9], [99, 99], [-9, 99]], [[0, 0], [0, 1], [1, 1], [1, 0]]])
-    outside = Path.make_compound_path_from_polys(np.array([around, own + [right, down]]) / side)
+    outside = Path.make_compound_path_from_polys(np.array([around, own + np.array([right, down])]) / side)
     for colour, width in (("white", 2.3), (QUERY, 1.8), ("white", 0.4)):
         look: dict[str, Any] = {"edgecolor": colour, "linewidth": 2 * width, "zorder": 0.5, "fill": False}
         frame = axes.add_patch(Rectangle((right / side, down / side), 1 / side, 1 / side, **look))
