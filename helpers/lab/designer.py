@@ -17,7 +17,7 @@ from helpers.model.trace import IMAGE
 from helpers.model.variants import VARIANTS, check_plan
 from helpers.published import published
 from helpers.view.network import STEM, Layer
-from helpers.view.style import Interval
+from helpers.view.style import ROLES, Interval
 
 KERNELS = VARIANTS["efficientvit_m5"].kernels
 
@@ -87,6 +87,7 @@ def live_data(
     return {
         "plan": {"widths": widths, "depths": depths, "heads": heads, "kernels": kernels},
         "models": {plan.short: asdict(plan) for plan in VARIANTS.values()},
+        "colours": {npu: ROLES[npu] for npu in measured},
         "fits": {npu: asdict(fit) for npu, fit in fits().items()},
         "measured": measured,
         "range": RANGE,

@@ -1,7 +1,7 @@
 """Bars: lying, stacked, and speed-ups on both sides of one, from plain data."""
 
 from collections.abc import Container, Mapping, Sequence
-from typing import Any, Unpack
+from typing import Unpack
 
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -71,16 +71,13 @@ def stacked_barh(
         widths = [value / unit for value, unit in zip(values, units, strict=True)]
         light = 0 if part in ROLES else 0.9 * others.index(part) / len(others)
         face = [one + light * (1 - one) for one in to_rgb(ROLES.get(part, hue))]
-        look: dict[str, Any] = {"facecolor": face, "edgecolor": "white", "linewidth": 1.5}
-        made = axes.barh(range(len(table)), widths, 0.72, left=left, label=part, **look)
-        room = 0.018 * longest  # of a letter
+        made = axes.barh(range(len(table)), widths, 0.72, left=left, label=part, fc=face, ec="white", lw=1.5)
+        em = 0.018 * longest  # a letter's room
         said = [number.format(width) for width in widths]
-        inside = [
-            said[row] if width > room * (len(said[row]) + 0.7) else "" for row, width in enumerate(widths)
-        ]
-        if widths[0]:
+        inside = [one if size > em * (len(one) + 0.7) else "" for one, size in zip(said, widths, strict=True)]
+        if widths[0] > 0.005 * longest:  # else it cannot be seen
             named[part] = left[0] + widths[0] / 2
-        else:
+        elif not widths[0]:
             inside[next(row for row, width in enumerate(widths) if width)] = part
         ink = INK if sum(face) > 1.5 else "white"
         axes.bar_label(made, labels=inside, label_type="center", fontsize=10, color=ink)
@@ -91,6 +88,10 @@ def stacked_barh(
     axes.set(xlim=(0, longest * (1 if percent else 1.12)), ylim=(len(table) - 0.4, -1.2))
     axes.set_xticks([0, 25, 50, 75, 100] if percent else [])
     axes.spines[["left", "bottom"]].set_visible(False)
+    last = next(reversed(named), "")
+    if percent and 2 * (100 - named[last]) < em * len(last):  # too narrow for its name: into the margin
+        label(axes, last, (100, 0), dx=6)
+        del named[last]
     _name_parts(drawn, axes, named)
     return drawn
 

@@ -12,14 +12,15 @@ from helpers.view.style import BLUE, GREY, INK, RED, TINT, Interval, Words, figu
 
 Rows = Mapping[str, Mapping[str, Interval | float]]
 """`rows[name][series]`: a value, or one with its bounds. A row may lack a series."""
+Number = Callable[[float], str]
 
 
 def dot_plot(
-    rows: Rows, *, baseline: str = "", number: Callable[[float], str] = signed, **words: Unpack[Words]
+    rows: Rows, *, baseline: str = "", whole: float = 0, number: Number = signed, **words: Unpack[Words]
 ) -> Figure:
     """At most four series, all in the first row; one that is a role has its look.
 
-    `baseline` names the line at 0; without it there is none.
+    `baseline` names the line at 0, or at the `whole` that values are shares of; without it there is none.
     """
     series = list(dict.fromkeys(name for row in rows.values() for name in row))
     height = 1.5 + 0.16 * len(rows) + 0.2 * sum(map(len, rows.values()))
@@ -32,20 +33,19 @@ def dot_plot(
             look = style.bar(name, otherwise=colour)
             axes.plot([low, high], [at, at], color=colour, linewidth=2.4, solid_capstyle="butt", zorder=1)
             axes.scatter(middle, at, 90, marker=marker, zorder=2, label=name if place == 0 else None, **look)
-            end, aside = (low, -8) if high < 0 else (high, 8)  # away from the line at 0
-            label(axes, number(middle), (end, at), dx=aside)
+            dx, dy = (2, 7) if low < high else (8, 0)  # above an interval; away from the line at 0
+            label(axes, number(middle), (middle, at), dx=-dx if middle < 0 else dx, dy=dy)
     if baseline:
-        axes.axvline(0, color=INK, linewidth=1, zorder=0)
-        label(axes, baseline, (0, -0.5), dy=3, color=GREY)
+        axes.axvline(whole, color=INK, linewidth=1, zorder=0)
+        label(axes, baseline, (whole, -0.5), dy=7, color=GREY)
     if len(series) > 1:
         corner = blended_transform_factory(drawn.transFigure, axes.transAxes)
         key = {"ncols": len(series), "handletextpad": 0.2, "borderpad": 0, "bbox_transform": corner}
         axes.legend(loc="lower left", bbox_to_anchor=(0.01, 1.05), fontsize=10, **key)
     style.lying(axes, list(rows))
-    axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.margins(x=0.16)
+    axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(0, whole) if whole else None)
     axes.spines["left"].set_visible(False)
-    axes.xaxis.set_major_formatter(style.plain)
     return drawn
 
 
@@ -53,9 +53,7 @@ def words(rows: Rows) -> str:
     """The same for those who cannot see it."""
 
     def told(value: Interval | float) -> str:
-        if not isinstance(value, tuple):
-            return signed(value)
-        return "{} ({} to {})".format(*map(signed, value))
+        return "{} ({} to {})".format(*map(signed, value)) if isinstance(value, tuple) else signed(value)
 
     parts = {name: [f"{series} {told(value)}" for series, value in row.items()] for name, row in rows.items()}
     return "; ".join(f"{name}: {', '.join(row)}" for name, row in parts.items()) + "."
@@ -67,7 +65,7 @@ def deltas(
     highlight: Container[str] = (),
     alone: Container[str] = (),
     judged: bool = False,
-    number: Callable[[float], str] = signed,
+    number: Number = signed,
     **words: Unpack[Words],
 ) -> Figure:
     """Changes, `changes[panel][name][series]`, to one scale but for the panels that stand `alone`.
@@ -100,11 +98,10 @@ def deltas(
         style.lying(axes, rows if axes is plots[0] else [""] * len(rows))
         style.embolden(axes, highlight)
         style.bare(axes)
-        axes.set_title(panel)
     for axes, panel in zip(plots, changes, strict=True):
         ends = reach[panel in alone]
-        room = 0.5 * (max(ends) - min(ends))  # for the numbers on both sides
-        axes.set_xlim(min(ends) - room, max(ends) + room)
+        room = 0.65 * (max(ends) - min(ends))  # for the numbers on both sides
+        axes.set(title=panel, xlim=(min(ends) - room, max(ends) + room))
     return drawn
 
 
@@ -115,5 +112,4 @@ def changes(before: Sequence[float], moved: Mapping[str, Sequence[float]], **wor
         axes.scatter(before, change, 12, color=BLUE, linewidths=0, alpha=0.6, rasterized=True)
         axes.axhline(0, color=INK, linewidth=1, zorder=1)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axes.xaxis.set_major_formatter(style.plain)
     return drawn

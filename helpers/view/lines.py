@@ -22,7 +22,7 @@ NEAR = 15  # neighbours on each side, of which a running median is taken
 class Panel:
     """One plot: named curves of (x, y). `ticks` are the x-values to print, all equally far apart.
 
-    The points at `marked` stand out, with their height; `line` is an x that is compared with, and its name.
+    The points at `marked` are rings, with their height; `line` is an x that is compared with, and its name.
     """
 
     title: str
@@ -53,19 +53,19 @@ def curves(
             if plot.ticks is not None:
                 x = tuple(plot.ticks.index(value) for value in x)
             place = names.index(name)
-            look = style.dots(name, place)
+            look = style.dots(name, place) | {"zorder": 3 - place / 10}  # the first on top
             axes.plot(x, y, linestyle=style.LINES[place % 4], label=name, **look)
             ends[name] = axes, (x[-1], y[-1])
             for at, (value, high) in zip(x, points, strict=True):
                 if value == plot.marked:
-                    axes.plot(at, high, markersize=10, **look)
-                    label(axes, f"{high:.1f}", (at, high), dy=-19 if place else 9, fontweight="bold")
+                    axes.plot(at, high, **look, mfc="white", mec=look["color"], mew=2)
+                    label(axes, f"{high:.1f}", (at, high), dx=4 * place, dy=9 - 31 * place, ha="center")
                     axes.margins(y=0.12)
         if plot.ticks is not None:
             axes.set_xticks(range(len(plot.ticks)), [plain(value) for value in plot.ticks])
         axes.set_xlabel(plot.xlabel)
         if plot.line is not None:
-            axes.axvline(plot.line[0], color=INK, linewidth=1.2)
+            axes.axvline(plot.line[0], color=INK, linewidth=1.2, zorder=0)
             label(axes, plot.line[1], (plot.line[0], 0.03), dx=4, xycoords=axes.get_xaxis_transform())
         if level is not None:
             axes.axhline(level[0], color=INK, linewidth=1.2)
@@ -131,7 +131,7 @@ def scatter(
 ) -> Figure:
     """Points (x, y, label) per named series, labelled above or below; y on a logarithmic scale where `log`.
 
-    They are `joined` in order, or have `fits`, (value at zero, slope) of each: lines, dashed on to zero.
+    They are `joined`, falling, or have `fits`, (value at zero, slope) of each: lines, dashed on to zero.
     """
     drawn, (axes,) = figure(height=4.2, **words)
     for place, (name, points) in enumerate(series.items()):
@@ -139,12 +139,14 @@ def scatter(
         x, y, _ = zip(*points, strict=True)
         axes.plot(x, y, linestyle="-" if joined else "none", label=name, markersize=8, **look)
         for *at, text in points:
-            label(axes, text, (at[0], at[1]), dy=-18 if place else 9)  # the second's, clear of the first's
+            aside = {"dx": 9 if place else -9} if joined else {"dy": -18 if place else 9}
+            label(axes, text, (at[0], at[1]), **aside)  # the second's, clear of the first's
+        if joined:
+            label(axes, name, min(points)[:2], dy=10, color=look["color"])
         if fits:
             start, slope = fits[name]
             for a, b, line in ((0, min(x), "--"), (min(x), max(x), "-")):
-                ends = [start + slope * a, start + slope * b]
-                axes.plot([a, b], ends, line, color=look["color"], linewidth=1.4, zorder=1)
+                axes.plot([a, b], [start + slope * a, start + slope * b], line, c=look["color"], zorder=1)
             axes.plot(0, start, markersize=8, clip_on=False, **look | {"color": "white"})
             label(axes, f"{start:,.0f}", (0, start), dx=-9, fontweight="bold")
             axes.axvline(0, color=INK, linewidth=0.8)
@@ -155,9 +157,9 @@ def scatter(
         _logarithmic(axes)
     axes.grid(True, axis="y" if log else "both")
     axes.margins(0.1)
-    if joined or fits:
+    if fits:
         _beside(axes, {name: max(points)[:2] for name, points in series.items()}, list(series))
-    else:
+    elif not joined:
         axes.legend()
     return drawn
 
@@ -178,8 +180,7 @@ def histogram_with_ranges(
     bars.set(yscale="log", ylim=(0.7, None), ylabel="values seen (log)")
     bars.tick_params(labelbottom=False)
     for place, (low, high) in enumerate(ranges.values()):
-        look: dict[str, Any] = {"color": INK, "markersize": 11, "markeredgewidth": 2, "markeredgecolor": INK}
-        kept.plot([low, high], [place, place], "|-", linewidth=2, **look)
+        kept.plot([low, high], [place, place], "|-", color=INK, lw=2, ms=11, mew=2, mec=INK)
         ends = f"{plain(round(low, 1))} to {plain(round(high, 1))}"
         label(kept, ends, (low, place), dx=4, dy=4, fontsize=9)
     kept.sharex(bars)
@@ -187,8 +188,7 @@ def histogram_with_ranges(
     bars.margins(x=0.04)
     made = beside.barh(range(len(costs)), list(costs.values()), 0.6, color=BLUE)
     beside.bar_label(made, fmt="{:,.1f}", fontsize=10, padding=3)
-    beside.set_title(cost)
-    beside.margins(x=0.25)
+    beside.set(title=cost, xmargin=0.25)
     style.lying(kept, list(ranges))
     style.lying(beside, [""] * len(costs))
     style.bare(beside)

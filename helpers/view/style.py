@@ -17,7 +17,7 @@ from matplotlib.textpath import text_to_path
 
 # Okabe and Ito's palette, and greys.
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
-VIOLET, INK, GREY, PALE, TINT = "#5B3A8C", "#222222", "#767676", "#D9D9D9", "#A9CCE3"
+VIOLET, NAVY, INK, GREY, PALE, TINT = "#5B3A8C", "#08306B", "#222222", "#767676", "#D9D9D9", "#A9CCE3"
 
 # One thing has one colour in every figure, looked up by the name that is printed beside it.
 ROLES = {
@@ -33,6 +33,10 @@ ROLES = {
     "published": GREY,
     "forecast": BLUE,
     "stand-in": GREY,
+    "NPU1": BLUE,
+    "NPU1, one core": BLUE,
+    "NPU3": NAVY,  # more cores, darker
+    "NPU3, three cores": NAVY,
 }
 HOLLOW = {"forecast": "-", "stand-in": "--"}
 """Roles that nobody measured: an outline of this line style instead of a filled shape."""
@@ -120,7 +124,6 @@ def panels(titles: Sequence[str], *, height: float, **words: Unpack[Words]) -> t
             axes.sharey(drawn[0])
         axes.tick_params(labelleft=axes is drawn[0])
         axes.set_title(name)
-        axes.yaxis.set_major_formatter(plain)
         axes.grid(True)
     return made, drawn
 

@@ -13,6 +13,7 @@ from helpers.model.network import EfficientViT
 from helpers.model.variants import VARIANTS
 from helpers.published import published
 from helpers.view.live import live_html
+from helpers.view.style import ROLES
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -132,6 +133,7 @@ def test_live_another_plan_too(plan: dict[str, Any], page: Page):
 def test_live_a_key_changes_a_field_and_the_edge_of_what_was_measured_is_told(page: Page):
     page.locator("select").select_option("M5")
     assert "521.6 million MACs lie within the 79 to 522 of the fitted models." in told(page)
+    assert [page.locator(f"circle[stroke='{ROLES[npu]}']").count() for npu in ("NPU1", "NPU3")] == [2, 1]
     before, boxes = exact(page), page.locator("rect").count()
     page.get_by_label("depths, stage 1").press("ArrowUp")
     assert page.get_by_label("depths, stage 1").input_value() == "2"

@@ -64,7 +64,10 @@ PLOTS = {
     ),
     "roofline": lambda: roofline(ROOF, peak=120, bandwidth=12, title=TITLE, roles={"cut": "convolution"}),
     "scatter, joined": lambda: scatter(
-        {"NPU1": [(1, 2, "M0"), (3, 4, "M5")]}, joined=True, title=TITLE, **XY
+        {"NPU1": [(9, 2, "M0"), (7, 4, "M5")], "NPU3": [(20, 2, "M0"), (8, 4, "M5")]},
+        joined=True,
+        title=TITLE,
+        **XY,
     ),
     "scatter, log": lambda: scatter({"Add": [(0, 1e-3, "M0"), (4, 1e-2, "")]}, log=True, title=TITLE, **XY),
     "ranges": lambda: histogram_with_ranges(
@@ -205,6 +208,15 @@ def test_a_part_that_the_first_bar_lacks_is_named_in_the_first_that_has_it() -> 
     assert rest.get_window_extent().overlaps(said["rest"].get_window_extent())
 
 
+def test_a_part_that_cannot_be_seen_is_not_named_and_a_narrow_last_one_is_beside_the_bar() -> None:
+    shares = {"M0": {"FFN": 97.8, "convolution": 2.0, "classifier": 0.2}}
+    drawn = stacked_barh(shares, title="t", xlabel="%", percent=True)
+    assert written(drawn) == ["97.8", "", "", "convolution", "FFN"]
+    said = next(text for text in drawn.axes[0].texts if text.get_text() == "convolution")
+    drawn.draw_without_rendering()
+    assert said.get_window_extent().x0 > drawn.axes[0].get_window_extent().x1
+
+
 @pytest.mark.parametrize(("other", "share"), [("speed, %", 0.1), ("points", 1)])
 def test_changes_in_one_unit_have_one_scale(other: str, share: float) -> None:
     table = {"memory, %": {"no cascade": {"": 30.0}}, other: {"no cascade": {"": -3.0}}}
@@ -230,7 +242,9 @@ def test_a_forecast_that_missed_is_red_says_so_and_shows_its_interval() -> None:
     assert written(plot("deltas, judged")) == ["+2.5", "\N{MINUS SIGN}4.6, missed"]
 
 
-@pytest.mark.parametrize("order", [("Q/K", "V", "FFN"), ("FFN", "other", "Q/K", "V")])
+@pytest.mark.parametrize(
+    "order", [("Q/K", "V", "FFN"), ("FFN", "other", "Q/K", "V"), ("NPU3, three cores", "NPU1", "NPU3")]
+)
 def test_a_role_has_one_colour_in_every_chart(order: tuple[str, ...]) -> None:
     table = {row: dict.fromkeys(order, 3.0) for row in ("a", "b")}
     lines = {name: [(0.0, 1.0), (1.0, 2.0 + place)] for place, name in enumerate(order)}
@@ -268,6 +282,19 @@ def test_a_fit_is_drawn_dashed_on_to_zero_and_says_where_it_ends() -> None:
     dashed = next(line for line in drawn.axes[0].lines if line.get_linestyle() == "--")
     assert list(zip(*dashed.get_data(), strict=True)) == [(0, 10), (2, 30)]
     assert "10" in written(drawn)
+
+
+def test_a_falling_line_is_named_above_its_start_and_its_points_away_from_the_other_line() -> None:
+    (axes,) = plot("scatter, joined").axes
+    placed = {(text.xy[0], text.get_text()): text.get_position() for text in axes.texts}
+    assert placed == {
+        (9, "M0"): (-9, 0),
+        (7, "M5"): (-9, 0),
+        (7, "NPU1"): (0, 10),
+        (20, "M0"): (9, 0),
+        (8, "M5"): (9, 0),
+        (8, "NPU3"): (0, 10),
+    }
 
 
 def test_names_in_a_row_lie_apart_inside_the_bounds_and_in_order() -> None:
@@ -337,7 +364,16 @@ def test_dots_of_all_rows_lie_on_one_scale_with_their_intervals_and_numbers() ->
     assert [x for x, _ in middles] == [-0.8, -1.1, -14.8]
     assert [tuple(line.get_xdata()) for line in axes.lines[:3]] == [(-2.9, 1.4), (-1.1, -1.1), (-23, -8)]
     assert [text.get_text() for text in axes.texts[:3]] == ["−0.8", "−1.1", "−14.8"]
+    assert [text.get_position() for text in axes.texts[:3]] == [(-2, 7), (-8, 0), (-2, 7)], (
+        "above an interval"
+    )
     assert words(DOTS).startswith("CGA → MHSA: pocket −0.8 (−2.9 to +1.4), M4 −1.1; BN → LN: pocket −14.8")
+
+
+def test_shares_lie_between_nothing_and_the_whole() -> None:
+    (axes,) = dot_plot({"M0": {"of 6": 11.0, "of 3.6": 19.0}}, title="t", baseline="peak", whole=100).axes
+    assert axes.get_xlim() == (0, 100) and list(axes.lines[-1].get_xdata()) == [100, 100]
+    assert axes.texts[-1].get_text() == "peak"
 
 
 def test_changes_have_one_scale_in_all_panels() -> None:
@@ -407,7 +443,20 @@ def test_changes_share_one_scale_and_a_forecast_is_hollow_on_its_interval() -> N
     assert written(plot("deltas")) == ["\N{MINUS SIGN}8.0", "+3.0", "+14.0"]
 
 
-def test_a_marked_point_stands_out_with_its_height() -> None:
-    panel = Panel(title="", curves={"a": [(4, 70.7), (16, 71.3)]}, xlabel="", marked=16, line=(8, "usual"))
+def test_a_marked_point_is_a_ring_with_its_height_over_what_is_compared_with_and_the_first_on_top() -> None:
+    points = {"a": [(4, 70.7), (16, 71.3)], "b": [(4, 70.6), (16, 71.2)]}
+    panel = Panel(title="", curves=points, xlabel="", marked=16, line=(8, "usual"))
     (axes,) = curves([panel], title="t", ylabel="y").axes
-    assert [text.get_text() for text in axes.texts] == ["71.3", "usual"]
+    assert [text.get_text() for text in axes.texts] == ["71.3", "71.2", "usual", "a", "b"]
+    first, ring, second, other, line = axes.lines
+    assert ring.get_markerfacecolor() == "white" and ring.get_markersize() == first.get_markersize()
+    assert first.get_zorder() == ring.get_zorder() > second.get_zorder() == other.get_zorder()
+    assert line.get_zorder() == 0
+
+
+def test_numbers_of_one_axis_have_one_form() -> None:
+    panel = Panel(title="", curves={"a": [(4, 70.3), (16, 71.4)]}, xlabel="x")
+    drawn = curves([panel], title="t", ylabel="y")
+    drawn.draw_without_rendering()
+    ticks = [text.get_text() for text in drawn.axes[0].get_yticklabels()]
+    assert "71.0" in ticks and len({len(text) for text in ticks}) == 1

@@ -48,9 +48,10 @@ function forecast({costs, variance, inverse, quantile}, macs, params) {
   return [time, time + half, time - half].map(micros => 1e6 / micros);
 }
 const round = value => Math.round(value).toLocaleString('en');
-function axis(name, y, [at, low, high], points, longest, text) {  // the six models' points, and ours with its interval
+// the six models' points, and ours with its interval
+function axis(name, y, [at, low, high], points, longest, text, usual = '#0072B2') {
   const [least, most] = [Math.min, Math.max].map(end => end(...Object.values(points)));
-  const x = value => 60 + 600 * value / longest, ink = at < least || at > most ? '#A33F00' : '#0072B2';
+  const x = value => 60 + 600 * value / longest, ink = at < least || at > most ? '#A33F00' : usual;
   return `<text y="${y + 5}">${name}</text><path d="M60 ${y}H660" stroke="#D9D9D9"/>
     <path d="M${x(least)} ${y}H${x(most)}" stroke="#D9D9D9" stroke-width="9"/>
     ${Object.entries(points).map(([model, value], i) => `<circle cx="${x(value)}" cy="${y}" r="3" fill="#767676"/>
@@ -59,7 +60,7 @@ function axis(name, y, [at, low, high], points, longest, text) {  // the six mod
     <circle cx="${x(at)}" cy="${y}" r="4" fill="#fff" stroke="${ink}" stroke-width="2"/>
     <text x="${x(at)}" y="${y - 12}" text-anchor="middle" fill="${ink}">${text}</text>`;
 }
-function draw(root, {plan, models, fits, measured, counted, range}) {
+function draw(root, {plan, models, colours, fits, measured, counted, range}) {
   const parts = ['widths', 'depths', 'heads'], [least, most] = range;
   root.style.overflowX = 'auto';
   root.insertAdjacentHTML('beforeend', `<b>Draw your own: how fast would the AX650N run it?</b> Hollow, in its 90 %
@@ -97,7 +98,7 @@ function draw(root, {plan, models, fits, measured, counted, range}) {
     }).join('') + axis('MACs', 125, Array(3).fill(macs / 1e6), counted, 1.1 * Math.max(most, macs / 1e6),
       `${round(macs / 1e6)} million`) + speeds.map(([name, speed], i) => axis(name, 205 + 80 * i, speed, measured[name],
       1.1 * Math.max(...speeds.map(([, one]) => one[2]), ...Object.values(measured.NPU3)),
-      `${round(speed[0])} images/s`)).join('');
+      `${round(speed[0])} images/s`, colours[name])).join('');
   };
   choice.onchange = () => {
     const from = models[choice.value] ?? plan;
