@@ -78,7 +78,8 @@ def stacked_barh(
         if widths[0] > 0.005 * longest:  # else it cannot be seen
             named[part] = left[0] + widths[0] / 2
         elif not widths[0]:
-            inside[next(row for row, width in enumerate(widths) if width)] = part
+            first = next(row for row, width in enumerate(widths) if width)
+            inside[first] = f"{part}: {said[first]}"
         ink = INK if sum(face) > 1.5 else "white"
         axes.bar_label(made, labels=inside, label_type="center", fontsize=10, color=ink)
         left = [before + width for before, width in zip(left, widths, strict=True)]

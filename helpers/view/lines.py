@@ -20,7 +20,7 @@ NEAR = 15  # neighbours on each side, of which a running median is taken
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One plot: named curves of (x, y). `ticks` are the x-values to print, all equally far apart.
+    """One plot: named curves of (x, y), all of `role`. `ticks` are the x-values to print, equally far apart.
 
     The points at `marked` are rings, with their height; `line` is an x that is compared with, and its name.
     """
@@ -31,6 +31,7 @@ class Panel:
     ticks: Sequence[float] | None = None
     marked: float | None = None
     line: tuple[float, str] | None = None
+    role: str = ""
 
 
 def curves(
@@ -42,10 +43,11 @@ def curves(
 ) -> Figure:
     """Panels with one y-axis in common; a name has the same look in each, and stands at its last line's end.
 
-    `level` is a height that all are compared with, and its name.
+    Alone, a panel has it at the marked point. `level` is a height that all are compared with, and its name.
     """
     drawn, places = style.panels([plot.title for plot in plots], height=3.8, **words)
     names = list(dict.fromkeys(name for plot in plots for name in plot.curves))
+    alone = len(plots) == 1 and plots[0].marked is not None
     ends: dict[str, tuple[Axes, tuple[float, float]]] = {}
     for axes, plot in zip(places, plots, strict=True):
         for name, points in plot.curves.items():
@@ -53,13 +55,15 @@ def curves(
             if plot.ticks is not None:
                 x = tuple(plot.ticks.index(value) for value in x)
             place = names.index(name)
-            look = style.dots(name, place) | {"zorder": 3 - place / 10}  # the first on top
+            look = style.dots(plot.role or name, place) | {"zorder": 3 - place / 10}  # the first on top
             axes.plot(x, y, linestyle=style.LINES[place % 4], label=name, **look)
             ends[name] = axes, (x[-1], y[-1])
             for at, (value, high) in zip(x, points, strict=True):
                 if value == plot.marked:
                     axes.plot(at, high, **look, mfc="white", mec=look["color"], mew=2)
-                    label(axes, f"{high:.1f}", (at, high), dx=4 * place, dy=9 - 31 * place, ha="center")
+                    said = f"{name}: " * alone + f"{high:.1f}"
+                    side = ("left" if place else "right") if alone else "center"
+                    label(axes, said, (at, high), dx=4 * place, dy=9 - 31 * place, ha=side)
                     axes.margins(y=0.12)
         if plot.ticks is not None:
             axes.set_xticks(range(len(plot.ticks)), [plain(value) for value in plot.ticks])
@@ -72,8 +76,9 @@ def curves(
     if y_from_zero:
         places[0].set_ylim(0, 1.06 * max(y for plot in plots for row in plot.curves.values() for _, y in row))
     if level is not None:
-        ends[level[1]] = places[-1], (places[-1].get_xlim()[1], level[0])
-    if len(ends) > 1:
+        axes = places[len(places) // 2]
+        label(axes, level[1], (0.02, level[0]), dx=1, dy=3, xycoords=axes.get_yaxis_transform())
+    if len(ends) > 1 and not alone:
         for axes in places:
             _beside(axes, {name: end for name, (own, end) in ends.items() if own is axes}, names)
     return drawn
@@ -108,7 +113,9 @@ def roofline(
             area = 20 + 500 * share
             look: dict[str, Any] = {"color": style.ROLES.get(roles.get(name, ""), GREY), "edgecolor": edge}
             axes.scatter(at, rate, area, marker=marker, alpha=0.75, zorder=3, label=name, **look)
-            ends[name], radii[name] = (at, rate), area**0.5 / 2
+            before = ends.get(name, (at, rate))  # of a network to be right of, if it is about as high
+            ends[name] = max(at, before[0]) if before[1] < 1.5 * rate else at, rate
+            radii[name] = area**0.5 / 2
         shapes.append(axes.scatter([], [], color=GREY, edgecolor=edge, marker=marker, label=network))
     axes.set(xlim=(left, right), ylim=(bottom, top))
     for axis in (axes.xaxis, axes.yaxis):
@@ -117,7 +124,11 @@ def roofline(
     label(axes, f"matrix product, {peak:.0f} Gop/s", (ridge, peak), dx=3, dy=7)
     label(axes, f"ridge, {ridge:.1f}", (ridge, bottom), dx=4, dy=5, color=GREY)
     axes.legend(handles=shapes, loc="lower right")
-    _beside(axes, ends, radii=radii)
+    several = [*dict.fromkeys(role for role in roles.values() if [*roles.values()].count(role) > 1)]
+    for role in several:
+        of_role = [at for row in kinds.values() for name, at in row.items() if roles.get(name) == role]
+        ends[role] = max(x for x, *_ in of_role), statistics.median(y for _, y, _ in of_role)
+    _beside(axes, ends, several, radii)
     return drawn
 
 
@@ -258,18 +269,19 @@ def _beside(
     names: Sequence[str] = (),
     radii: Mapping[str, float] | None = None,
 ) -> None:
-    """Each name to the right of its point, as near to its height as the others let it.
+    """Each name to the right of its point, as high, or as little lower as the others let it.
 
     It has the colour of its place among the `names`; `radii` are of the points, in typographic points.
     """
     drawn = axes.get_figure(root=True)
     assert drawn is not None
     drawn.draw_without_rendering()  # the layout stands, so heights are known
-    heights = [axes.transData.transform(end)[1] for end in ends.values()]
+    depths = [-axes.transData.transform(end)[1] for end in ends.values()]
     gaps = [(1 + name.count("\n")) * 13 * drawn.dpi / 72 for name in ends]
     box = axes.get_window_extent()
-    placed = style.apart(heights, gaps, low=box.y0, high=box.y1)
-    for (name, end), height, wanted in zip(ends.items(), placed, heights, strict=True):
-        shift = (5 + (radii or {}).get(name, 4), (height - wanted) * 72 / drawn.dpi)
+    placed = style.apart(depths, gaps, low=-box.y1, high=-box.y0)
+    for (name, end), depth, wanted in zip(ends.items(), placed, depths, strict=True):
+        dx, dy = 5 + (radii or {}).get(name, 4), (wanted - depth) * 72 / drawn.dpi
         colour = style.colour(name, names.index(name)) if name in names else INK
-        label(axes, name, end, dx=shift[0], dy=shift[1], va="center", color=colour)
+        over = {"facecolor": "white", "edgecolor": "none", "pad": 0}
+        label(axes, name, end, dx=dx, dy=dy, va="center", color=colour, bbox=over)

@@ -29,6 +29,7 @@ ROLES = {
     "stem and downsampling": "#8C8C8C",
     "memory-bound": RED,
     "no products": RED,  # what the paper calls memory-bound, as chapter 01 counts it
+    "CGA": INK,
     "measured": BLUE,
     "published": GREY,
     "forecast": BLUE,
@@ -178,6 +179,9 @@ def show(drawn: Figure, *, name: str, alt: str, picture: bool = False) -> None:
 
 def svg(drawn: Figure, *, alt: str) -> str:
     """The figure as an SVG element that scales with its column and carries its alternative text."""
+    for axis in (axis for axes in drawn.axes for axis in (axes.xaxis, axes.yaxis)):
+        if axis.get_scale() == "log" and len(axis.get_minorticklocs()):
+            axis.set_tick_params(length=5)  # longer than those between them
     buffer = io.StringIO()
     drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()

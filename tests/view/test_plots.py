@@ -205,7 +205,7 @@ def test_a_part_that_the_first_bar_lacks_is_named_in_the_first_that_has_it() -> 
     said = {text.get_text(): text for text in drawn.axes[0].texts}
     drawn.draw_without_rendering()
     (_, rest) = drawn.axes[0].containers[1]
-    assert rest.get_window_extent().overlaps(said["rest"].get_window_extent())
+    assert rest.get_window_extent().overlaps(said["rest: 3.0"].get_window_extent())
 
 
 def test_a_part_that_cannot_be_seen_is_not_named_and_a_narrow_last_one_is_beside_the_bar() -> None:
@@ -447,7 +447,7 @@ def test_a_marked_point_is_a_ring_with_its_height_over_what_is_compared_with_and
     points = {"a": [(4, 70.7), (16, 71.3)], "b": [(4, 70.6), (16, 71.2)]}
     panel = Panel(title="", curves=points, xlabel="", marked=16, line=(8, "usual"))
     (axes,) = curves([panel], title="t", ylabel="y").axes
-    assert [text.get_text() for text in axes.texts] == ["71.3", "71.2", "usual", "a", "b"]
+    assert [text.get_text() for text in axes.texts] == ["a: 71.3", "b: 71.2", "usual"]
     first, ring, second, other, line = axes.lines
     assert ring.get_markerfacecolor() == "white" and ring.get_markersize() == first.get_markersize()
     assert first.get_zorder() == ring.get_zorder() > second.get_zorder() == other.get_zorder()
@@ -460,3 +460,35 @@ def test_numbers_of_one_axis_have_one_form() -> None:
     drawn.draw_without_rendering()
     ticks = [text.get_text() for text in drawn.axes[0].get_yticklabels()]
     assert "71.0" in ticks and len({len(text) for text in ticks}) == 1
+
+
+def test_a_marked_point_has_its_height_and_alone_its_name() -> None:
+    lines = {"a": [(4, 70.7), (16, 71.3)], "b": [(4, 70), (16, 70.5)]}
+    panel = Panel(title="", curves=lines, xlabel="", marked=16, line=(8, "usual"))
+    alone = curves([panel], title="t", ylabel="y", level=(71, "all"))
+    assert written(alone) == ["a: 71.3", "b: 70.5", "usual", "all"]
+    both = curves([panel, panel], title="t", ylabel="y", level=(71, "all"))
+    assert written(both) == 2 * ["71.3", "70.5", "usual"] + ["all", "a", "b"]
+
+
+def test_a_panel_of_published_curves_is_grey_and_a_name_keeps_its_colour_elsewhere() -> None:
+    lines = {"split": [(0, 1), (1, 2)]}
+    panels = [Panel(title="", curves=lines, xlabel="", role=role) for role in ("published", "")]
+    paper, here = (colours(axes, "split") for axes in curves(panels, title="t", ylabel="y").axes)
+    assert paper == {ROLES["published"]} != here
+
+
+def test_kinds_of_one_role_are_named_together_and_no_name_is_above_its_mark() -> None:
+    points = {"add": (0.1, 3.0, 0.1), "norm": (0.1, 2.9, 0.1), "dense": (40.0, 80.0, 0.8)}
+    roles = dict.fromkeys(("add", "norm"), "no products")
+    (axes,) = roofline({"M5": points}, peak=90, bandwidth=30, roles=roles, title="t").axes
+    said = {text.get_text(): text for text in axes.texts}
+    assert to_hex(said["no products"].get_color()).upper() == ROLES["no products"]
+    assert all(said[name].xyann[1] <= 1e-6 for name in points), "lines of the roof lie above"
+
+
+@pytest.mark.parametrize("name", ["roofline", "scatter, log", "ranges", "along"])
+def test_the_numbered_ticks_of_a_logarithmic_axis_are_the_longer_ones(name: str) -> None:
+    svg(plot(name), alt="")
+    major, minor = (plot(name).axes[0].yaxis.get_tick_params(which=which) for which in ("major", "minor"))
+    assert major["length"] > minor.get("length", 2)
