@@ -107,7 +107,7 @@ def _export(
     import torch
 
     from helpers.graph import convert, metrics, session
-    from helpers.graph.fold import FOLDS, fold
+    from helpers.graph.fold import fold, folds_at
     from helpers.graph.preprocess import for_board, write_metadata
     from helpers.model.memory import release_memory
     from helpers.model.reference import mean_and_std
@@ -120,7 +120,9 @@ def _export(
     images = convert.random_images(4 * batch)
     with torch.inference_mode():
         exact = network(images).numpy()
-    folded = fold(network, folds=[name for name in FOLDS if name != "residuals" or not keep_residuals])
+    folded = fold(
+        network, folds=[name for name in folds_at(opset) if name != "residuals" or not keep_residuals]
+    )
     del trained, network  # a learner has 2 GB of memory
     plain = convert.to_onnx(folded, opset=opset, batch=batch)
     del folded

@@ -7,6 +7,7 @@ Each fold replaces linear operators in a row by the one that equals them:
 - residual:       x + (w ∗ x) = (w + δ) ∗ x for a depth-wise kernel w; δ is 1 in its centre, else 0
 - query scale:    s · (w ∗ q + b) = (s w) ∗ q + (s b), with s = key_dim^-0.5 and the query's convolution w
 - bias table:     looked up once, a constant per head
+- transposes:     V softmax(QᵀK + B)ᵀ = V softmax over the keys of (KᵀQ + B), since B is its own transpose
 
 and windows are cut and joined by one transposition each, padded only where they do not tile the map.
 """
@@ -28,8 +29,14 @@ from helpers.model.reference import (
     fresh_copy,
 )
 
-Fold = Literal["norms", "heads", "windows", "residuals"]
+Fold = Literal["norms", "heads", "transposes", "windows", "residuals"]
 FOLDS: tuple[Fold, ...] = get_args(Fold)
+ANY_AXIS = 13  # the first opset whose Softmax works along one axis, whichever it is
+
+
+def folds_at(opset: int) -> list[Fold]:
+    """The folds that make the graph smaller at an opset."""
+    return [name for name in FOLDS if name != "transposes" or opset >= ANY_AXIS]
 
 
 def fold(model: nn.Module, *, folds: Collection[Fold] = FOLDS) -> nn.Module:
@@ -41,6 +48,7 @@ def fold(model: nn.Module, *, folds: Collection[Fold] = FOLDS) -> nn.Module:
 
     - "norms": each BatchNorm into the convolution before it, the head's into the matrix after it
     - "heads": the queries' scale into their convolution, the bias table looked up; their norms as well
+    - "transposes": in those heads, softmax along the axis of the keys, so one transposition of two is left
     - "windows": cut and joined by one transposition each, without padding
     - "residuals": x + conv(x) as one depth-wise convolution; its norm as well
     """
@@ -60,7 +68,7 @@ def _fold_children(parent: nn.Module, folds: Collection[Fold]) -> None:
         elif isinstance(child, ResidualDrop) and _is_depthwise(child.m) and "residuals" in folds:
             setattr(parent, name, _fold_residual(_fused(child.m)))
         elif isinstance(child, CascadedGroupAttention) and "heads" in folds:
-            setattr(parent, name, FoldedAttention(child))
+            setattr(parent, name, FoldedAttention(child, over_keys="transposes" in folds))
         else:
             _fold_children(child, folds)
             if isinstance(child, LocalWindowAttention) and "windows" in folds:
@@ -93,8 +101,9 @@ class FoldedHead(nn.Module):
 
     bias: Tensor
 
-    def __init__(self, attention: CascadedGroupAttention, head: int) -> None:
+    def __init__(self, attention: CascadedGroupAttention, head: int, *, over_keys: bool) -> None:
         super().__init__()
+        self.over_keys = over_keys
         self.side: int = attention.resolution
         self.sizes = (attention.key_dim, attention.key_dim, attention.val_dim)
         self.qkv = _fused(attention.qkvs[head])
@@ -113,17 +122,21 @@ class FoldedHead(nn.Module):
         q = self.query(q).reshape(-1, key_dim, tokens)
         k = k.reshape(-1, key_dim, tokens)
         v = v.reshape(-1, value_dim, tokens)
-        weights = (q.transpose(1, 2) @ k + self.bias).softmax(dim=-1)
-        mixed: Tensor = v @ weights.transpose(1, 2)
+        if self.over_keys:
+            weights = (k.transpose(1, 2) @ q + self.bias).softmax(dim=1)
+        else:
+            weights = (q.transpose(1, 2) @ k + self.bias).softmax(dim=-1).transpose(1, 2)
+        mixed: Tensor = v @ weights
         return mixed.reshape(-1, value_dim, self.side, self.side)
 
 
 class FoldedAttention(nn.Module):
     """Cascaded group attention on one window: (n, width, side, side) in and out."""
 
-    def __init__(self, attention: CascadedGroupAttention) -> None:
+    def __init__(self, attention: CascadedGroupAttention, *, over_keys: bool) -> None:
         super().__init__()
-        self.heads = nn.ModuleList(FoldedHead(attention, head) for head in range(attention.num_heads))
+        heads = range(attention.num_heads)
+        self.heads = nn.ModuleList(FoldedHead(attention, head, over_keys=over_keys) for head in heads)
         relu, projection = attention.proj
         self.project = nn.Sequential(relu, _fused(projection))
         self.share: int = cast(ConvNorm, attention.qkvs[0]).conv.in_channels
