@@ -266,6 +266,11 @@ def test_a_role_has_one_colour_in_every_chart(order: tuple[str, ...]) -> None:
         assert found == {name: {ROLES[name]} for name in found}, chart
 
 
+def test_a_core_has_one_colour_by_either_name_and_three_cores_another() -> None:
+    one, three = ({ROLES[name] for name in ROLES if name.startswith(npu)} for npu in ("NPU1", "NPU3"))
+    assert len(one) == len(three) == 1 and one != three
+
+
 def colours(axes: Axes, name: str) -> set[str]:
     """Of everything in the axes that has this name."""
     bars = [bar for group in axes.containers if group.get_label() == name for bar in group]
