@@ -113,8 +113,8 @@ def roofline(
             area = 20 + 500 * share
             look: dict[str, Any] = {"color": style.ROLES.get(roles.get(name, ""), GREY), "edgecolor": edge}
             axes.scatter(at, rate, area, marker=marker, alpha=0.75, zorder=3, label=name, **look)
-            before = ends.get(name, (at, rate))  # of a network to be right of, if it is about as high
-            ends[name] = max(at, before[0]) if before[1] < 1.5 * rate else at, rate
+            alike = [row[name] for row in kinds.values() if name in row]  # right of those about as high
+            ends[name] = max(x for x, y, _ in alike if rate / 1.5 < y < 1.5 * rate), rate
             radii[name] = area**0.5 / 2
         shapes.append(axes.scatter([], [], color=GREY, edgecolor=edge, marker=marker, label=network))
     axes.set(xlim=(left, right), ylim=(bottom, top))
@@ -283,5 +283,5 @@ def _beside(
     for (name, end), depth, wanted in zip(ends.items(), placed, depths, strict=True):
         dx, dy = 5 + (radii or {}).get(name, 4), (wanted - depth) * 72 / drawn.dpi
         colour = style.colour(name, names.index(name)) if name in names else INK
-        over = {"facecolor": "white", "edgecolor": "none", "pad": 0}
-        label(axes, name, end, dx=dx, dy=dy, va="center", color=colour, bbox=over)
+        over = {"facecolor": "white", "edgecolor": "none", "pad": 0}  # over lines, under marks
+        label(axes, name, end, dx=dx, dy=dy, va="center", color=colour, bbox=over, zorder=2.5)

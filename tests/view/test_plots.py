@@ -490,6 +490,16 @@ def test_kinds_of_one_role_are_named_together_and_no_name_is_above_its_mark() ->
     said = {text.get_text(): text for text in axes.texts}
     assert to_hex(said["no products"].get_color()).upper() == ROLES["no products"]
     assert all(said[name].xyann[1] <= 1e-6 for name in points), "lines of the roof lie above"
+    assert all(
+        text.get_zorder() < axes.collections[0].get_zorder() for text in axes.texts if text.get_bbox_patch()
+    )
+
+
+def test_a_kind_is_named_right_of_all_its_marks_that_are_about_as_high() -> None:
+    rows = {"DeiT": (19.0, 44.0, 0.1), "Swin": (7.0, 25.0, 0.1), "M5": (7.2, 39.0, 0.1)}
+    kinds = {network: {"attention": at} for network, at in rows.items()}
+    (axes,) = roofline(kinds, peak=90, bandwidth=20, roles={}, title="t").axes
+    assert next(text.xy for text in axes.texts if text.get_text() == "attention") == (19, 39)
 
 
 @pytest.mark.parametrize("name", ["roofline", "scatter, log", "ranges", "along"])
