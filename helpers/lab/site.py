@@ -20,7 +20,7 @@ INDEX = "README.md"
 DOCUMENTS = ("README.ja.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/images/CREDITS.md")
 KEY_PICTURES = {
     "01": "same-work-different-speed",
-    "02": "cascade",
+    "02": "three-ways-to-be-heads",
     "03": "where-work-and-parameters-lie",
     "04": "ten-classes",
     "05": "one-head-in-three-graphs",
