@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from waiting import PATIENCE, wait_until
 
 from helpers.files import BUILD, ROOT
@@ -176,6 +176,7 @@ def test_a_notebook_opens_with_its_figures(name: str, plain: Lab, browser: Brows
 
 
 def test_chapter_02_runs_and_its_live_pictures_answer(plain: Lab, browser: Browser):
+    patience = 1000 * PATIENCE
     with plain.open(browser, chapter("02")) as page:
         wait_for_figures(page, run_all(page))
         heads = page.get_by_role("slider", name="head")
@@ -185,18 +186,17 @@ def test_chapter_02_runs_and_its_live_pictures_answer(plain: Lab, browser: Brows
         cat = page.locator("#live-cat")
         cat.scroll_into_view_if_needed()
         says, photo = cat.get_by_role("status"), cat.get_by_role("application")
-        before = cat.locator(".heads .marks").first.get_attribute("d")
-        assert "stage 2, block 1: the token in row 3, column 3 asks" in says.inner_text(), (
-            "it opens on the eye"
-        )
+        # it opens on the eye
+        expect(says).to_contain_text("stage 2, block 1: the token in row 3, column 3 asks", timeout=patience)
+        before = cat.locator(".heads .marks").first.get_attribute("d") or ""
         still = page.locator(".jp-OutputArea-child", has=cat).locator("xpath=preceding-sibling::*[1]")
         assert still.locator("img").count() and not still.is_visible()
         photo.press("ArrowRight")
-        assert "row 3, column 4 asks" in says.inner_text()
-        assert cat.locator(".heads .marks").first.get_attribute("d") != before
+        expect(says).to_contain_text("row 3, column 4 asks", timeout=patience)
+        expect(cat.locator(".heads .marks").first).not_to_have_attribute("d", before, timeout=patience)
         photo.click(position={"x": 5, "y": 5})
         cat.get_by_label("stage 1").check()
-        assert "stage 1, block 1: the token in row 1, column 1 asks" in says.inner_text()
+        expect(says).to_contain_text("stage 1, block 1: the token in row 1, column 1 asks", timeout=patience)
         page.screenshot(path=SCREENS / "02_cat.png")
         assert not page.locator(".Toastify__toast").count(), "it asks about news"
     assert not plain.faults

@@ -98,9 +98,10 @@ def deltas(
         style.lying(axes, rows if axes is plots[0] else [""] * len(rows))
         style.embolden(axes, highlight)
         style.bare(axes)
+        axes.set_xticks([-10, 0, 10, 20] if judged else [])  # where the ends of intervals are read off
     for axes, panel in zip(plots, changes, strict=True):
         ends = reach[panel in alone]
-        room = 0.65 * (max(ends) - min(ends))  # for the numbers on both sides
+        room = 0.8 * (max(ends) - min(ends))  # for the numbers on both sides
         axes.set(title=panel, xlim=(min(ends) - room, max(ends) + room))
     return drawn
 

@@ -114,14 +114,15 @@ def roofline(
             look: dict[str, Any] = {"color": style.ROLES.get(roles.get(name, ""), GREY), "edgecolor": edge}
             axes.scatter(at, rate, area, marker=marker, alpha=0.75, zorder=3, label=name, **look)
             alike = [row[name] for row in kinds.values() if name in row]  # right of those about as high
-            ends[name] = max(x for x, y, _ in alike if rate / 1.5 < y < 1.5 * rate), rate
+            beyond = 1.3 * rate / bandwidth if at < ridge else 0  # the roof, whose line a name would cut
+            ends[name] = max(beyond, *(x for x, y, _ in alike if rate / 1.5 < y < 1.5 * rate)), rate
             radii[name] = area**0.5 / 2
         shapes.append(axes.scatter([], [], color=GREY, edgecolor=edge, marker=marker, label=network))
     axes.set(xlim=(left, right), ylim=(bottom, top))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(plain)
     label(axes, f"copy, {bandwidth:.0f} GB/s", (0.25 * ridge, 0.25 * peak), dx=-6, dy=3)
-    label(axes, f"matrix product, {peak:.0f} Gop/s", (ridge, peak), dx=3, dy=7)
+    label(axes, f"matrix product, {peak:.0f} Gop/s", (0.8 * ridge, peak), dx=3, dy=8)
     label(axes, f"ridge, {ridge:.1f}", (ridge, bottom), dx=4, dy=5, color=GREY)
     axes.legend(handles=shapes, loc="lower right")
     several = [*dict.fromkeys(role for role in roles.values() if [*roles.values()].count(role) > 1)]
@@ -148,14 +149,13 @@ def scatter(
     for place, (name, points) in enumerate(series.items()):
         look = style.dots(name, place)
         x, y, _ = zip(*points, strict=True)
+        start, slope = (fits or {}).get(name, (0, 0))
         axes.plot(x, y, linestyle="-" if joined else "none", label=name, markersize=8, **look)
         for *at, text in points:
-            aside = {"dx": 9 if place else -9} if joined else {"dy": -18 if place else 9}
-            label(axes, text, (at[0], at[1]), **aside)  # the second's, clear of the first's
-        if joined:
-            label(axes, name, min(points)[:2], dy=10, color=look["color"])
+            below = place or at[1] < start + slope * at[0]  # the second's, and what lies below its line
+            aside = {"dx": 9 if place else -9} if joined else {"dy": -18 if below else 9}
+            label(axes, text, (at[0], at[1]), **aside)
         if fits:
-            start, slope = fits[name]
             for a, b, line in ((0, min(x), "--"), (min(x), max(x), "-")):
                 axes.plot([a, b], [start + slope * a, start + slope * b], line, c=look["color"], zorder=1)
             axes.plot(0, start, markersize=8, clip_on=False, **look | {"color": "white"})
@@ -170,8 +170,8 @@ def scatter(
     axes.margins(0.1)
     if fits:
         _beside(axes, {name: max(points)[:2] for name, points in series.items()}, list(series))
-    elif not joined:
-        axes.legend()
+    else:
+        axes.legend(loc="lower left")
     return drawn
 
 
@@ -187,7 +187,7 @@ def histogram_with_ranges(
     """A histogram with a logarithmic count; below it the stretch that each name keeps, beside it its cost."""
     drawn, _ = figure(height=4.4, rows=0, **words)
     (bars, empty), (kept, beside) = drawn.subplots(2, 2, height_ratios=[1.7, 1], width_ratios=[2.4, 1])
-    bars.fill_between(middles, counts, step="mid", color=TINT, linewidth=0, rasterized=True)
+    bars.fill_between(middles, counts, step="mid", color=BLUE, linewidth=0.6, rasterized=True)
     bars.set(yscale="log", ylim=(0.7, None), ylabel="values seen (log)")
     bars.tick_params(labelbottom=False)
     for place, (low, high) in enumerate(ranges.values()):

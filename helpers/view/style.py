@@ -26,7 +26,7 @@ ROLES = {
     "FFN": GREEN,
     "attention": SKY,
     "convolution": PURPLE,
-    "stem and downsampling": "#8C8C8C",
+    "stem and downsampling": "#5F5F5F",
     "memory-bound": RED,
     "no products": RED,  # what the paper calls memory-bound, as chapter 01 counts it
     "CGA": INK,
@@ -34,10 +34,8 @@ ROLES = {
     "published": GREY,
     "forecast": BLUE,
     "stand-in": GREY,
-    "NPU1": BLUE,
-    "NPU1, one core": BLUE,
-    "NPU3": NAVY,  # more cores, darker
-    "NPU3, three cores": NAVY,
+    **dict.fromkeys(("NPU1", "NPU1, one core"), BLUE),
+    **dict.fromkeys(("NPU3", "NPU3, three cores"), NAVY),  # more cores, darker
 }
 HOLLOW = {"forecast": "-", "stand-in": "--"}
 """Roles that nobody measured: an outline of this line style instead of a filled shape."""
