@@ -128,8 +128,8 @@ def roofline(
     several = [*dict.fromkeys(role for role in roles.values() if [*roles.values()].count(role) > 1)]
     for role in several:
         of_role = [at for row in kinds.values() for name, at in row.items() if roles.get(name) == role]
-        ends[role] = max(x for x, *_ in of_role), statistics.median(y for _, y, _ in of_role)
-    _beside(axes, ends, several, radii)
+        label(axes, role, min(of_role, key=lambda at: at[1])[:2], dy=-22, color=style.ROLES[role])
+    _beside(axes, ends, radii=radii)
     return drawn
 
 
@@ -203,6 +203,7 @@ def histogram_with_ranges(
     style.lying(kept, list(ranges))
     style.lying(beside, [""] * len(costs))
     style.bare(beside)
+    beside.axvline(0, color=INK, linewidth=1)
     empty.set_axis_off()
     return drawn
 
