@@ -40,19 +40,10 @@ RANGE = (79, 522)
 """Million MACs of the smallest and the largest of them: outside, the forecast is a guess."""
 
 # Between an attention's convolutions and its products, and between these and their softmax.
-_PASS_ON = {
-    "Transpose",
-    "Reshape",
-    "Flatten",
-    "Squeeze",
-    "Unsqueeze",
-    "Identity",
-    "Cast",
-    "Add",
-    "Mul",
-    "Div",
-}
-_PASS_ON |= {"BatchNormalization", "QuantizeLinear", "DequantizeLinear"}
+_PASS_ON = frozenset([
+    *("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Add", "Mul", "Div"),
+    *("BatchNormalization", "QuantizeLinear", "DequantizeLinear"),
+])  # fmt: skip
 _TERMS = {"NPU1": 3, "NPU3": 2}  # of: fixed cost, MACs, parameters
 _T_QUANTILE = {2: 2.920, 3: 2.353, 4: 2.132}  # Student's t, two-sided 90 %, by degrees of freedom
 

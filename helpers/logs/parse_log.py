@@ -81,7 +81,7 @@ class _Splitter:
         """The record; None for a build that is only spoken of: nothing of its own was printed."""
         record = reader.finish()
         spoken_of = self._perhaps and record == BuildLog(source=self._source, warnings=record.warnings)
-        return None if isinstance(reader, BuildReader) and spoken_of else record
+        return None if spoken_of else record
 
     def _feed(self, line: str) -> RunReader | BuildReader | None:
         """Take in one line; returns the reader of what ends before it."""

@@ -38,9 +38,8 @@ _HARMLESS = (
 # Where an EfficientViT's own name of a weight begins, in the official layout and in timm's.
 _OURS = re.compile(r"(?<![^.])(patch_embed\.(conv)?\d|blocks[123]\.\d|stages\.\d|head\.(bn|l|linear)\.)")
 _EMA = re.compile(r"(?<![a-z])ema(?![a-z])", re.IGNORECASE)  # an average of the weights over the training
-_ASIDE = re.compile(
-    r"optim(izer|_|\b)|criteri|loss|n_averaged|total_(ops|params)$", re.IGNORECASE
-)  # totals: by thop
+# What belongs to optimizer, loss or EMA, and thop's totals.
+_ASIDE = re.compile(r"optim(izer|_|\b)|criteri|loss|n_averaged|total_(ops|params)$", re.IGNORECASE)
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -87,10 +86,10 @@ def _resave(path: Path) -> str:
 
 
 def _refusal(path: Path, error: Exception) -> str:
-    content = path.read_bytes()
     if found := re.search(r"GLOBAL (\S+)|Can only (?:build|create).* got <class '(\S+)'>", str(error)):
         kind = found[1] or found[2]
         module, _, name = kind.rpartition(".")
+        content = path.read_bytes()
         if found[1] and not zipfile.is_zipfile(path) and f"{module}\n{name}\n".encode() not in content:
             return _damaged(path, "it ends within the name of a type")
         what = "a whole pickled network, " if b"torch.nn.modules." in content else ""

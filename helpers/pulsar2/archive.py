@@ -183,16 +183,12 @@ class Member(NamedTuple):
     detail: str
 
 
-def contents(path: Path | str) -> Counter[Member]:
-    """What a tar (plain or compressed) or a zip holds; no picture is decoded.
+def contents(path: Path) -> dict[str, Member]:
+    """What a tar (plain or compressed) or a zip holds, by name; no picture is decoded.
 
     Raises ArchiveError when it is missing or damaged, and when a member could land outside the folder that it
     is unpacked in.
     """
-    return Counter(_members(Path(path)).values())
-
-
-def _members(path: Path) -> dict[str, Member]:
     return {name: _member(name, content) for name, content in _files(path)}
 
 
@@ -238,7 +234,7 @@ def pictures(path: Path | str, preprocessing: Preprocessing, count: int) -> list
 def check_archive(path: Path, entry: InputQuantConfig | None, graph: Graph | None) -> Finding:
     """One archive against its entry in the configuration and the model's input, each where there is one."""
     try:
-        level, text = _judged(_members(path), entry, graph)
+        level, text = _judged(contents(path), entry, graph)
     except ArchiveError as error:
         return Finding("calibration", "fail", str(error))
     return Finding("calibration", level, f"{path.name}: {text}")

@@ -15,7 +15,7 @@ Assumed, because nothing documents it: a tensor is as wide as the operator that 
 Concat, of a mean, of a Resize and of all of OWN has parameters of its own; the largest of some values
 (MaxPool) has theirs; the other ACTIVATIONS, and x · GATE(x), are part of the convolution or matrix before
 them like a ReLU. (An EfficientNet-Lite0 trained on ImageNet, whose convolutions end in Clip, keeps its answer
-on 81 % of 70 crops of photographs so, and on 56 % with rounding before the Clip.) A graph with an operator
+on 81 % of 70 crops of photographs so, and on 59 % with rounding before the Clip.) A graph with an operator
 that has no rule is refused.
 
 ONNX Runtime's own quantiser is not used: it has no rule for what shares parameters or is signed. It runs the
