@@ -46,7 +46,8 @@ bench: $(VENV)/ready
 	@$(BIN)/python -m helpers bench
 
 site: $(VENV)/ready-site
-	@$(BIN)/python -m helpers.lab.site $(if $(SERVE),--serve)
+	@$(BIN)/python -m helpers.lab.site
+	$(if $(SERVE),@$(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site 0)
 
 # constraints.txt anew, with the newest versions that all Pythons from 3.11.0 to 3.14 accept.
 lock: $(VENV)/ready-lock

@@ -1,14 +1,13 @@
-"""`make bench`: the figures that the README and the chapters rest on, measured here, held against their bars.
+"""`make bench`: the ratios and speeds that the README and the chapters rest on, held against their bars.
 
-One table on stdout, a line per figure. Two sides of a ratio are measured in turn, on one thread.
+What any machine counts alike, such as nodes and errors of the forecast, is held by tests. One table on
+stdout, a line per figure. Two sides of a ratio are measured in turn, on one thread.
 """
 
 import io
 import itertools
-import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,18 +22,15 @@ import onnx
 import torch
 
 from helpers import files
-from helpers.board import forecast
 from helpers.graph.convert import simplify, to_onnx
-from helpers.graph.cost import activation_bytes
 from helpers.graph.fold import fold
-from helpers.graph.graph import Graph
 from helpers.graph.session import int8_instructions
 from helpers.lab import comparison, evidence
 from helpers.logs.parse_log import parse
 from helpers.model import weights
 from helpers.model.batchnorm import fuse_batchnorm
-from helpers.model.memory import release_memory
-from helpers.model.reference import timm_model
+from helpers.model.memory import memory_kept, release_memory
+from helpers.model.reference import one_thread, timm_model
 from helpers.model.variants import INPUT_SIZE, VARIANTS
 from helpers.quant import quantize
 from helpers.timing import Ratio, Timing, in_turn, ratio
@@ -54,7 +50,7 @@ class Case:
     """One line of the table. Without a bar any value will do; reaching it exactly holds it."""
 
     name: str
-    measure: Callable[[], Timing | float]
+    measure: Callable[[], Timing]
     unit: str = ""
     at_most: float = float("inf")
     at_least: float = 0.0
@@ -84,7 +80,7 @@ def cases(
             return _over(*runs, rounds=rounds)
 
     def lead_with_memory_kept() -> Ratio:
-        with comparison.memory_kept() as can:
+        with memory_kept() as can:
             if not can:
                 raise NothingToMeasure("this C library has no mallopt")
             return lead_in_pytorch()
@@ -102,26 +98,18 @@ def cases(
         runs = [comparison.onnxruntime_pass(graphs()[kind], batch=1) for kind in (above, below)]
         return _over(*runs, rounds=5 * rounds)
 
-    def folded_over_recipe(count: Callable[[onnx.ModelProto], int]) -> float:
-        return count(onnx.load(graphs()["folded"])) / count(onnx.load(graphs()["recipe"]))
-
     def parse_log() -> Timing:
         copies = [scratch / f"{number:04}.log" for number in range(files)]
         for copy, log in zip(copies, itertools.cycle(LOGS), strict=False):
             shutil.copyfile(log, copy)
         return _python("-m", "helpers", "parse-log", *copies, rounds=few)
 
-    written = partial(folded_over_recipe, activation_bytes)
     lead, recipe = f"latency of MobileNetV3-Large / {ours}", "folded / the post's recipe"
-    left_out = "error of the forecast for a model left out"
     return [
         Case(f"{lead}, PyTorch, batch 16", lead_in_pytorch),
         Case(f"{lead}, PyTorch, memory kept", lead_with_memory_kept),
         Case(f"{lead} folded, ONNX Runtime, batch 16", partial(lead_in_onnxruntime, 16)),
         Case(f"{lead} folded, ONNX Runtime, batch 1", partial(lead_in_onnxruntime, 1)),
-        Case(f"nodes of {ours}, folded", lambda: _nodes(onnx.load(graphs()["folded"])), at_most=565),
-        Case(f"nodes of {ours}, {recipe}", partial(folded_over_recipe, _nodes)),
-        Case(f"bytes written by {ours}, {recipe}", written, at_most=0.92),
         Case(f"latency of {ours}, {recipe}", partial(latency, "folded", "recipe"), at_most=1),
         Case(f"latency of {ours}, INT8 / float", partial(latency, "INT8", "folded"), at_most=0.65),
         Case("speed of parsing logs", partial(_parsing, megabytes, rounds=few), "MB/s", at_least=20),
@@ -132,17 +120,13 @@ def cases(
             "s",
             at_most=0.3,
         ),
-        Case(f"{left_out}, NPU1", partial(_forecast_error, "NPU1"), "%", at_most=2.5),
-        Case(f"{left_out}, NPU3", partial(_forecast_error, "NPU3"), "%", at_most=2.0),
-        Case("slowest notebook", partial(_largest, "seconds"), "s", at_most=300),
-        Case("largest peak memory of a notebook", partial(_largest, "peak_mb"), "MB", at_most=1000),
     ]
 
 
 def main(chosen: Sequence[Case] | None = None) -> int:
     """Measures all, prints the table, and returns 1 when a bar is not held."""
     load, rows = os.getloadavg()[0], []
-    with tempfile.TemporaryDirectory() as scratch, comparison.one_thread():
+    with tempfile.TemporaryDirectory() as scratch, one_thread():
         todo = cases(Path(scratch)) if chosen is None else chosen
         for number, case in enumerate(todo, start=1):
             print(f"[{number}/{len(todo)}] {case.name}", file=sys.stderr, flush=True)
@@ -161,17 +145,14 @@ def main(chosen: Sequence[Case] | None = None) -> int:
 
 
 def _line(case: Case) -> tuple[str, str, str]:
-    """The value, with the middle half of its rounds where it has some; the bar; whether it is held."""
+    """The median with the middle half of its rounds, the bar, and whether it is held."""
     try:
         value = case.measure()
     except NothingToMeasure as reason:
         return "-", case.bar, str(reason)
-    spread = ""
-    if isinstance(value, Timing):
-        spread = f" ({value.low:.4g} to {value.high:.4g})"
-        value = value.median
-    held = "held" if case.at_least <= value <= case.at_most else "NOT HELD"
-    return f"{value:.4g} {case.unit}".rstrip() + spread, case.bar, held if case.bar else "no bar"
+    said = f"{value.median:.4g} {case.unit}".rstrip() + f" ({value.low:.4g} to {value.high:.4g})"
+    held = "held" if case.at_least <= value.median <= case.at_most else "NOT HELD"
+    return said, case.bar, held if case.bar else "no bar"
 
 
 def _over(above: Call, below: Call, *, rounds: int) -> Ratio:
@@ -188,10 +169,6 @@ def _graphs(model: str, scratch: Path) -> dict[str, Path]:
     for kind, graph in made.items():
         onnx.save(graph, scratch / f"{kind}.onnx")
     return {kind: scratch / f"{kind}.onnx" for kind in made}
-
-
-def _nodes(graph: onnx.ModelProto) -> int:
-    return Graph(graph).operators.total()
 
 
 def _parsing(megabytes: int, *, rounds: int) -> Timing:
@@ -217,16 +194,3 @@ def _python(*arguments: str | Path, rounds: int) -> Timing:
             raise RuntimeError(f"Python failed in the bench: {done.stderr.decode(errors='replace')[-400:]}")
 
     return Timing.of(in_turn({"": run}, rounds=rounds, warmup=1)[""])
-
-
-def _forecast_error(npu: str) -> float:
-    return 100 * statistics.fmean(abs(one.error) for one in forecast.leave_one_out()[npu])
-
-
-def _largest(what: str) -> float:
-    """The largest figure of all chapters in what the last `make tutorial` recorded."""
-    try:
-        notebooks = json.loads((files.BUILD / "results.json").read_text(encoding="utf-8"))["notebooks"]
-    except FileNotFoundError:
-        raise NothingToMeasure("run make tutorial first") from None
-    return float(max(row[what] for row in notebooks))

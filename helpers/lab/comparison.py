@@ -15,10 +15,7 @@ import onnxruntime
 import torch
 
 from helpers.graph.graph import Graph
-from helpers.model.memory import MMAP_LIMIT as MMAP_LIMIT
-from helpers.model.memory import memory_kept as memory_kept
 from helpers.model.memory import release_memory
-from helpers.model.reference import one_thread as one_thread
 from helpers.model.variants import INPUT_SIZE
 from helpers.published import published
 

@@ -58,22 +58,14 @@ def changed(plans: Mapping[str, Design], *, since: str) -> dict[str, dict[str, d
         value, low, high = (100 * (value / whole - 1) for value in values)
         return Interval(value, low, high)
 
-    return {
-        "speed (forecast)": {
-            name: {
-                npu: off(base.speed[npu].fps, one.fps, one.low, one.high) for npu, one in plan.speed.items()
-            }
-            for name, plan in plans.items()
-        },
-        "MACs": {
-            name: {f"{base.macs_m:.0f} M": off(base.macs_m, *[plan.macs_m] * 3)}
-            for name, plan in plans.items()
-        },
-        "parameters": {
-            name: {f"{base.params_m:.1f} M": off(base.params_m, *[plan.params_m] * 3)}
-            for name, plan in plans.items()
-        },
-    }
+    found: dict[str, dict[str, dict[str, Interval]]] = {"speed (forecast)": {}, "MACs": {}, "parameters": {}}
+    for name, plan in plans.items():
+        found["speed (forecast)"][name] = {
+            npu: off(base.speed[npu].fps, one.fps, one.low, one.high) for npu, one in plan.speed.items()
+        }
+        found["MACs"][name] = {f"{base.macs_m:.0f} M": off(base.macs_m, *[plan.macs_m] * 3)}
+        found["parameters"][name] = {f"{base.params_m:.1f} M": off(base.params_m, *[plan.params_m] * 3)}
+    return found
 
 
 def live_data(

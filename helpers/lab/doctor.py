@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def examine() -> Iterator[Finding]:
     yield disk(shutil.disk_usage(ROOT).free)
     yield weights(os.environ)
     yield pulsar2()
-    yield ssh(shutil.which)
+    yield ssh()
 
 
 def python(version: tuple[int, ...]) -> Finding:
@@ -89,27 +89,20 @@ def memory(usable: int) -> Finding:
     return Finding("memory", "ok", said)
 
 
-def usable_bytes(groups: Path = Path("/sys/fs/cgroup")) -> int:
-    """What the machine has free, or less where a container's limit leaves less.
+def usable_bytes(group: Path = Path("/sys/fs/cgroup")) -> int:
+    """What the machine has free, or less where a container's limit leaves less (control groups, version 2).
 
     A group's file cache that has not been used lately counts as free: it goes before anybody is killed.
     """
     import psutil
 
     free = int(psutil.virtual_memory().available)
-    for folder, limit, usage in (
-        (groups, "memory.max", "memory.current"),  # cgroup v2, v1
-        (groups / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
-    ):
-        try:
-            left = int((folder / limit).read_text()) - int((folder / usage).read_text())
-            cache = re.findall(
-                r"^(?:total_)?inactive_file (\d+)$", (folder / "memory.stat").read_text(), re.M
-            )
-        except (OSError, ValueError):  # no such group here, or no limit: "max"
-            continue
-        free = min(free, max(0, left + max(map(int, cache), default=0)))
-    return free
+    try:
+        limit, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
+        cache = re.findall(r"^inactive_file (\d+)$", (group / "memory.stat").read_text(), re.MULTILINE)
+    except (OSError, ValueError):  # no such group here, or no limit: "max"
+        return free
+    return min(free, max(0, limit - used + sum(map(int, cache))))
 
 
 def disk(free: int) -> Finding:
@@ -142,9 +135,9 @@ def pulsar2() -> Finding:
     return Finding("Pulsar2", "ok", f"docker image {tool.image}" if tool.image else tool.program)
 
 
-def ssh(which: Callable[[str], str | None]) -> Finding:
+def ssh() -> Finding:
     """The way to a board."""
-    if found := which("ssh"):
+    if found := shutil.which("ssh"):
         return Finding("ssh", "ok", found)
     without = "no board can be reached from here, and chapter 08 reads recorded logs"
     return Finding("ssh", "warn", f"not there, so {without}: `apt install openssh-client`")

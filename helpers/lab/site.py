@@ -1,7 +1,4 @@
-"""`make site`: the documents and the executed notebooks as a web book in build/site. Nothing is executed.
-
-`--serve` then serves it on this machine: a browser shows the search's excerpts on no page from a file.
-"""
+"""`make site`: the documents and the executed notebooks as a web book in build/site. Nothing is executed."""
 
 import json
 import re
@@ -9,8 +6,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from helpers.files import BUILD, NOTEBOOKS, ROOT, shown
@@ -49,16 +44,6 @@ def make() -> None:
         shutil.rmtree(SITE, ignore_errors=True)
         pages.rename(SITE)
     print(f"Read it: {shown(SITE / 'index.html')}")
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        """A reader's terminal is no access log."""
-
-
-def server(folder: Path) -> ThreadingHTTPServer:
-    """Serves a folder to this machine only, at a free port; the caller starts and ends it."""
-    return ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
 
 
 def lay_out(source: Path) -> None:
@@ -146,11 +131,5 @@ def _copy(file: Path, to: Path) -> None:
 if __name__ == "__main__":
     try:
         make()
-        if "--serve" in sys.argv:
-            with server(SITE) as serving:
-                print(f"or at http://127.0.0.1:{serving.server_port}/ until you press Ctrl-C", flush=True)
-                serving.serve_forever()
     except SiteFailed as failure:
         sys.exit(f"site: {failure}")
-    except KeyboardInterrupt:
-        print("\nsite: ended", file=sys.stderr)

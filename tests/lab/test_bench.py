@@ -1,6 +1,5 @@
 """The table on cases made up here; and each case of the bench on something small, whatever its value."""
 
-import json
 import re
 from pathlib import Path
 
@@ -33,7 +32,7 @@ def test_a_bar_that_is_not_held_sets_the_status(case: Case, verdict: str, capsys
 
 
 def test_what_cannot_be_measured_here_is_no_failure_and_says_why(capsys: pytest.CaptureFixture[str]):
-    def absent() -> float:
+    def absent() -> Timing:
         raise bench.NothingToMeasure("no such instructions")
 
     assert bench.main([Case("INT8", absent, at_most=1), figure(1, at_most=1)]) == 0
@@ -42,22 +41,15 @@ def test_what_cannot_be_measured_here_is_no_failure_and_says_why(capsys: pytest.
     assert "1 of 1 bars" in printed
 
 
-def test_every_case_gives_a_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bench.files, "BUILD", tmp_path)
+def test_every_case_gives_a_figure(tmp_path: Path):
     small = bench.cases(tmp_path, model="efficientvit_m0", rounds=1, megabytes=1, files=2)
-    assert sum(bool(case.bar) for case in small) == 11
-    for case in small[:-2]:
+    assert sum(bool(case.bar) for case in small) == 5
+    for case in small:
         try:
             value = case.measure()
         except bench.NothingToMeasure:
             continue
-        assert (value.median if isinstance(value, Timing) else value) > 0, case.name
-    *_, slowest, _largest = small
-    with pytest.raises(bench.NothingToMeasure, match="make tutorial"):
-        slowest.measure()
-    rows = [{"name": "01", "seconds": 31.0}, {"name": "02", "seconds": 12.0}]
-    (tmp_path / "results.json").write_text(json.dumps({"notebooks": rows}))
-    assert slowest.measure() == 31
+        assert value.median > 0, case.name
 
 
 def test_a_python_that_fails_is_no_measurement():

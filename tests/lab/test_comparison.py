@@ -13,18 +13,6 @@ from helpers.lab import comparison
 from helpers.model.reference import timm_model
 
 
-def test_the_number_of_threads_comes_back():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        with pytest.raises(ZeroDivisionError), comparison.one_thread():
-            assert torch.get_num_threads() == 1
-            _ = 1 / 0
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
-
-
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
 def test_large_maps_fault_only_where_memory_is_given_back():
     """In a process of its own: the heap of one that ran other tests may hold a free piece of that size."""
@@ -32,12 +20,13 @@ def test_large_maps_fault_only_where_memory_is_given_back():
 import torch
 from helpers.graph.convert import to_onnx  # as in the chapter: how full the heap is decides what it keeps
 from helpers.lab import comparison
+from helpers.model.memory import MMAP_LIMIT, memory_kept
 
 def touch():
-    torch.ones(2 * comparison.MMAP_LIMIT, dtype=torch.uint8)
+    torch.ones(2 * MMAP_LIMIT, dtype=torch.uint8)
 
 faults = [comparison.page_faults(touch)]
-with comparison.memory_kept() as can:
+with memory_kept() as can:
     faults.append(comparison.page_faults(touch))
 print(can, *faults, comparison.page_faults(touch))
 """

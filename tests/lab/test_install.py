@@ -120,17 +120,6 @@ def test_pip_is_called_with_what_was_chosen(
     assert "index-url" in capsys.readouterr().out.splitlines()[-1]
 
 
-@pytest.mark.usefixtures("no_settings")
-def test_errors_of_pip_come_through_and_places_that_it_skips_do_not(
-    index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-):
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "gone"))
-    assert install.pip(["download", "--index-url", index, "no-such-package"]) != 0
-    said = capfd.readouterr()
-    assert "no-such-package" in said.err
-    assert "Location" not in said.out + said.err
-
-
 # An interpreter that tells of itself by the command it is given, and makes an environment of itself at once.
 STAND_IN = """#!/bin/sh
 case "$1" in

@@ -4,6 +4,8 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -111,7 +113,8 @@ def test_a_run_counts_when_it_ran_these_cells_to_their_end(
 
 @pytest.fixture(scope="module")
 def served(book: Path) -> Iterator[str]:
-    with site.server(book) as server:
+    handler = partial(SimpleHTTPRequestHandler, directory=str(book))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
