@@ -95,11 +95,6 @@ def test_post_build_installs_no_dependency_and_goes_on_without_the_hub(tmp_path:
     assert subprocess.run([ROOT / "postBuild"], cwd=tmp_path, env={"PATH": search}).returncode == 1
 
 
-def test_notebooks_are_trusted_before_binder_opens_them():
-    """JupyterLab shows no SVG figure of a notebook that it does not trust."""
-    assert "jupyter trust notebooks/*.ipynb" in (ROOT / "postBuild").read_text()
-
-
 def test_no_second_list_beside_them():
     assert not list(ROOT.glob("*requirements*.txt"))
 

@@ -160,22 +160,6 @@ def test_no_page_scrolls_sideways(name: str, served: str, browser: Browser):
     page.close()
 
 
-def test_a_heading_takes_no_more_lines_than_its_words(served: str, browser: Browser):
-    page = browser.new_page()
-    page.goto(f"{served}/notebooks/02_what_is_cascaded_group_attention.html")
-    page.add_style_tag(content=".words-alone .headerlink { display: none !important }")
-    for width in range(320, 1440, 40):
-        page.set_viewport_size({"width": width, "height": 800})
-        with_sign, alone = page.evaluate(
-            """["", "words-alone"].map(look => {
-              document.body.className = look;
-              return [...document.querySelectorAll("article :is(h1, h2, h3)")].map(one => one.offsetHeight);
-            })"""
-        )
-        assert with_sign == alone, width
-    page.close()
-
-
 @pytest.mark.parametrize("number", ["02", "03"])
 def test_the_first_two_screens_are_more_picture_than_code(number: str, served: str, browser: Browser):
     """Of the chapter's own: the map does not count."""

@@ -97,12 +97,6 @@ def test_an_error_after_the_timing_makes_the_run_fail() -> None:
     assert [" → " in error for error in again.errors] == [True, False, False]  # an advice is given once
 
 
-def test_a_program_that_is_missing_is_a_failed_run() -> None:
-    record = run("root@board:~# ./ax_classification -m a.axmodel\n-sh: ./ax_classification: not found\n")
-    assert (record.program, record.ok) == ("ax_classification", False)
-    assert record.errors[0].startswith("-sh: ./ax_classification: not found → ")
-
-
 def test_what_is_no_number_or_absurdly_long_is_not_read() -> None:
     record = run(
         f"Run AxModel:\n repeat : many\n cmm size: {'9' * 5000} Bytes\n"
@@ -216,21 +210,6 @@ def test_a_crash_after_the_timing_is_a_failure(after: str) -> None:
     assert not run(f"{SESSION}{TIMES}\n{after}\n").ok
 
 
-@pytest.mark.parametrize(
-    ("family", "line"),
-    [
-        ("sample", "model file : a.axmodel"),
-        ("sample", "axcl initializing..."),
-        ("run_model", "Run AxModel:"),
-        ("run_model", "total found {3} input"),
-        ("pyaxengine", "[INFO] Chip type: ChipType.MC50"),
-        ("pyaxengine", "Top 5 Predictions:"),
-    ],
-)
-def test_a_head_tells_the_family_of_the_program(family: str, line: str) -> None:
-    assert head_family(f"  {line}") == family and shows_run(f"  {line}")
-
-
 # Lines of each kind, one for each alternative of its pattern.
 BODY = """Repeat 2 times, avg time 1.00 ms; Repeat 1 time, avg; min = 0.90 ms max = 1.10 ms avg = 1.00 ms;
 topk cost time:0.07 ms; post process cost time:0.70 ms; detection num: 3; Engine creating handle is done.;
@@ -284,8 +263,3 @@ def test_a_turned_box_has_its_angle(unit: str) -> None:
     found = run(f"model file : a\n{TIMING}\ndetection num: 1\n{line}\n")
     box = [1105, 570, 121, 38, 21.5]
     assert found.detections == [Detection(class_id=1, class_name="ship", score=0.86, box=box)]
-
-
-def test_a_program_that_times_two_pictures_made_two_runs() -> None:
-    first, second = runs(f"root@b:~# ./ax_match -m a -i b.png\nmodel file : a\n{TIMING}\n{TIMING}\n")
-    assert first.latency_ms == second.latency_ms and first.ok and second.ok

@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from read_builds import FUSED, LOGS, build, builds, said
+from read_builds import FUSED, build, said
 
 from helpers.logs.failures import Where, advise, known_failures
 from helpers.logs.parse_log import parse
@@ -28,15 +28,6 @@ def test_what_a_board_knows_of_builds_and_a_build_does_not_know_of_boards() -> N
     assert advise("Killed", "run") == advise("Killed", "build") is not None
     assert advise("Segmentation fault", "run") and advise("Segmentation fault", "build") is None
     assert advise("something else went wrong", "run") is None
-
-
-def test_a_failure_has_its_code_and_the_exception_inside_it() -> None:
-    (record,) = builds(LOGS / "build_failed.log")
-    assert not record.ok and record.error is not None
-    assert (record.error.code, record.error.number) == ("NPUBackendError", 8)
-    assert record.error.exception == "OpBuildException"
-    assert record.error.message == "AxMod, no builder\n    op: /Mod_3\n    attrs: {'fmod': 0}"
-    assert record.error.advice is not None and "no such operator" in record.error.advice
 
 
 def test_an_unknown_failure_is_shown_with_the_innermost_exception_and_no_advice() -> None:

@@ -71,13 +71,6 @@ def test_a_prefix_before_each_line_changes_nothing(prefix: str) -> None:
     assert [one.to_json() for one in (failed, run, build)] == [one.to_json() for one in plain]
 
 
-@pytest.mark.parametrize("prefix", PREFIXES)
-def test_a_cut_run_behind_a_prefix_is_not_ok(prefix: str) -> None:
-    (run,) = parse(prefixed(prefix, RUN[: RUN.index("Repeat")]))
-    assert isinstance(run, BoardRun)
-    assert not run.ok and len(run.top_k) == 2
-
-
 @pytest.mark.parametrize(
     "line", [*RUN.splitlines(), *BUILD.splitlines(), "", "[  12.345678] axcl: up", "2.0000, 3"]
 )

@@ -10,7 +10,6 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
-from matplotlib.transforms import Bbox
 
 from helpers.view.attention_maps import attention_grid, cascade_cut, one_head
 from helpers.view.bars import barh, speedup_bars, stacked_barh
@@ -20,7 +19,7 @@ from helpers.view.images import ERRORS, confusion_matrix, contact_sheet
 from helpers.view.journey import journey
 from helpers.view.lines import Panel, along, curves, histogram_with_ranges, roofline, scatter, spread
 from helpers.view.network import SHADES, STEM, Layer, reallocation, to_scale
-from helpers.view.style import RED, ROLES, Interval, apart, svg
+from helpers.view.style import RED, ROLES, Interval, svg
 
 TITLE = "The layers that a rehearsal changes most, in a rather long title"
 XY = {"xlabel": "work per image, million MACs", "ylabel": "time per image, µs"}
@@ -153,11 +152,6 @@ def test_words_of_a_diagram_do_not_meet(name: str) -> None:
     assert not collisions(plot(name))
 
 
-def test_words_that_meet_are_noticed() -> None:
-    rows = {"a name": [("a step with a rather long name", "FFN", ONE)] * 6}
-    assert collisions(reach(rows, window=7, title="t", note=""))
-
-
 def test_heads_of_a_cascade_hear_all_shares_before_theirs_and_cost_what_the_formula_says() -> None:
     every, groups, cascade = KINDS
     assert every.hears.all() and (groups.hears == OWN).all() and (cascade.hears == np.tril(ALL)).all()
@@ -198,23 +192,6 @@ def test_parts_lie_end_to_end_with_their_sum_or_their_shares() -> None:
     assert sum(bar.get_width() for bar in shares.axes[0].patches) == pytest.approx(100)
     assert written(shares) == ["75", "", "24", *table["M0"]]
     assert not collisions(shares), "the names make room for each other"
-
-
-def test_a_part_that_the_first_bar_lacks_is_named_in_the_first_that_has_it() -> None:
-    drawn = stacked_barh({"M0": {"FFN": 2, "rest": 0}, "M1": {"FFN": 1, "rest": 3}}, title="t", xlabel="ms")
-    said = {text.get_text(): text for text in drawn.axes[0].texts}
-    drawn.draw_without_rendering()
-    (_, rest) = drawn.axes[0].containers[1]
-    assert rest.get_window_extent().overlaps(said["rest: 3.0"].get_window_extent())
-
-
-def test_a_part_that_cannot_be_seen_is_not_named_and_a_narrow_last_one_is_beside_the_bar() -> None:
-    shares = {"M0": {"FFN": 97.8, "convolution": 2.0, "classifier": 0.2}}
-    drawn = stacked_barh(shares, title="t", xlabel="%", percent=True)
-    assert written(drawn) == ["97.8", "", "", "convolution", "FFN"]
-    said = next(text for text in drawn.axes[0].texts if text.get_text() == "convolution")
-    drawn.draw_without_rendering()
-    assert said.get_window_extent().x0 > drawn.axes[0].get_window_extent().x1
 
 
 @pytest.mark.parametrize(("other", "share"), [("speed, %", 0.1), ("points", 1)])
@@ -266,11 +243,6 @@ def test_a_role_has_one_colour_in_every_chart(order: tuple[str, ...]) -> None:
         assert found == {name: {ROLES[name]} for name in found}, chart
 
 
-def test_a_core_has_one_colour_by_either_name_and_three_cores_another() -> None:
-    one, three = ({ROLES[name] for name in ROLES if name.startswith(npu)} for npu in ("NPU1", "NPU3"))
-    assert len(one) == len(three) == 1 and one != three
-
-
 def colours(axes: Axes, name: str) -> set[str]:
     """Of everything in the axes that has this name."""
     bars = [bar for group in axes.containers if group.get_label() == name for bar in group]
@@ -287,29 +259,6 @@ def test_a_fit_is_drawn_dashed_on_to_zero_and_says_where_it_ends() -> None:
     dashed = next(line for line in drawn.axes[0].lines if line.get_linestyle() == "--")
     assert list(zip(*dashed.get_data(), strict=True)) == [(0, 10), (2, 30)]
     assert "10" in written(drawn)
-
-
-def test_a_point_below_its_line_is_named_below_it() -> None:
-    points = [(2.0, 29.0, "M0"), (4.0, 51.0, "M5")]
-    (axes,) = scatter({"NPU1": points}, title="t", **XY, fits={"NPU1": (10.0, 10.0)}).axes
-    placed = {text.get_text(): text.get_position() for text in axes.texts}
-    assert placed["M0"][1] < 0 < placed["M5"][1]
-
-
-def test_points_of_a_falling_line_are_named_away_from_the_other_line() -> None:
-    (axes,) = plot("scatter, joined").axes
-    placed = {(text.xy[0], text.get_text()): text.get_position() for text in axes.texts}
-    assert placed == {
-        (9, "M0"): (-9, 0),
-        (7, "M5"): (-9, 0),
-        (20, "M0"): (9, 0),
-        (8, "M5"): (9, 0),
-    }
-
-
-def test_names_in_a_row_lie_apart_inside_the_bounds_and_in_order() -> None:
-    middles = apart([9.8, 1, 1.5], [2, 2, 2], low=0, high=10)
-    assert middles == [9, 1, 3]
 
 
 def test_panels_share_their_scale_and_a_name_looks_the_same_in_each() -> None:
@@ -343,18 +292,6 @@ def test_each_range_is_a_stretch_under_the_histogram_with_both_ends_inside_and_i
     assert costs.get_ylim() == stretches.get_ylim() and written(plot("ranges"))[-1] == "1.0"
 
 
-def test_several_dots_are_joined_and_say_from_where_to_where() -> None:
-    assert written(plot("spread")) == ["6.9 to 18.6", "1.1"]
-    assert list(plot("spread").axes[0].lines[0].get_ydata()) == [6.9, 18.6]
-
-
-def test_a_stage_and_its_blocks_are_named_in_the_middle_of_what_they_hold() -> None:
-    (axes,) = plot("along").axes
-    named = {text.get_text(): text.xy[0] for text in axes.texts}
-    assert (named["stage 1"], named["block 1"], named["block 2"]) == (9.5, 5, 14)
-    assert list(axes.lines[1].get_xdata()) == [4]
-
-
 def test_darker_means_more_in_grey_too() -> None:
     grey = [np.dot(to_rgb(SHADES(value)), (0.299, 0.587, 0.114)) for value in np.linspace(0, 1, 9)]
     assert all(a > b for a, b in pairwise(grey))
@@ -380,12 +317,6 @@ def test_dots_of_all_rows_lie_on_one_scale_with_their_intervals_and_numbers() ->
     assert words(DOTS).startswith("CGA → MHSA: pocket −0.8 (−2.9 to +1.4), M4 −1.1; BN → LN: pocket −14.8")
 
 
-def test_shares_lie_between_nothing_and_the_whole() -> None:
-    (axes,) = dot_plot({"M0": {"of 6": 11.0, "of 3.6": 19.0}}, title="t", baseline="peak", whole=100).axes
-    assert axes.get_xlim() == (0, 100) and list(axes.lines[-1].get_xdata()) == [100, 100]
-    assert axes.texts[-1].get_text() == "peak"
-
-
 def test_changes_have_one_scale_in_all_panels() -> None:
     first, second = plot("changes").axes
     assert first.get_ylim() == second.get_ylim()
@@ -404,18 +335,6 @@ def test_every_operator_stands_below_what_it_reads_and_twins_side_by_side() -> N
     tops = [box.get_y() for box in boxes]
     assert tops[0] < tops[1] < tops[2] == tops[3] < tops[4]
     assert boxes[2].get_x() + boxes[2].get_width() < boxes[3].get_x()
-
-
-def test_no_line_runs_behind_an_operator() -> None:
-    graph = [("Split", ())]
-    for first in (1, 4, 7):
-        graph += [("Shape", (0,)), ("Slice", (first,)), ("Reshape", (0, first + 1))]
-    (axes,) = subgraphs({"exported": graph}, computes=(), title="t").axes
-    boxes = [patch.get_bbox() for patch in axes.patches if isinstance(patch, Rectangle)]
-    inside = [Bbox.from_extents(box.x0 + 0.01, box.y0 + 0.01, box.x1 - 0.01, box.y1 - 0.01) for box in boxes]
-    lines = [line.get_path() for line in axes.lines if line.get_linewidth() < 1]
-    assert len(lines) == 12
-    assert not [box for box in inside for line in lines if line.intersects_bbox(box, filled=False)]
 
 
 def test_operators_that_the_next_graph_lacks_are_struck_out() -> None:
@@ -453,25 +372,6 @@ def test_changes_share_one_scale_and_a_forecast_is_hollow_on_its_interval() -> N
     assert written(plot("deltas")) == ["\N{MINUS SIGN}8.0", "+3.0", "+14.0"]
 
 
-def test_a_marked_point_is_a_ring_with_its_height_over_what_is_compared_with_and_the_first_on_top() -> None:
-    points = {"a": [(4, 70.7), (16, 71.3)], "b": [(4, 70.6), (16, 71.2)]}
-    panel = Panel(title="", curves=points, xlabel="", marked=16, line=(8, "usual"))
-    (axes,) = curves([panel], title="t", ylabel="y").axes
-    assert [text.get_text() for text in axes.texts] == ["a: 71.3", "b: 71.2", "usual"]
-    first, ring, second, other, line = axes.lines
-    assert ring.get_markerfacecolor() == "white" and ring.get_markersize() == first.get_markersize()
-    assert first.get_zorder() == ring.get_zorder() > second.get_zorder() == other.get_zorder()
-    assert line.get_zorder() == 0
-
-
-def test_numbers_of_one_axis_have_one_form() -> None:
-    panel = Panel(title="", curves={"a": [(4, 70.3), (16, 71.4)]}, xlabel="x")
-    drawn = curves([panel], title="t", ylabel="y")
-    drawn.draw_without_rendering()
-    ticks = [text.get_text() for text in drawn.axes[0].get_yticklabels()]
-    assert "71.0" in ticks and len({len(text) for text in ticks}) == 1
-
-
 def test_a_marked_point_has_its_height_and_alone_its_name() -> None:
     lines = {"a": [(4, 70.7), (16, 71.3)], "b": [(4, 70), (16, 70.5)]}
     panel = Panel(title="", curves=lines, xlabel="", marked=16, line=(8, "usual"))
@@ -486,29 +386,3 @@ def test_a_panel_of_published_curves_is_grey_and_a_name_keeps_its_colour_elsewhe
     panels = [Panel(title="", curves=lines, xlabel="", role=role) for role in ("published", "")]
     paper, here = (colours(axes, "split") for axes in curves(panels, title="t", ylabel="y").axes)
     assert paper == {ROLES["published"]} != here
-
-
-def test_kinds_of_one_role_are_named_together_and_no_name_is_above_its_mark() -> None:
-    points = {"add": (0.1, 3.0, 0.1), "norm": (0.1, 2.9, 0.1), "dense": (40.0, 80.0, 0.8)}
-    roles = dict.fromkeys(("add", "norm"), "no products")
-    (axes,) = roofline({"M5": points}, peak=90, bandwidth=30, roles=roles, title="t").axes
-    said = {text.get_text(): text for text in axes.texts}
-    assert to_hex(said["no products"].get_color()).upper() == ROLES["no products"]
-    assert all(said[name].xyann[1] <= 1e-6 for name in points), "lines of the roof lie above"
-    assert all(
-        text.get_zorder() < axes.collections[0].get_zorder() for text in axes.texts if text.get_bbox_patch()
-    )
-
-
-def test_a_kind_is_named_right_of_all_its_marks_that_are_about_as_high() -> None:
-    rows = {"DeiT": (19.0, 44.0, 0.1), "Swin": (7.0, 25.0, 0.1), "M5": (7.2, 39.0, 0.1)}
-    kinds = {network: {"attention": at} for network, at in rows.items()}
-    (axes,) = roofline(kinds, peak=90, bandwidth=20, roles={}, title="t").axes
-    assert next(text.xy for text in axes.texts if text.get_text() == "attention") == (19, 39)
-
-
-@pytest.mark.parametrize("name", ["roofline", "scatter, log", "ranges", "along"])
-def test_the_numbered_ticks_of_a_logarithmic_axis_are_the_longer_ones(name: str) -> None:
-    svg(plot(name), alt="")
-    major, minor = (plot(name).axes[0].yaxis.get_tick_params(which=which) for which in ("major", "minor"))
-    assert major["length"] > minor.get("length", 2)
