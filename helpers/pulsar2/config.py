@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails
 from helpers import artifacts
 from helpers.finding import Finding
 from helpers.graph.preprocess import Preprocessing
+from helpers.logs.failures import advise
 from helpers.pulsar2.schema import CALIBRATION_SIZE, BuildConfig, Hardware, Message, NpuMode
 
 
@@ -76,6 +77,7 @@ def configure(
     tensor_name: str = "input",
     target_hardware: Hardware = "AX650",
     npu_mode: NpuMode = "NPU1",
+    batch: int = 1,
     static_batch_sizes: Sequence[int] = (),
     max_dynamic_batch_size: int = 0,
     layer_configs: Sequence[Mapping[str, Any]] = (),
@@ -83,8 +85,8 @@ def configure(
     """Writes `pulsar2.json` and `configuration.json` into `out`, or returns those already there.
 
     The board feeds uint8 [size, size, 3] in the order of the model. `calibration` is the archive, which lies
-    in the work folder of the build; `tensor_name` the graph's input, or DEFAULT for all; `layer_configs`
-    are the rehearsal's. Raises ConfigError for what Pulsar2 would refuse, both kinds of batch included.
+    in the work folder of the build; `tensor_name` the graph's input, or DEFAULT for all; `batches` has the
+    batches; `layer_configs` are the rehearsal's. Raises ConfigError for what Pulsar2 would refuse.
     """
     inputs = {
         "tensor_name": tensor_name,
@@ -103,7 +105,6 @@ def configure(
         "src_dtype": "U8",
         "csc_mode": "NoCSC",
     }
-    batches = {"static_batch_sizes": static_batch_sizes, "max_dynamic_batch_size": max_dynamic_batch_size}
     config = validate(
         {
             "model_type": "ONNX",
@@ -116,8 +117,7 @@ def configure(
                 "precision_analysis": True,
             },
             "input_processors": [processor],
-            # what is not asked for does not stand in the file
-            "compiler": {"check": 0} | {name: asked for name, asked in batches.items() if asked},
+            "compiler": {"check": 0} | batches(batch, static_batch_sizes, max_dynamic_batch_size),
         }
     )
 
@@ -132,6 +132,20 @@ def configure(
         files=["pulsar2.json"],
         arguments=config.model_dump(mode="json", exclude_unset=True),
     )
+
+
+def batches(batch: int, static_batch_sizes: Sequence[int], max_dynamic_batch_size: int) -> dict[str, Any]:
+    """The compiler's fields for a graph of one image, to be run with `batch` or with the batches named.
+
+    A size is a program of its own in the axmodel, and a run of another size is split into those that there
+    are (9 into 4 + 4 + 1). `static_batch_sizes` names them; for `max_dynamic_batch_size` the compiler doubles
+    from 1 for as long as it gains. A graph exported with a batch needs none. Raises ConfigError for two.
+    """
+    if batch != 1 and (static_batch_sizes or max_dynamic_batch_size):
+        raise ConfigError(f"batch {batch} beside static_batch_sizes or max_dynamic_batch_size: choose one")
+    sizes = static_batch_sizes or ([batch] if batch != 1 else ())
+    asked = {"static_batch_sizes": sizes, "max_dynamic_batch_size": max_dynamic_batch_size}
+    return {name: value for name, value in asked.items() if value}  # the others do not stand in the file
 
 
 def _problem(details: ErrorDetails) -> str:
@@ -151,7 +165,7 @@ def _problem(details: ErrorDetails) -> str:
         hint = f"allowed: {said}"
     path = path.lstrip(".") or "the configuration"
     if path == "target_hardware":
-        hint = next((f"{why}: write {chip}" for sold, chip, why in _SOLD if sold.search(str(value))), hint)
+        hint = f"{hint}; {advise('HardwareType', 'build')}"
     return f"{path}: required" if kind == "missing" else f"{path} = {reprlib.repr(value)}: {hint}"
 
 
@@ -184,23 +198,6 @@ _STRING = r'("(?:[^"\\\n]|\\.)*"?)'
 _COMMENT = re.compile(_STRING + r"|//[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 # A value, and behind it the one comma that may be the last before a bracket.
 _LAST_COMMA = re.compile(_STRING + r'(?:\s*,(?=\s*[]}]))?|([^\s,:[{"])\s*,(?=\s*[]}])')
-# What chips, boards and cards are sold as, the target to write for them, and why: the pull request finds the
-# AX650's PCI id and firmware in a card sold as AX8850.
-_SOLD = tuple(
-    (re.compile(sold, re.IGNORECASE), chip, why)
-    for sold, chip, why in (
-        (
-            r"ax-?650|8850|\bax-?m1\b",
-            "AX650",
-            "AX650N, AX650A and cards sold as AX8850 are it (onnxsim/onnxsim#1698)",
-        ),
-        (
-            r"ax-?630|ax-?620|maix-?cam-?2|llm",
-            "AX620E",
-            "AX630C, in MaixCAM2 and M5Stack's LLM module, is it (their documentation)",
-        ),
-    )
-)
 
 
 def _parse_json(text: str) -> Any:

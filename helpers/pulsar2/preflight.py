@@ -48,7 +48,8 @@ def preflight(
     named = {"target_hardware": target_hardware} if target_hardware else {}
     try:
         read = configs.read(config) if config is not None else None
-        asked = configs.validate((read.model_dump(exclude_unset=True) if read else {}) | named)
+        given = read.model_dump(exclude_unset=True) if read else {}
+        asked = configs.validate(given | named) if named or read is None else read
     except configs.ConfigError as error:
         refused = error.findings
     onnxsim = asked is not None and asked.onnx_opt.enable_onnxsim
@@ -318,12 +319,13 @@ def _batch(config: BuildConfig, graph: Graph) -> Verdict:
     wanted = list(compiler.static_batch_sizes) or [compiler.max_dynamic_batch_size or 1]
     batches = {shape[0] for v in graph.inputs if (shape := axes(v))}
     held = ", ".join(map(str, sorted(batches, key=str)))
-    if max(wanted) == 1 and not batches - {1}:
-        return "ok", "1, as in the graph"
+    if batches - {1} and (compiler.static_batch_sizes or compiler.max_dynamic_batch_size):
+        return "fail", f"{max(wanted)} is asked for, but the graph has {held}: export it with batch 1"
+    if batches - {1}:
+        text = f"{held} in the graph: sample_npu_classification feeds one picture, ax_run_model times any"
+        return "warn", f"{text}; how Pulsar2 groups calibration pictures for it is not documented"
     if max(wanted) == 1:
-        return "warn", f"{held} in the graph, the board program feeds one picture: export with batch 1"
-    if batches != {1}:
-        return "fail", f"{max(wanted)} is asked for, but the graph has {held}: export with batch 1"
+        return "ok", "1, as in the graph"
     shown = ", ".join(map(str, wanted)) if compiler.static_batch_sizes else f"1 to {max(wanted)}"
     asked = f"{shown} with opset {graph.opset}"
     reshapes = [node for node in graph.nodes if node.op_type == "Reshape" and node.domain in STANDARD]
@@ -336,5 +338,5 @@ def _batch(config: BuildConfig, graph: Graph) -> Verdict:
         return "ok", f"{asked}: no Reshape holds the batch"
     if compiler.disable_ir_fix:
         return "fail", f"{asked}: {fixed} Reshapes hold batch 1, disable_ir_fix keeps them; set it to false"
-    advice = "set those shapes to -1 by const_processors if the log's line 'batchs' lacks a size"
+    advice = "if the log's line 'batchs' lacks a size, set them to -1 by const_processors or export the batch"
     return "warn", f"{asked}: {fixed} Reshapes hold batch 1, which the compiler has to rewrite; {advice}"

@@ -144,15 +144,11 @@ def test_what_pulsar2_takes_and_passes_over_is_said_and_not_refused(data: dict[s
     assert not validate(layer(op_type="Conv", data_type="U16")).ineffective()
 
 
-@pytest.mark.parametrize(
-    ("sold", "chip"),
-    [
-        *((name, "AX650") for name in ("AX650N", "ax650", "AX650A", "AX8850", "M5Stack LLM-8850", "AX-M1")),
-        *((name, "AX620E") for name in ("AX630C", "M5Stack LLM module", "MaixCAM2")),
-    ],
-)
-def test_a_chip_under_the_name_it_is_sold_by_is_told_its_target(sold: str, chip: str) -> None:
-    assert refused({"target_hardware": sold}).endswith(f": write {chip}")
+def test_a_chip_under_the_name_it_is_sold_by_is_told_its_target() -> None:
+    said = refused({"target_hardware": "AX8850"})
+    first, second = said.index("Write AX650 for"), said.index("AX620E for")
+    assert all(sold in said[first:second] for sold in ("AX650N", "AX650A", "AX8850", "LLM-8850", "AX-M1"))
+    assert all(sold in said[second:] for sold in ("AX630C", "MaixCAM2", "LLM module"))
 
 
 def test_a_default_cannot_be_changed_in_place() -> None:
