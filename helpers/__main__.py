@@ -21,7 +21,7 @@ COMMANDS = {
         "the whole way, from a checkpoint to the board's log, as far as the tools at hand allow",
         "--model efficientvit_m5 --checkpoint my.pth --images my_pictures --out out --host my-board",
         "--model! --out! --checkpoint --images --board-input --target-hardware --npu-mode "
-        "--static-batch-sizes --max-dynamic-batch-size --batch --host --until",
+        "--batch --static-batch-sizes --max-dynamic-batch-size --host --until",
     ),
     "export": (
         "write the gated ONNX files of chapter 05",
@@ -41,7 +41,7 @@ COMMANDS = {
     "configure": (
         "write pulsar2.json, with the 16 bits that a rehearsal in the same folder chose",
         "--onnx out/model-sim.onnx --calibration out/calibration.tar --out out",
-        "--onnx! --calibration! --out! --target-hardware --npu-mode --static-batch-sizes "
+        "--onnx! --calibration! --out! --target-hardware --npu-mode --batch --static-batch-sizes "
         "--max-dynamic-batch-size",
     ),
     "preflight": (
@@ -55,11 +55,15 @@ COMMANDS = {
         "--onnx! --config! --calibration! --out! --docker-image",
     ),
     "run-board": (
-        "run a compiled model on a board over ssh",
+        "run a compiled model on a board over ssh, or on this machine's card",
         "--axmodel out/compiled.axmodel --host my-board --out out",
-        "--axmodel! --host! --out! --photo --repeats --affinity",
+        "--axmodel! --host! --out! --photo --repeats --batch --affinity",
     ),
-    "parse-log": ("read board and build logs: one JSON object a line", "board.log", "files"),
+    "parse-log": (
+        "read board and build logs: one JSON object a line; times are of a run, whatever its batch",
+        "board.log",
+        "files",
+    ),
     "forecast": (
         "predict images/s on the AX650N at batch 8",
         "--onnx out/model-sim.onnx",
@@ -87,11 +91,25 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--images": {"help": "a folder of pictures (default: cuts of one photo)"},
     "--board-input": {"help": "order of colours: bgr, of the C++ samples (default), or rgb"},
     "--target-hardware": {"help": "the chip (default AX650)"},
-    "--npu-mode": {"help": "cores in use: NPU1 (default), NPU2 or NPU3"},
-    "--static-batch-sizes": {"type": int, "nargs": "+", "metavar": "N", "help": "batches to compile for"},
-    "--max-dynamic-batch-size": {"type": int, "metavar": "N", "help": "compile for every batch up to this"},
-    "--batch": {"type": int, "help": "images per run, in the graph (default 1)"},
-    "--host": {"help": "the board: [USER@]NAME, or an alias of your ssh settings"},
+    "--npu-mode": {"help": "compile for one (NPU1, default), two (NPU2) or all three (NPU3) of the cores"},
+    "--batch": {
+        "type": int,
+        "metavar": "N",
+        "help": "images per run (default 1): export writes them into the graph; deploy and configure compile "
+        "a graph of one for them, as --static-batch-sizes N; run-board asks ax_run_model for them",
+    },
+    "--static-batch-sizes": {
+        "type": int,
+        "nargs": "+",
+        "metavar": "N",
+        "help": "compile a graph of one for these batches; a run of another is split into them",
+    },
+    "--max-dynamic-batch-size": {
+        "type": int,
+        "metavar": "N",
+        "help": "let the compiler double the batch up to this, for as long as it gains",
+    },
+    "--host": {"help": "the board: [USER@]NAME, an alias of your ssh settings, or local: this machine"},
     "--until": {"metavar": "STEP", "help": "stop after this step"},
     "--opset": {"type": int, "help": f"11 to 18 (default {OPSET})"},
     "--keep-residuals": {"action": FLAG, "help": "more operators, less loss in INT8 (chapter 06)"},
@@ -102,7 +120,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--axmodel": {"type": Path, "help": "the compiled model"},
     "--photo": {"type": Path, "help": "what it looks at (default: the tutorial's cat)"},
     "--repeats": {"type": int, "help": "runs that are timed (default 100)"},
-    "--affinity": {"type": int, "help": "mask of NPU cores, 1 to 7 (default 1)"},
+    "--affinity": {
+        "type": int,
+        "metavar": "MASK",
+        "help": "of the cores that a model for NPU1 may take, so that three run side by side: 1, 2 or 4, or "
+        "a sum (default: the cores work together, and any model runs)",
+    },
     "files": {"nargs": "+", "metavar": "FILE"},
     "--macs-m": {"type": float, "help": "million MACs per image, where no graph is given"},
     "--params-m": {"type": float, "help": "million parameters"},
@@ -230,12 +253,14 @@ def _build(docker_image: str | None = None, **given: Any) -> None:
 
 
 def _run_board(host: str, photo: Path = PHOTO, **given: Any) -> int:
-    from helpers.board.run import run
+    from helpers.board.run import run, speed
     from helpers.board.ssh import Board
 
     runs = run(Board.at(host), photo=photo, **given)
     for record in runs.records:
         print(json.dumps(record.to_json(), allow_nan=False))
+    if ms := runs.records[-1].latency_ms.avg:
+        print(f"{runs.records[-1].program}: {speed(runs.images, ms)}", file=sys.stderr)
     print(f"log: {runs.log}", file=sys.stderr)
     return OK if all(record.ok for record in runs.records) else FAILED
 

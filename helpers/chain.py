@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.artifacts import GateFailed
-from helpers.board.run import run_once
+from helpers.board.run import run_once, speed
 from helpers.board.ssh import Board
 from helpers.graph.export import export
 from helpers.graph.preprocess import BoardInput
 from helpers.logs.parse_log import parse
 from helpers.pulsar2.archive import calibrate
 from helpers.pulsar2.build import build_command, compile_model
-from helpers.pulsar2.config import configure, validate
+from helpers.pulsar2.config import batches, configure, validate
 from helpers.pulsar2.preflight import preflight
 from helpers.pulsar2.rehearse import rehearse
 from helpers.pulsar2.schema import Hardware, NpuMode
@@ -49,20 +49,21 @@ def deploy(
     board_input: BoardInput = "bgr",
     target_hardware: Hardware = "AX650",
     npu_mode: NpuMode = "NPU1",
+    batch: int = 1,
     static_batch_sizes: Sequence[int] = (),
     max_dynamic_batch_size: int = 0,
-    batch: int = 1,
     host: str = "",
 ) -> Iterator[Done]:
     """Each of STEPS when it is done, with its artifacts in `out`; a second call keeps what is the same.
 
-    The arguments are those of the steps. Raises CannotGoOn where Pulsar2 or a board is missing, GateFailed
-    where preflight fails or the board's run did, and what the steps raise; what was made before stays.
+    The arguments are those of the steps; the graph has one image, of which the compiler makes the batch.
+    Raises CannotGoOn where Pulsar2 or a board is missing, GateFailed where preflight fails or the board's run
+    did, and what the steps raise; what was made before stays.
     """
-    batches = {"static_batch_sizes": static_batch_sizes, "max_dynamic_batch_size": max_dynamic_batch_size}
-    validate({"target_hardware": target_hardware, "npu_mode": npu_mode, "compiler": batches})  # before work
+    sizes = batches(batch, static_batch_sizes, max_dynamic_batch_size)
+    validate({"target_hardware": target_hardware, "npu_mode": npu_mode, "compiler": sizes})  # before work
     board = Board.at(host) if host else None
-    exported = export(model, out, checkpoint=checkpoint, batch=batch, board_input=board_input)
+    exported = export(model, out, checkpoint=checkpoint, board_input=board_input)
     graph = exported.simplified
     told = f"{exported.nodes_simplified} nodes, weights {exported.weights}, parity {exported.parity:.1e}"
     yield Done("export", graph, exported.remade, told)
@@ -81,6 +82,7 @@ def deploy(
         calibration=archive.path,
         target_hardware=target_hardware,
         npu_mode=npu_mode,
+        batch=batch,
         static_batch_sizes=static_batch_sizes,
         max_dynamic_batch_size=max_dynamic_batch_size,
         layer_configs=rehearsed.layer_configs,
@@ -109,11 +111,11 @@ def deploy(
             "no board was named: give --host here, or "
             f"`python -m helpers run-board --axmodel {axmodel} --host HOST --out {out}`"
         )
-    ran = run_once(board, axmodel, out)
+    ran = run_once(board, axmodel, out, batch=batch if batch > 1 else 0)
     log = ran.path("board.log")
     yield Done("run-board", log, ran.remade, host)
-    times = [record.latency_ms.avg for record in parse(log) if record.kind == "board_run"]
-    yield Done("parse-log", log, None, f"{times[0]} ms an image, engine NPU, device {host}")
+    times = [record.latency_ms.avg or 0 for record in parse(log) if record.kind == "board_run"]
+    yield Done("parse-log", log, None, f"{speed(ran.facts['images'], times[-1])}, engine NPU, device {host}")
 
 
 def elsewhere(out: Path, target_hardware: Hardware) -> str:

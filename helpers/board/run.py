@@ -1,24 +1,23 @@
-"""A compiled model run on a board over ssh, its log brought back and read."""
+"""A compiled model run on a board, or on a card of this computer, its log brought back and read."""
 
 import io
 import re
-import shlex
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from tqdm.auto import tqdm
 
 from helpers import artifacts
 from helpers.board.ssh import Board, BoardError, session
 from helpers.files import PHOTO
+from helpers.graph.graph import Axes, axes
 from helpers.logs.parse_log import parse
 from helpers.logs.records import BoardRun
 
 _CLASSIFIERS = ("sample_npu_classification", "ax_classification")
-_RUN_MODELS = ("ax_run_model",)
-_PROC = "/proc/ax_proc"
-_VENDOR_MODEL = "/opt/data/npu/models/mobilenetv2.axmodel"
+_RUN_MODELS = ("ax_run_model", "axcl_run_model")  # the second on a computer with a card in it
 _WARMUP = 5  # as many as the classifier always makes
 
 
@@ -26,28 +25,15 @@ _WARMUP = 5  # as many as the classifier always makes
 class BoardRuns:
     """Runs of one model: that of the classification sample has the scores, `ax_run_model`'s the statistics.
 
-    `ok` of each says whether its closing timing line came. `missing` are programs that the board does not
-    have. `log` is what was printed, each run after a line that shows its command.
+    `ok` of each says whether its closing timing line came; times are of a run of `images`. `missing` are
+    programs that the board does not have. `log` is what was printed, each run after a line that shows its
+    command.
     """
 
     records: tuple[BoardRun, ...]
+    images: int
     missing: tuple[str, ...]
     log: Path
-
-
-@dataclass(frozen=True)
-class BoardInfo:
-    """What was found on a board; None: not found, or not said.
-
-    `programs` are paths there, `sdk` is the first line of the driver's version file, `free_cmm_bytes`
-    memory that the NPU can still use. `trial` is one run of the vendor's own model: whether the NPU works
-    at all, and the engine's versions.
-    """
-
-    programs: tuple[str, ...]
-    sdk: str | None
-    free_cmm_bytes: int | None
-    trial: BoardRun | None
 
 
 def run(
@@ -58,16 +44,19 @@ def run(
     photo: Path | None = None,
     image_size: int = 224,
     repeats: int = 100,
-    affinity: int = 1,
+    batch: int = 0,
+    affinity: int = 0,
     timeout: float = 600,
     progress: bool = True,
 ) -> BoardRuns:
     """Runs a compiled model: with the classification sample on `photo`, then with `ax_run_model`.
 
-    Without a photo the sample is left out, and so is a program that the board does not have.
-    `image_size` is the side of the model's input in pixels, `repeats` holds for both; `affinity` (a
-    mask of NPU cores, 1 to 7) for `ax_run_model`; `timeout` is in seconds, for all of it. The options:
-    AXERA-TECH/ax-samples, ax_classification_steps.cc; pulsar2-docs-en, other_tools/ax_run_model.
+    A program that the board does not have is left out, and so is the sample without a photo, for a model of
+    several images, since it feeds one, and with an affinity. `image_size` is the side of the model's input in
+    pixels, `repeats` holds for both; for `ax_run_model`, `batch` is that of a run (0: it takes the model's
+    own), and `affinity` a mask of cores, 1 to 7: the NPU is then split in three (its option -v 1), so that a
+    model for NPU1 runs on one of those named; 0: they work together. `timeout` is in seconds, for all of it.
+    The options: AXERA-TECH/ax-samples, ax_classification_steps.cc; pulsar2-docs-en, other_tools/ax_run_model.
 
     The log goes to `out`/board.log as it comes, so that a run cut short leaves what it printed. A
     program that fails gives a record with `ok` False, which says why. Nothing stays on the board,
@@ -76,8 +65,11 @@ def run(
     Raises BoardError when the board cannot be used, has none of the programs, or is not done in time;
     FileNotFoundError for a missing model or photo; ValueError for numbers out of range.
     """
-    if repeats < 1 or not 1 <= affinity <= 7:
-        raise ValueError(f"repeats={repeats}, affinity={affinity}: give 1 or more, and a mask from 1 to 7")
+    if repeats < 1 or batch < 0 or not 0 <= affinity <= 7:
+        raise ValueError(
+            f"repeats={repeats}, batch={batch}, affinity={affinity}: give 1 or more, and as affinity "
+            "1, 2 or 4 for one of the three cores, or a sum of them"
+        )
     files = {}
     for path in filter(None, (axmodel, photo)):
         if not path.is_file():
@@ -85,9 +77,12 @@ def run(
         files[re.sub(r"[^A-Za-z0-9._+-]|^[.-]", "_", path.name[-100:])] = path
     wanted: dict[tuple[str, ...], str] = {}
     model = next(iter(files))
-    if photo is not None:
+    shape, _ = ends(axmodel)
+    images = batch or int(next(iter(shape), 1))
+    if photo is not None and images == 1 and not affinity:
         wanted[_CLASSIFIERS] = f"-m {model} -i {[*files][-1]} -g {image_size},{image_size} -r {repeats}"
-    wanted[_RUN_MODELS] = f"-m {model} -r {repeats} -w {_WARMUP} -a {affinity}"
+    wanted[_RUN_MODELS] = f"-m {model} -r {repeats} -w {_WARMUP}"
+    wanted[_RUN_MODELS] += f" -b {batch}" * bool(batch) + f" -v 1 -a {affinity}" * bool(affinity)
     script = "\n".join(
         f"for program in {' '.join(programs)}; do\n"
         f"  if command -v $program >/dev/null; then run $program {arguments}; break; fi\ndone"
@@ -111,62 +106,50 @@ def run(
     missing = tuple(programs[0] for programs in wanted if not runs.keys() & set(programs))
     if not runs:
         raise BoardError(
-            f"{board.name} has no {' and no '.join(missing)}: install it there (AXERA-TECH/ax-samples, or "
-            "the board's SDK), or link yours into /opt/bin"
+            f"{board.name} has no {' and no '.join(missing)}: install it there (AXERA-TECH/ax-samples, the "
+            "board's SDK; for a card AXCL's axcl_run_model), or link yours into /opt/bin"
         )
-    return BoardRuns(tuple(runs.values()), missing, log)
+    said = [record.batch or 1 for record in runs.values()]
+    return BoardRuns(tuple(runs.values()), batch or max(images, *said), missing, log)
 
 
-def run_once(board: Board, axmodel: Path, out: Path) -> artifacts.Made:
+def ends(axmodel: Path) -> tuple[Axes, Axes]:
+    """Shapes of a compiled model's first input, with its largest batch, and of its first output.
+
+    An axmodel is an ONNX file with one node; () for a file that is none.
+    """
+    try:
+        graph = onnx.load_model(axmodel, format="protobuf").graph
+        return axes(graph.input[0]), axes(graph.output[0])
+    except (DecodeError, IndexError):
+        return (), ()
+
+
+def speed(images: int, ms: float) -> str:
+    """A run of so many images in words."""
+    return f"{images} image{'s' * (images > 1)} in {ms} ms, {1000 * images / ms:,.0f} images/s"
+
+
+def run_once(board: Board, axmodel: Path, out: Path, *, batch: int = 0) -> artifacts.Made:
     """`run` as a step: `board.log` and `board.json` in `out`, or those already there of this model and board.
 
     Raises GateFailed where a program did not go well, and what `run` raises.
     """
 
     def work(scratch: Path) -> artifacts.Facts:
-        records = run(board, axmodel, out=scratch, photo=PHOTO).records
-        if wrong := [error for record in records for error in record.errors]:
+        ran = run(board, axmodel, out=scratch, photo=PHOTO, batch=batch)
+        if wrong := [error for record in ran.records for error in record.errors]:
             raise artifacts.GateFailed(f"the run on {board.name} did not go well: {'; '.join(wrong)}")
-        return {"runs": [record.to_json() | {"source": "board.log"} for record in records]}
+        runs = [record.to_json() | {"source": "board.log"} for record in ran.records]
+        return {"images": ran.images, "runs": runs}
 
     return artifacts.step(
         "board",
         out,
         work,
         files=["board.log"],
-        arguments={"board": board.name},
+        arguments={"board": board.name, "batch": batch},
         inputs={"axmodel": axmodel, "photo": PHOTO},
-    )
-
-
-def check(board: Board, *, timeout: float = 60) -> BoardInfo:
-    """Which programs and versions a board has, how much NPU memory is free, and whether the NPU runs.
-
-    Documented (AXERA-TECH/ax650n_bsp_sdk): the programs' names, /opt/bin, the vendor's model. Assumed,
-    since no source was found: that /proc/ax_proc/version holds the SDK's version, and that
-    /proc/ax_proc/mem_cmm_info has `remain=…KB`. Raises BoardError when the board cannot be used, or is
-    not done after `timeout` seconds.
-    """
-    model = shlex.quote(_VENDOR_MODEL)
-    script = (
-        f'read -r sdk < {_PROC}/version && echo "sdk=$sdk"\n'
-        f"cat {_PROC}/mem_cmm_info\n"
-        f"for program in {' '.join(_CLASSIFIERS + _RUN_MODELS)}; do\n"
-        '  path=$(command -v $program) && echo "program=$path"\ndone\n'
-        f"[ -f {model} ] && command -v {_RUN_MODELS[0]} >/dev/null && run {_RUN_MODELS[0]} -m {model} -r 1"
-    )
-    with tempfile.TemporaryDirectory() as scratch:
-        log = Path(scratch) / "log"
-        session(board, script, files={}, log=log, seconds=timeout, on_line=lambda _: None)
-        text = log.read_text(errors="replace")
-        trial = _records(log).get(_RUN_MODELS[0])
-    sdk = re.search(r"^sdk=(.*\S)", text, re.MULTILINE)
-    remain = re.search(r"\bremain=(\d{1,15})KB", text)
-    return BoardInfo(
-        programs=tuple(re.findall(r"^program=(.+)$", text, re.MULTILINE)),
-        sdk=sdk[1] if sdk else None,
-        free_cmm_bytes=int(remain[1]) * 1024 if remain else None,
-        trial=trial,
     )
 
 

@@ -1,4 +1,6 @@
-"""One ssh session on a board: files in, a script run on them, its output back, and nothing left behind.
+"""One session on a board: files in, a script run on them, its output back, and nothing left behind.
+
+Over ssh, or on this machine (the host `local`): a board that Python runs on, or a computer with a card in it.
 
 The user's own keys, agent, ssh configuration and known_hosts decide who may log in and which host key is the
 right one; nothing here relaxes them. Nothing is ever asked: what would need an answer ends in a BoardError
@@ -35,6 +37,7 @@ _OPTIONS = {
     "RemoteCommand": "none",
     "LogLevel": "ERROR",
 }
+LOCAL = "local"  # the host that needs no ssh
 _GRACE_SECONDS = 10  # the board's own time limit, should the link fall silent, comes after ours
 
 # Standard input is the files and then the life line: it ends when the link does, however that happens.
@@ -117,8 +120,8 @@ _BOARD_FAILURES = {
         "another disk with Board(folder=…)"
     ),
     r"": (
-        "{name} {ended} ({why}): log in by hand (ssh {login}) and see to it; sh, head, tar, mkdir and rm "
-        "must be there, and Board(folder=…) names another folder"
+        "{name} {ended} ({why}): see to it there; sh, head, tar, mkdir and rm must be on its path, and "
+        "Board(folder=…) names another folder"
     ),
 }
 
@@ -129,10 +132,10 @@ class BoardError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """A board that ssh reaches.
+    """A board that ssh reaches, or this machine.
 
-    `host` is a name, an address, or an alias of the ssh configuration; `user`, `port` and `config` (an ssh
-    configuration file, which may name a private key) are left to ssh where they are not given.
+    `host` is a name, an address, an alias of the ssh configuration, or `local`; `user`, `port` and `config`
+    (an ssh configuration file, which may name a private key) are left to ssh where they are not given.
     `folder` is where on the board the folder for a run is made. Raises ValueError for a host that ssh
     could take for something else.
     """
@@ -160,6 +163,8 @@ class Board:
     @property
     def name(self) -> str:
         """The board as the user would type it, for messages."""
+        if self.host == LOCAL:
+            return "this machine"
         return f"{self.user}@{self.host}" if self.user else self.host
 
     def arguments(self) -> list[str]:
@@ -197,14 +202,16 @@ def session(
     command = shlex.join(
         ["exec", "sh", "-c", f"{_SESSION}{script}\nexit 0", "sh", folder, *map(str, numbers)]
     )
-    if (ssh := shutil.which("ssh")) is None:
+    local = board.host == LOCAL
+    if (ssh := shutil.which("sh" if local else "ssh")) is None:
         raise BoardError("there is no `ssh` on this machine: install the OpenSSH client (openssh-client)")
     with tempfile.TemporaryDirectory() as scratch:
         said = Path(scratch) / "ssh"  # ssh's own messages must not be taken for a program's
         try:
             with _life_line(archive) as stdin:
+                options = ["-c"] if local else ["-E", str(said), *board.arguments()]
                 status = process.stream(
-                    [ssh, "-E", str(said), *board.arguments(), command],
+                    [ssh, *options, command],
                     cwd=Path.cwd(),
                     environment=os.environ | {"SSH_ASKPASS_REQUIRE": "never"},
                     stdin=stdin,
@@ -264,7 +271,8 @@ def _life_line(data: bytes) -> Iterator[int]:
 def _failure(board: Board, status: int, said: str, output: str) -> str:
     """One sentence for a session that did not come to its end; `said`: by ssh, `output`: from the board."""
     text, failures = output, _BOARD_FAILURES
-    if status == 255 or status < 0:  # until a program begins, the ssh to a jump host is heard in the output
+    if board.host != LOCAL and (status == 255 or status < 0):
+        # until a program begins, the ssh to a jump host is heard in the output
         begun = re.search("^# ", output, re.MULTILINE)
         text, failures = said if begun else f"{said}\n{output}", _LINK_FAILURES
     lines = [line.strip() for line in reversed(text.splitlines())]

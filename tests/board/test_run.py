@@ -1,14 +1,16 @@
 """Runs on a board that is a real sshd with stand-in programs: what comes back, and what goes wrong there."""
 
+import os
 import shutil
 from pathlib import Path
 
+import onnx
 import pytest
 from far_side import FarSide, is_clean, recorded, started
+from onnx import TensorProto, helper
 from waiting import wait_until
 
-from helpers.board import run as on_board
-from helpers.board.run import check, run
+from helpers.board.run import run, speed
 from helpers.board.ssh import Board, BoardError
 from helpers.logs.parse_log import parse
 from helpers.logs.records import Latency, Score, Versions
@@ -22,10 +24,7 @@ def test_a_run_brings_back_both_records_and_leaves_nothing_behind(
     seen = tmp_path / "seen"
     far.prints(CLASSIFIER, "sample_classification.log", f'cat "$2" "$4" > {seen}')
     board = far.board(tmp_path / "far")
-    runs = run(
-        board, model, out=tmp_path / "out", photo=image, image_size=192, repeats=200, affinity=3,
-        progress=False,
-    )  # fmt: skip
+    runs = run(board, model, out=tmp_path / "out", photo=image, image_size=192, repeats=200, progress=False)
     wait_until(lambda: is_clean(tmp_path / "far"))
     assert seen.read_bytes() == model.read_bytes() + image.read_bytes()
     scores, times = runs.records
@@ -36,7 +35,7 @@ def test_a_run_brings_back_both_records_and_leaves_nothing_behind(
     assert times.versions == Versions("5.1 0aa1bb2c", "2.11.0s", "2.4.1")
     assert " ".join(far.calls()) == (
         f"{far.programs / CLASSIFIER} -m tiny.axmodel -i fox.jpg -g 192,192 -r 200 "
-        f"{far.programs / RUN_MODEL} -m tiny.axmodel -r 200 -w 5 -a 3"
+        f"{far.programs / RUN_MODEL} -m tiny.axmodel -r 200 -w 5"
     )
     assert runs.log.read_text().startswith(f"# {CLASSIFIER} -m tiny.axmodel -i fox.jpg -g 192,192 -r 200\n")
     assert list(parse(runs.log)) == [scores, times]  # what parse-log says of it later
@@ -106,6 +105,66 @@ def test_a_missing_file_and_numbers_out_of_range_are_refused_at_once(model: Path
         run(board, model, out=tmp_path, repeats=0)
 
 
+@pytest.fixture
+def eight(tmp_path: Path) -> Path:
+    """An axmodel that takes eight images: to us its input's shape, to the engine everything else."""
+    ends = [helper.make_tensor_value_info(name, TensorProto.UINT8, [8, 4, 4, 3]) for name in ("x", "y")]
+    node = helper.make_node("neu mode", ["x"], ["y"], domain="axera")
+    onnx.save(
+        helper.make_model(helper.make_graph([node], "g", ends[:1], ends[1:])), tmp_path / "eight.axmodel"
+    )
+    return tmp_path / "eight.axmodel"
+
+
+@pytest.mark.parametrize(
+    ("options", "asked", "images"),
+    [
+        ({}, "", 8),  # the stand-in's log says { auto: 8 }
+        ({"batch": 4}, " -b 4", 4),
+        ({"affinity": 2}, " -v 1 -a 2", 8),
+    ],
+)
+def test_what_several_images_or_one_core_need_is_asked_of_ax_run_model_alone(
+    options: dict[str, int], asked: str, images: int, far: FarSide, eight: Path, image: Path, tmp_path: Path
+) -> None:
+    runs = run(far.board(tmp_path / "far"), eight, photo=image, out=tmp_path, progress=False, **options)
+    assert [record.program for record in runs.records] == [RUN_MODEL] and runs.images == images
+    assert " ".join(far.calls()[1:]) == f"-m eight.axmodel -r 100 -w 5{asked}"
+
+
+def test_a_time_is_of_a_run_and_images_per_second_are_not() -> None:
+    assert speed(8, 5.344) == "8 images in 5.344 ms, 1,497 images/s" and "1 image in" in speed(1, 1.24)
+
+
+def test_one_core_is_not_for_the_sample_which_takes_them_together(
+    far: FarSide, model: Path, image: Path, tmp_path: Path
+) -> None:
+    runs = run(far.board(tmp_path / "far"), model, photo=image, out=tmp_path, affinity=7, progress=False)
+    assert [record.program for record in runs.records] == [RUN_MODEL]
+
+
+def test_this_machine_needs_no_ssh_and_a_card_s_program_will_do(
+    far: FarSide, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Board(host="local", folder=str(tmp_path / "here"))
+    Path(here.folder).mkdir()
+    (far.programs / CLASSIFIER).unlink()
+    (far.programs / RUN_MODEL).unlink()
+    log = recorded("axcl_run_model.log").splitlines()[1:14]  # the run that worked
+    far.program("axcl_run_model", "\n".join(["cat <<'END'", *log, "END"]))
+    with pytest.raises(BoardError, match=f"this machine has no {RUN_MODEL}"):
+        run(here, model, out=tmp_path / "out", progress=False)
+    monkeypatch.setenv("PATH", f"{far.programs}:{os.environ['PATH']}")
+    monkeypatch.setattr(Board, "arguments", None)
+    (record,) = run(here, model, out=tmp_path / "out", progress=False).records
+    assert record.ok and record.program == "axcl_run_model" and record.latency_ms.avg
+    wait_until(lambda: is_clean(Path(here.folder)))
+    far.program("axcl_run_model", "sleep 600 | cat")
+    with pytest.raises(BoardError, match="this machine was not done after 2 s"):
+        run(here, model, out=tmp_path / "out", timeout=2, progress=False)
+    wait_until(lambda: is_clean(Path(here.folder)))
+
+
 @pytest.mark.parametrize(
     ("name", "far_name"),
     [
@@ -144,24 +203,3 @@ def test_a_board_with_next_to_nothing_on_it_will_do(model: Path, tmp_path: Path)
         (small / "tar").unlink()
         with pytest.raises(BoardError, match=r"does not take the files .*tar"):
             run(bare.board(tmp_path / "far"), model, out=tmp_path / "out", progress=False)
-
-
-def test_check_tells_what_the_board_has(
-    far: FarSide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "version").write_text("Ax_Version V1.45.0\n")
-    (tmp_path / "mem_cmm_info").write_text(
-        "---CMM_USE_INFO:\n total size=3145728KB(3072MB),used=18876KB(18MB + 444KB),"
-        "remain=3126852KB(3053MB + 548KB),partition_number=1,block_number=21\n"
-    )
-    (tmp_path / "vendor.axmodel").touch()
-    monkeypatch.setattr(on_board, "_PROC", str(tmp_path))
-    monkeypatch.setattr(on_board, "_VENDOR_MODEL", str(tmp_path / "vendor.axmodel"))
-    info = check(far.board(tmp_path / "far"))
-    assert info.programs == tuple(str(far.programs / name) for name in (CLASSIFIER, RUN_MODEL))
-    assert (info.sdk, info.free_cmm_bytes) == ("Ax_Version V1.45.0", 3_126_852 * 1024)
-    assert info.trial is not None and info.trial.ok and info.trial.versions.engine == "2.11.0s"
-    monkeypatch.setattr(on_board, "_PROC", "/nowhere")
-    for name in (CLASSIFIER, RUN_MODEL):
-        (far.programs / name).unlink()
-    assert check(far.board(tmp_path / "far")) == on_board.BoardInfo((), None, None, None)
