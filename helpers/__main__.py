@@ -38,6 +38,11 @@ COMMANDS = {
         "--onnx out/model-sim.onnx --calibration out/calibration.tar --out out",
         "--onnx! --calibration! --out! --config",
     ),
+    "second-opinion": (
+        "measure what that simulation and ONNX Runtime's quantiser leave of a trained network's answers",
+        "",
+        "",
+    ),
     "configure": (
         "write pulsar2.json, with the 16 bits that a rehearsal in the same folder chose",
         "--onnx out/model-sim.onnx --calibration out/calibration.tar --out out",
@@ -223,6 +228,15 @@ def _rehearse(**given: Any) -> None:
     made = asdict(rehearse(**given))
     shown = ("sqnr_db", "cosine_median", "agreement", "pictures", "layer_configs")
     print(json.dumps({key: made[key] for key in shown}))
+
+
+def _second_opinion() -> int:
+    from helpers.quant.second_opinion import opinions
+
+    ours, theirs = opinions()
+    for opinion in (ours, theirs):
+        print(json.dumps(asdict(opinion)))
+    return OK if ours.holds else FAILED
 
 
 def _configure(onnx: Path, out: Path, **given: Any) -> None:

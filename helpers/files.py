@@ -4,6 +4,7 @@ import errno
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,6 +21,18 @@ def shown(path: Path) -> str:
 def here(path: Path) -> Path:
     """A path as the caller's folder has it, where it lies below that; else the whole path."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def packaged(package: str, name: str) -> Path:
+    """A file that an installed package brings, which is not imported; FileNotFoundError where it does not."""
+    try:
+        path = Path(str(distribution(package).locate_file(name)))
+    except PackageNotFoundError:
+        path = Path()
+    if not path.is_file():
+        install = f"run `make tutorial`, or `pip install -c constraints.txt {package}`"
+        raise FileNotFoundError(f"the package {package} with {name} is not installed: {install}")
+    return path
 
 
 @contextmanager

@@ -34,6 +34,12 @@ def cosine(product: float, exact: float, found: float, error: float) -> float:
     return float(product / (math.sqrt(exact * found) or 1.0)) if error else 1.0
 
 
+def cosines(found: Array, exact: Array) -> Array:
+    """Of each picture's logits, both [n, classes]: 1 where both point the same way."""
+    sizes = np.linalg.norm(found, axis=1) * np.linalg.norm(exact, axis=1)
+    return np.asarray((found * exact).sum(axis=1) / sizes)
+
+
 def rank_correlation(one: Array, other: Array) -> float:
     """Spearman's: 1 when both put all classes in the same order, 0 when the orders have nothing in common."""
     ranks = [np.argsort(np.argsort(logits, kind="stable")) for logits in (one, other)]

@@ -17,7 +17,7 @@ from http.client import HTTPException
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 PROBE_SECONDS = 4.0
 _INDEX_SETTING = re.compile(r"\.((?:extra-)?index-url|find-links|no-index)=")
-_SMALL, _LARGE = "about 1.6 GB", "about 5.6 GB with CUDA"
+_SMALL, _LARGE = "about 1.8 GB", "about 5.8 GB with CUDA"
 _EITHER = f"{_SMALL}, or {_LARGE}"
 
 

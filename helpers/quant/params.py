@@ -11,6 +11,7 @@ Method = Literal["MinMax", "Percentile", "MSE", "KL"]  # Pulsar2's names of the 
 Range = tuple[float, float]
 Values = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.integer]
+WEIGHT_TOP = 127.5  # Pulsar2's: half a step beyond the last code, 127, which the largest weight gets
 NUMPY: dict[DType, type[np.integer]] = {
     "U8": np.uint8,
     "S8": np.int8,
@@ -42,10 +43,13 @@ class QuantParams:
         return cls(dtype, np.asarray(scale), 0 if signed else round(-low / float(scale)))
 
     @classmethod
-    def per_channel(cls, weights: Values, *, axis: int) -> "QuantParams":
-        """Pulsar2's for a weight: S8, symmetric, one scale for each output channel along `axis`."""
+    def per_channel(cls, weights: Values, *, axis: int, top: float = WEIGHT_TOP) -> "QuantParams":
+        """Those of a weight: S8, symmetric, one scale for each output channel along `axis`.
+
+        `top`: where the largest weight of a channel lies, in codes.
+        """
         others = tuple(other for other in range(weights.ndim) if other != axis)
-        scales = (np.abs(weights).max(axis=others) / 127.5).astype(np.float32)
+        scales = (np.abs(weights).max(axis=others) / top).astype(np.float32)
         return cls("S8", np.where(scales == 0, np.float32(1), scales), axis=axis)
 
     def quantize(self, values: npt.NDArray[np.floating]) -> Codes:

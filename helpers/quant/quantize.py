@@ -14,12 +14,13 @@ docs/axera-pulsar-free-calibration.md; 16 bits: scripts/axera/u16_chain.py):
 Assumed, because nothing documents it: a tensor is as wide as the operator that writes it; the output of a
 Concat, of a mean, of a Resize and of all of OWN has parameters of its own; the largest of some values
 (MaxPool) has theirs; the other ACTIVATIONS, and x · GATE(x), are part of the convolution or matrix before
-them like a ReLU. (An EfficientNet-Lite0 trained on ImageNet, whose convolutions end in Clip, keeps its answer
-on 81 % of 70 crops of photographs so, and on 59 % with rounding before the Clip.) A graph with an operator
-that has no rule is refused.
+them like a ReLU (`python -m helpers second-opinion`: EfficientNet-Lite0, whose convolutions end in Clip,
+keeps its answer on 80 % of 70 cuts of photographs so, and on 54 % with rounding before the Clip). A graph
+with an operator that has no rule is refused.
 
-ONNX Runtime's own quantiser is not used: it has no rule for what shares parameters or is signed. It runs the
-result; the Q and DQ operators are its contrib ones, which know 16 bits and channels at any opset.
+ONNX Runtime's own quantiser is a second opinion only (`second_opinion`): it has no rule for what shares
+parameters or is signed. ONNX Runtime runs the result; the Q and DQ operators are its contrib ones, which know
+16 bits and channels at any opset.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -34,7 +35,7 @@ from onnx import helper, numpy_helper
 
 from helpers.graph.graph import Graph, input_of
 from helpers.graph.session import each, session_of
-from helpers.quant.params import NUMPY, Codes, DType, Method, QuantParams, Values
+from helpers.quant.params import NUMPY, WEIGHT_TOP, Codes, DType, Method, QuantParams, Values
 from helpers.quant.statistics import TensorStats, clip_range, collect_stats
 
 MOVING = frozenset([
@@ -59,20 +60,28 @@ class Calibration:
 
     graph: onnx.ModelProto
     stats: dict[str, TensorStats]
+    weight_top: float = WEIGHT_TOP
 
     @cached_property
     def layout(self) -> "_Layout":
         """The graph's look-ups, and its weights in codes, which every way to quantise it has in common."""
-        return _Layout(self.graph)
+        return _Layout(self.graph, self.weight_top)
 
 
-def calibrate(graph: onnx.ModelProto, pictures: Sequence[Values], *, histograms: bool = False) -> Calibration:
+def calibrate(
+    graph: onnx.ModelProto,
+    pictures: Sequence[Values],
+    *,
+    histograms: bool = False,
+    weight_top: float = WEIGHT_TOP,
+) -> Calibration:
     """Runs `pictures` (float32 [1, 3, h, w] each) through `graph` with its weights already rounded.
 
-    As Pulsar2 does (the same source, "Rules"). Methods other than MinMax need `histograms`. Raises
-    ValueError without a picture, and for a graph with an operator that has no rule here.
+    As Pulsar2 does (the same source, "Rules"). Methods other than MinMax need `histograms`; `weight_top` is
+    that of `QuantParams.per_channel`. Raises ValueError without a picture, and for a graph with an operator
+    that has no rule here.
     """
-    layout = _Layout(graph)
+    layout = _Layout(graph, weight_top)
     known = MOVING | WEIGHTED | ACTIVATIONS | GATES | OWN | {"Constant"}
     if unknown := sorted(kind for kind in layout.operators if kind not in known):
         raise ValueError(
@@ -80,7 +89,8 @@ def calibrate(graph: onnx.ModelProto, pictures: Sequence[Values], *, histograms:
         )
     sources = sorted({layout.source[name] for name in layout.rounded})
     weights_rounded = _write(layout, {}, None, _Writing(graph)).finish()
-    return Calibration(graph, collect_stats(weights_rounded, pictures, sources, histograms=histograms))
+    stats = collect_stats(weights_rounded, pictures, sources, histograms=histograms)
+    return Calibration(graph, stats, weight_top)
 
 
 def quantize(
@@ -171,8 +181,9 @@ def inside(graph: Graph) -> set[str]:
 class _Layout(Graph):
     """A graph, and which of its tensors share their parameters."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, weight_top: float) -> None:
         super().__init__(model)
+        self._weight_top = weight_top
         self._weights: dict[tuple[str, int], tuple[QuantParams, onnx.TensorProto]] = {}
         # tensor → the one whose values it holds, moved about
         self.source: dict[str, str] = {value.name: value.name for value in self.inputs}
@@ -184,7 +195,7 @@ class _Layout(Graph):
         """A weight's parameters along its output channels, and its codes."""
         if (name, axis) not in self._weights:
             values = numpy_helper.to_array(self.constants[name])
-            params = QuantParams.per_channel(values, axis=axis)
+            params = QuantParams.per_channel(values, axis=axis, top=self._weight_top)
             self._weights[name, axis] = params, numpy_helper.from_array(params.quantize(values))
         return self._weights[name, axis]
 

@@ -62,13 +62,13 @@ def test_a_name_that_does_not_resolve_costs_the_probe_and_no_more(monkeypatch: p
 @pytest.mark.parametrize(
     ("facts", "chosen", "says"),
     [
-        ({}, install.CPU_INDEX, "1.6 GB"),
+        ({}, install.CPU_INDEX, "1.8 GB"),
         ({"answers": lambda url: False}, None, "does not answer"),
-        ({"driver": True}, None, "5.6 GB"),
+        ({"driver": True}, None, "5.8 GB"),
         ({"settings": {"find-links"}}, None, "find-links"),
-        ({"linux": False}, None, "1.6 GB"),
+        ({"linux": False}, None, "1.8 GB"),
         ({"named": "http://mine", "driver": True, "settings": {"index-url"}}, "http://mine", "http://mine"),
-        ({"named": ""}, None, "5.6 GB"),
+        ({"named": ""}, None, "5.8 GB"),
     ],
 )
 def test_the_cpu_index_is_for_linux_without_a_driver_and_without_settings(
