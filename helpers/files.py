@@ -12,12 +12,6 @@ NOTEBOOKS, DATA, BUILD = ROOT / "notebooks", ROOT / "data", ROOT / "build"
 PHOTO = DATA / "images" / "chelsea.jpg"  # one cat, where nobody gives a picture
 
 
-def shown(path: Path) -> str:
-    """A path relative to the checkout, so that no machine's folders are shown; else its bare name."""
-    resolved = path.resolve()
-    return resolved.relative_to(ROOT).as_posix() if resolved.is_relative_to(ROOT) else path.name
-
-
 def here(path: Path) -> Path:
     """A path as the caller's folder has it, where it lies below that; else the whole path."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
@@ -51,14 +45,14 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def in_words(error: OSError, place: Path | None = None) -> str:
-    """One sentence on a file error, with what to do next; `place` is named where the error names no file.
+def in_words(error: OSError) -> str:
+    """One sentence on a file error, with what to do next.
 
     An error that carries its own sentence, and no number of the system's, keeps it.
     """
     if error.errno is None:
         return str(error)
-    where = error.filename or place
+    where = error.filename
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         disk = f"the disk that holds {where}" if where else "the disk"
         return f"{disk} is full: free some space and run it again"

@@ -200,15 +200,3 @@ def test_chapter_02_runs_and_its_live_pictures_answer(plain: Lab, browser: Brows
         page.screenshot(path=SCREENS / "02_cat.png")
         assert not page.locator(".Toastify__toast").count(), "it asks about news"
     assert not plain.faults
-
-
-def test_a_script_error_is_a_fault_and_a_question_cut_off_is_none(browser: Browser):
-    lab = Lab("", "")
-    page = browser.new_page()
-    lab.watch(page)
-    cut_off = "Canceled future for {}_request message before replies were done"
-    for said in (cut_off.format("create_subshell"), cut_off.format("execute"), "ours"):
-        with page.expect_event("pageerror"):
-            page.evaluate("said => { setTimeout(() => { throw Error(said) }) }", said)
-    page.close()
-    assert lab.faults == [f"script error: {said}" for said in (cut_off.format("execute"), "ours")]

@@ -13,7 +13,7 @@ import pulsar2_stand_ins
 import pytest
 
 from helpers import artifacts, chain
-from helpers.__main__ import main
+from helpers.__main__ import COMMANDS, main
 from helpers.chain import STEPS
 from helpers.graph.graph import load
 from helpers.pulsar2.rehearse import preprocessing_of
@@ -155,20 +155,7 @@ def test_a_failed_build_is_told_and_keeps_its_log(
     assert (copy / "build" / "build.log").is_file() and not (copy / "compiled.axmodel").exists()
 
 
-@pytest.mark.parametrize(
-    "step",
-    [
-        "deploy",
-        "export",
-        "calibrate",
-        "rehearse",
-        "configure",
-        "preflight",
-        "build",
-        "run-board",
-        "parse-log",
-    ],
-)
+@pytest.mark.parametrize("step", [name for name, (_, example, _) in COMMANDS.items() if example])
 def test_each_step_shows_an_example(step: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit, match="0"):
         main([step, "--help"])

@@ -83,14 +83,6 @@ def test_an_address_ends_before_the_words_behind_it(path: Path):
     assert swallowed(prose(path)) == []
 
 
-def test_an_address_that_swallows_words_is_noticed():
-    assert (
-        swallowed("記事（[x](https://a.example/p)）と <https://a.example/q>、`https://a.example/r）`") == []
-    )
-    assert swallowed("the page (https://a.example/p), and more") == []
-    assert swallowed("記事（https://a.example/p）の `x` 版") == ["https://a.example/p）の"]
-
-
 @pytest.mark.parametrize("path", [*DOCUMENTS, *CHAPTERS], ids=lambda path: path.name)
 def test_the_commands_exist(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -95,10 +95,6 @@ def test_post_build_installs_no_dependency_and_goes_on_without_the_hub(tmp_path:
     assert subprocess.run([ROOT / "postBuild"], cwd=tmp_path, env={"PATH": search}).returncode == 1
 
 
-def test_no_second_list_beside_them():
-    assert not list(ROOT.glob("*requirements*.txt"))
-
-
 @pytest.mark.parametrize("requirement", direct(), ids=lambda requirement: requirement.name)
 def test_this_environment_is_the_pinned_one(requirement: Requirement):
     installed = version(requirement.name).partition("+")[0]

@@ -75,22 +75,6 @@ def test_printed_rows_agree_between_tables() -> None:
         assert again["top1"] == zoo.row(model=name)["top1"]
 
 
-@pytest.mark.parametrize(
-    ("model", "share", "top1"),
-    [
-        ("Swin-T-1.25x", 0.2, 76.6),
-        ("Swin-T-1.5x", 0.2, 75.9),
-        ("DeiT-1.25x", 0.4, 63.0),
-        ("DeiT-1.5x", 0.4, 61.3),
-    ],
-)
-def test_best_point_of_each_curve_of_figure_3_is_printed(model: str, share: float, top1: float) -> None:
-    rows = [row for row in published("paper_fig3_mhsa_share").rows if row["model"] == model]
-    best = max(rows, key=lambda row: row["top1"])
-    assert (best["mhsa_share"], best["top1"], best["reading"]) == (share, top1, "printed")
-    assert [row["reading"] for row in rows].count("printed") == 1
-
-
 def test_figure_7_has_the_ablation_baseline_at_the_paper_setting() -> None:
     table, baseline = published("paper_fig7_qk_v_dims"), published("paper_table6_ablation").row(row=1)
     assert table.row(varied="qk_dim", value=16)["top1"] == baseline["top1"]

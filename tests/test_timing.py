@@ -23,17 +23,6 @@ def test_the_warm_up_does_not_count():
     assert found == {"a": [1.0, 2.0, 3.0]}
 
 
-def test_median_and_middle_half():
-    entry = timing.Timing.of([1.0, 2.0, 3.0, 4.0, 100.0])
-    assert (entry.median, entry.low, entry.high) == (3.0, 2.0, 4.0)
-
-
-def test_a_ratio_is_taken_round_by_round():
-    entry = timing.ratio([1.0, 2.0, 30.0], [2.0, 4.0, 60.0])
-    assert entry.median == pytest.approx(0.5)
-    assert entry.low == entry.high == pytest.approx(0.5)
-
-
 def test_times_and_ratios_are_read_with_their_spread():
     assert str(timing.Timing.of([0.001, 0.002, 0.003])) == "2.00 ms (1.50 to 2.50)"
     assert str(timing.ratio([1.0, 2.0, 3.0], [2.0, 2.0, 2.0])) == "1.00 (0.75 to 1.25)"

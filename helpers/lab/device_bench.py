@@ -9,6 +9,8 @@ import gc
 import json
 import platform
 import re
+import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ from helpers.timing import Timing, in_turn
 Mode = Literal["eager", "traced", "compiled"]
 DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
 BATCHES = (2048, 256, 1, 16)
+SECONDS = 480.0
 ROUNDS = 15
 COLUMNS = {
     "model": "timm's name",
@@ -67,8 +70,8 @@ def plan() -> list[Setting]:
     return of("fp16") + compiled + of("fp32")
 
 
-def main(device: str, *, folder: Path = DATA / "measured") -> int:
-    """Measures the plan on `device`; what was measured stays when it is interrupted."""
+def main(device: str, *, folder: Path = DATA / "measured", seconds: float = SECONDS) -> int:
+    """Measures the plan on `device` within `seconds`; the exit status is 1 where settings were left out."""
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("PyTorch finds no CUDA device here: install its CUDA build, or use another machine")
     name = torch.cuda.get_device_name() if device == "cuda" else cpu()
@@ -84,16 +87,22 @@ def main(device: str, *, folder: Path = DATA / "measured") -> int:
         "columns": COLUMNS,
         "rows": rows,
     }
+    left_out = 0
+    end = time.monotonic() + seconds
     for setting in plan():
+        what = f"{setting.mode:<10}{setting.dtype}  {setting.batch:>5}"
+        if time.monotonic() > end:
+            print(f"left out for want of time: {what}", file=sys.stderr)
+            left_out += 1
+            continue
         for row in measure(setting, device=device):
             rows.append(row)
-            what = f"{row['model']:<24}{setting.mode:<10}{setting.dtype}  {setting.batch:>5}"
-            print(f"{what}  {row['fps']:>9,.0f} images/s", flush=True)
+            print(f"{row['model']:<24}{what}  {row['fps']:>9,.0f} images/s", flush=True)
             with replacing(path) as temporary:
                 text = json.dumps(table, indent=1, ensure_ascii=False)
                 temporary.write_text(text + "\n", encoding="utf-8")
     print(path)
-    return 0
+    return int(left_out > 0)
 
 
 def measure(setting: Setting, *, device: str) -> Iterator[dict[str, Any]]:

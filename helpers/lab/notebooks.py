@@ -54,7 +54,7 @@ def listed(chapter: str) -> str:
         from helpers.lab.parameters import described
 
         return described(find(chapter))
-    return "\n".join(_sources(notebook)[0].partition("\n")[0].lstrip("# ") for notebook in chapters())
+    return "\n".join(sources(notebook)[0].partition("\n")[0].lstrip("# ") for notebook in chapters())
 
 
 def run_one(chapter: str, words: Mapping[str, str]) -> int:
@@ -200,7 +200,7 @@ def _made_from(notebook: Path) -> dict[str, Any]:
 
     data = filter(Path.is_file, sorted(DATA.rglob("*")))
     return {
-        "cells": hashlib.sha256("\0".join(_sources(notebook)).encode()).hexdigest(),
+        "cells": hashlib.sha256("\0".join(sources(notebook)).encode()).hexdigest(),
         "code": artifacts.code_hash("helpers.lab.pages", *_imports(notebook)),
         "data": {path.relative_to(DATA).as_posix(): artifacts.file_hash(path) for path in data},
         "scripts": {path.name: artifacts.file_hash(path) for path in sorted(_LIVE.glob("*.js"))},
@@ -212,13 +212,14 @@ def _made_from(notebook: Path) -> dict[str, Any]:
 
 def _imports(notebook: Path) -> list[str]:
     found = list[str]()
-    for cell in _sources(notebook, kind="code"):
+    for cell in sources(notebook, kind="code"):
         with suppress(SyntaxError):  # the run will tell
             found += artifacts.imports(ast.parse(cell))
     return found
 
 
-def _sources(notebook: Path, *, kind: str | None = None) -> list[str]:
+def sources(notebook: Path, *, kind: str | None = None) -> list[str]:
+    """The text of each cell, or of each of this kind."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     return ["".join(cell["source"]) for cell in cells if kind in (None, cell["cell_type"])]
 

@@ -44,8 +44,8 @@ def index(folder: Path, runs: Sequence[NotebookRun]) -> str:
     for run in runs:
         notebook = json.loads((folder / f"{run.name}.ipynb").read_text(encoding="utf-8"))
         title = "".join(notebook["cells"][0]["source"]).partition("\n")[0].lstrip("# ")
-        figures = list(_figures(notebook))
-        key = [figure for figure in figures if figure["metadata"].get("picture")] or figures[:1]
+        drawn = list(figures(notebook))
+        key = [figure for figure in drawn if figure["metadata"].get("picture")] or drawn[:1]
         held = "".join(f"<li>✓ {html.escape(check['claim'])}</li>" for check in run.checks)
         parts.append(f'<h2><a href="{run.name}.html">{html.escape(title or run.name)}</a></h2>')
         parts.append(f"<p>{run.seconds:.0f} s, {run.peak_mb:.0f} MB, {len(run.results)} results</p>")
@@ -58,7 +58,7 @@ def pictures(executed: nbformat.NotebookNode) -> dict[str, str]:
     """The figures in a notebook's outputs that the README shows, as SVG, by name."""
     return {
         figure["metadata"]["figure"]: figure["data"]["image/svg+xml"].rstrip() + "\n"
-        for figure in _figures(executed)
+        for figure in figures(executed)
         if figure["metadata"].get("picture")
     }
 
@@ -75,7 +75,8 @@ def for_commit(executed: nbformat.NotebookNode, *, seconds: float) -> str:
     return str(nbformat.writes(executed)) + "\n"
 
 
-def _figures(notebook: Any) -> Iterator[Any]:
+def figures(notebook: Any) -> Iterator[Any]:
+    """The outputs of a notebook that are figures."""
     outputs = (output for cell in notebook["cells"] for output in cell.get("outputs", []))
     return (output for output in outputs if "image/svg+xml" in output.get("data", {}))
 

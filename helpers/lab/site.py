@@ -8,8 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from helpers.files import BUILD, NOTEBOOKS, ROOT, shown
-from helpers.lab.notebooks import chapters
+from helpers.files import BUILD, NOTEBOOKS, ROOT, here
+from helpers.lab import pages
+from helpers.lab.notebooks import chapters, sources
 
 INDEX = "README.md"
 DOCUMENTS = ("README.ja.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/images/CREDITS.md")
@@ -38,12 +39,12 @@ def make() -> None:
     """Builds the book, then puts it in the last one's place; raises SiteFailed and leaves that one."""
     BUILD.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD, prefix=".site-") as beside:
-        source, pages = Path(beside, "source"), Path(beside, "pages")
+        source, book = Path(beside, "source"), Path(beside, "pages")
         lay_out(source)
-        build(source, pages)
+        build(source, book)
         shutil.rmtree(SITE, ignore_errors=True)
-        pages.rename(SITE)
-    print(f"Read it: {shown(SITE / 'index.html')}")
+        book.rename(SITE)
+    print(f"Read it: {here(SITE / 'index.html')}")
 
 
 def lay_out(source: Path) -> None:
@@ -65,19 +66,14 @@ def executed(chapter: Path) -> Path:
     """The notebook as `make tutorial` left it where it ran these cells to their end, else as committed."""
     run = EXECUTED / chapter.name
     finished = run.with_suffix(".html")  # there after a run without error only
-    return run if finished.exists() and run.exists() and _cells(run) == _cells(chapter) else chapter
+    return run if finished.exists() and run.exists() and sources(run) == sources(chapter) else chapter
 
 
 def key_picture(notebook: Path) -> str:
     """The figure on a chapter's card, as SVG; raises KeyError where the notebook shows none of that name."""
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    outputs = [output for cell in cells for output in cell.get("outputs", [])]
-    drawn = {
-        output["metadata"]["figure"]: output["data"]
-        for output in outputs
-        if "figure" in output.get("metadata", {})
-    }
-    return "".join(drawn[KEY_PICTURES[notebook.name[:2]]]["image/svg+xml"])
+    figures = pages.figures(json.loads(notebook.read_text(encoding="utf-8")))
+    drawn = {figure["metadata"].get("figure"): figure["data"]["image/svg+xml"] for figure in figures}
+    return "".join(drawn[KEY_PICTURES[notebook.name[:2]]])
 
 
 def _with_cards(text: str) -> str:
@@ -89,10 +85,6 @@ def _with_cards(text: str) -> str:
     lead, heading, rest = text.partition("\n## ")
     listed = "\n".join(["```{container} cards", *cards, "```"])
     return f"{lead}\n{listed}\n{heading}{rest}" if cards else text
-
-
-def _cells(notebook: Path) -> list[str]:
-    return ["".join(cell["source"]) for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]]
 
 
 def build(source: Path, pages: Path) -> None:

@@ -259,8 +259,6 @@ def _judged(
         return "fail", mismatch
     if wanted == "Image" and (odd := sorted({member.detail for member in held} - {"RGB"})):
         return "warn", f"some pictures are {', '.join(odd)}, not RGB"
-    if colon := next((name for name in members if ":" in name), None):
-        return "warn", f"the colon in {colon!r} keeps Windows from unpacking it; elsewhere it does no harm"
     if (count := held.total()) < CALIBRATION_SIZE:
         return "warn", f"{count} files, {FEW}"
     if entry is not None and count < entry.calibration_size:

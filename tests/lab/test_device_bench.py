@@ -1,4 +1,4 @@
-"""The bench of a device, on the CPU: what it plans, and what a row says."""
+"""The bench of a device, on the CPU: what it plans, what a row says, what stays when time is up."""
 
 import json
 from pathlib import Path
@@ -33,6 +33,11 @@ def test_rows_are_written_as_they_come(mode, tmp_path: Path, monkeypatch: pytest
         assert row.keys() == table["columns"].keys()
         assert 0 < row["fps_low"] <= row["fps"] <= row["fps_high"]
         assert row["pass_mb"] is None
+
+
+def test_what_time_leaves_out_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert device_bench.main("cpu", folder=tmp_path, seconds=-1) == 1
+    assert capsys.readouterr().err.count("left out") == 18
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -4,11 +4,11 @@ import io
 from pathlib import Path
 
 import pytest
-from read_builds import FUSED, LOGS, build, builds, said
+from read_builds import LOGS, build, builds, said
 
 from helpers.logs.build import STAGES, BuildReader
 from helpers.logs.parse_log import parse
-from helpers.logs.records import BuildLog, Stage
+from helpers.logs.records import Stage
 
 SPECIMEN = Path(__file__).parents[2] / "data" / "logs" / "pulsar2_build_specimen.log"
 
@@ -89,7 +89,9 @@ def test_a_clock_that_jumps_begins_another_build(at: str, count: int) -> None:
     assert len(list(parse(io.BytesIO((said("x") + said("x", at=at)).encode())))) == count
 
 
-@pytest.mark.parametrize("late", ["save optimized onnx", "max_cycle = 5", "[03:04:05] AX x Running"])
+@pytest.mark.parametrize(
+    "late", ["save optimized onnx", "max_cycle = 5", "[03:04:05] AX x Running", "Killed", "ValueError: no"]
+)
 @pytest.mark.parametrize("line", [said("x", where="fill_default"), "| Model Name | m.onnx |\n"])
 def test_what_a_build_prints_first_begins_another_build(line: str, late: str) -> None:
     text = f"{said('x')}{line}{late}\n{line}"
@@ -112,18 +114,3 @@ def test_a_table_may_be_cut_and_indented() -> None:
     lines = text.splitlines(keepends=True)
     indented = "".join(f"  {line}" if line[:1] in "┏┃┡│├└" else line for line in lines)
     assert indented != text and build(indented).precision == build(text).precision
-
-
-@pytest.mark.parametrize(
-    "start",
-    [
-        "2025-11-03 10:00:01.123 | WARNING  | yamain.command.build:fill_default:313 - apply defaults\n",
-        "+------------+-----------+\n| Model Name | OnnxModel |\n+------------+-----------+\n",
-    ],
-)
-@pytest.mark.parametrize("failure", ["Killed\n", "ValueError: no such input\n"])
-def test_a_second_try_after_an_early_failure_is_another_build(start: str, failure: str) -> None:
-    first, second = parse(io.BytesIO((start + failure + start + FUSED).encode()))
-    assert isinstance(first, BuildLog) and isinstance(second, BuildLog)
-    assert (first.ok, second.ok) == (False, True)
-    assert first.error

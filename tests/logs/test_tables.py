@@ -30,20 +30,16 @@ def test_rows_between_lines_may_be_wrapped() -> None:
     assert found == [["abcdef", "two words"], ["x", "y"]]
 
 
-def test_a_table_without_lines_between_its_rows() -> None:
-    _, found = rows("┏━━━┳━━━┓\n┃ A ┃ B ┃\n┡━━━╇━━━┩\n│ 1 │ 2 │\n│ 3 │ 4 │\n└───┴───┘")
-    assert found == [["1", "2"], ["3", "4"]]
-
-
-def test_a_table_in_plain_ascii() -> None:
-    header, found = rows("+---+---+\n| A | B |\n|---+---|\n| 1 | 2 |\n|---+---|\n| 3 | 4 |\n+---+---+")
-    assert header == ["A", "B"]
-    assert found == [["1", "2"], ["3", "4"]]
-
-
-def test_a_table_that_is_cut_gives_the_rows_it_has() -> None:
-    _, found = rows("┏━━━┳━━━┓\n┃ A ┃ B ┃\n┡━━━╇━━━┩\n│ 1 │ 2 │\n├───┼───┤\n│ 3 │ 4 │")
-    assert found == [["1", "2"], ["3", "4"]]
+@pytest.mark.parametrize(
+    "text",
+    [
+        "┏━━━┳━━━┓\n┃ A ┃ B ┃\n┡━━━╇━━━┩\n│ 1 │ 2 │\n│ 3 │ 4 │\n└───┴───┘",  # no lines between the rows
+        "+---+---+\n| A | B |\n|---+---|\n| 1 | 2 |\n|---+---|\n| 3 | 4 |\n+---+---+",
+        "┏━━━┳━━━┓\n┃ A ┃ B ┃\n┡━━━╇━━━┩\n│ 1 │ 2 │\n├───┼───┤\n│ 3 │ 4 │",  # cut
+    ],
+)
+def test_plainer_tables(text: str) -> None:
+    assert rows(text) == (["A", "B"], [["1", "2"], ["3", "4"]])
 
 
 @pytest.mark.parametrize(

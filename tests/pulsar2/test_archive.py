@@ -249,7 +249,6 @@ def test_a_link_to_a_member_is_that_member(tmp_path: Path, kind: bytes, target: 
         ({"a/._1.png": b"\0\5\26\7"}, "fail", "macOS adds, such as a/._1.png"),
         ({".DS_Store": b"Bud1"}, "fail", "COPYFILE_DISABLE=1"),
         ({"__MACOSX/1.png": png((9, 8))}, "fail", "__MACOSX/1.png"),
-        ({"12:30.png": png((9, 8))}, "warn", "Windows"),
         ({"labels.txt": b"cat"}, "fail", "labels.txt"),
     ],
 )

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.patches import PathPatch
 
 from helpers.view.attention_maps import attention_grid, cascade_cut, digits, live_maps, looks, one_head
 
@@ -49,21 +49,6 @@ def test_squares_lie_where_the_token_looks_and_their_area_is_the_weight() -> Non
     assert squares(drawn, 1) == {(0.5, 0.5): round(0.1 / 0.6, 3), (3.5, 1.5): 1}
     assert squares(drawn, 2) == {(0.5, 0.5): round(0.2 / 0.6, 3), (3.5, 1.5): 1}
     assert drawn.axes[2].get_title() == "head 2\nup to 60 %"
-
-
-def test_the_token_that_asks_is_framed_and_its_window_where_it_has_one() -> None:
-    blocks = {"1": np.full((1, 4, 49, 49), 1 / 49), "2": np.full((2, 1, 49, 49), 1 / 49)}
-    drawn = attention_grid(PICTURE, blocks, point=(50, 70), title="t", note="")
-    outlines = [
-        {
-            (patch.get_linestyle(), *(round(14 * edge) for edge in patch.get_bbox().bounds))
-            for patch in axes.patches
-            if isinstance(patch, Rectangle)
-        }
-        for axes in drawn.axes
-    ]
-    token, of_seven = ("solid", 3, 4, 1, 1), ("solid", 2, 4, 2, 2)
-    assert outlines == [{token}, {token, ("--", 0, 0, 7, 7)}, set(), {of_seven}, {of_seven}, {of_seven}]
 
 
 def test_one_head_asks_and_mixes_as_attention_does() -> None:
