@@ -12,6 +12,12 @@ NOTEBOOKS, DATA, BUILD = ROOT / "notebooks", ROOT / "data", ROOT / "build"
 PHOTO = DATA / "images" / "chelsea.jpg"  # one cat, where nobody gives a picture
 
 
+def shown(path: Path) -> str:
+    """A path relative to the checkout, so that no machine's folders are shown; else its bare name."""
+    resolved = path.resolve()
+    return resolved.relative_to(ROOT).as_posix() if resolved.is_relative_to(ROOT) else path.name
+
+
 def here(path: Path) -> Path:
     """A path as the caller's folder has it, where it lies below that; else the whole path."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -150,12 +150,7 @@ def requirements(checkout: Path) -> tuple[list[str], dict[str, str]]:
     project = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = (checkout / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
-    direct = [_canonical(re.split(r"[<>=!~ ]", line)[0]) for line in project["dependencies"]]
-    return direct, {_canonical(name): version for name, version in pins.items()}
-
-
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return [re.split(r"[<>=!~ ]", line)[0] for line in project["dependencies"]], pins
 
 
 def _installed(name: str) -> str | None:

@@ -49,7 +49,10 @@ def index(folder: Path, runs: Sequence[NotebookRun]) -> str:
         held = "".join(f"<li>✓ {html.escape(check['claim'])}</li>" for check in run.checks)
         parts.append(f'<h2><a href="{run.name}.html">{html.escape(title or run.name)}</a></h2>')
         parts.append(f"<p>{run.seconds:.0f} s, {run.peak_mb:.0f} MB, {len(run.results)} results</p>")
-        parts += [_image(figure["data"]) for figure in key]
+        for figure in key:
+            svg, told = ("".join(figure["data"].get(kind, "")) for kind in ("image/svg+xml", "text/plain"))
+            encoded = base64.b64encode(svg.encode()).decode()
+            parts.append(f'<img alt="{html.escape(told)}" src="data:image/svg+xml;base64,{encoded}">')
         parts.append(f"<details><summary>{len(run.checks)} checks held</summary><ul>{held}</ul></details>")
     return _INDEX.format("\n".join(parts))
 
@@ -79,9 +82,3 @@ def figures(notebook: Any) -> Iterator[Any]:
     """The outputs of a notebook that are figures."""
     outputs = (output for cell in notebook["cells"] for output in cell.get("outputs", []))
     return (output for output in outputs if "image/svg+xml" in output.get("data", {}))
-
-
-def _image(data: dict[str, Any]) -> str:
-    svg, told = ("".join(data.get(kind, "")) for kind in ("image/svg+xml", "text/plain"))
-    encoded = base64.b64encode(svg.encode()).decode()
-    return f'<img alt="{html.escape(told)}" src="data:image/svg+xml;base64,{encoded}">'
