@@ -114,7 +114,7 @@ class BuildReader:
         """Take in one line that is not empty; False if it is the next build's, and not taken in."""
         if self._done:
             return self._feed_after_success(line)
-        if self._failure.complete and shows_build(line):
+        if self._failure.code and shows_build(line):
             return False
         first = line[0] if line[0] not in " \t" else line.lstrip()[:1]
         if " | " in line and (found := _LOGURU.search(line, 0, 400)):  # a progress bar may stand before it

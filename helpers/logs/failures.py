@@ -74,17 +74,12 @@ class FailureReader:
 
     def __init__(self) -> None:
         self.in_traceback = False
-        self._code: re.Match[str] | None = None
+        self.code: re.Match[str] | None = None  # Pulsar2's own, the last that a build prints
         self._inner: _Raised | None = None  # the exception that the error code wraps
         self._chain: list[_Raised] = []
         self._open: _Raised | None = None  # whose message may go on in the next line
         self._linked = False
         self._plain: list[str] = []
-
-    @property
-    def complete(self) -> bool:
-        """Whether Pulsar2's own error code has come, which is the last that a build prints."""
-        return self._code is not None
 
     def feed(self, line: str) -> bool:
         """Take in a line; False if it says nothing about a failure."""
@@ -130,13 +125,13 @@ class FailureReader:
         message = shown.message if shown else next(iter(self._plain), "")
         if self._inner and not message:
             message = next((one.message for one in self._chain if one.name == self._inner.name), "")
-        if not (shown or message or self._code):
+        if not (shown or message or self.code):
             return None
         name = shown.name if shown else ""
         printed = [f"{name}: {message}", *(f"{one.name}: {one.message}" for one in self._chain), *self._plain]
         return BuildError(
-            code=self._code[1] if self._code else None,
-            number=int(self._code[2]) if self._code and self._code[2] else None,
+            code=self.code[1] if self.code else None,
+            number=int(self.code[2]) if self.code and self.code[2] else None,
             exception=name or None,
             message=message or None,
             advice=advise("\n".join(printed), "build"),
@@ -144,7 +139,7 @@ class FailureReader:
 
     def _read_code(self, line: str, found: re.Match[str]) -> None:
         self.pause()
-        self._code, self._inner = found, None
+        self.code, self._inner = found, None
         if inner := _INNER.match(line, found.end()):
             literal = _LITERAL.match(inner[2] or "")
             text = _unquoted(literal[1]) if literal else (inner[2] or "").rstrip(")")

@@ -98,7 +98,8 @@ def deltas(
         style.lying(axes, rows if axes is plots[0] else [""] * len(rows))
         style.embolden(axes, highlight)
         style.bare(axes)
-        axes.set_xticks([-10, 0, 10, 20] if judged else [])  # where the ends of intervals are read off
+        if judged:  # the ends of intervals are read off
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     for axes, panel in zip(plots, changes, strict=True):
         ends = reach[panel in alone]
         room = 0.8 * (max(ends) - min(ends))  # for the numbers on both sides

@@ -105,9 +105,8 @@ def test_a_run_counts_when_it_ran_these_cells_to_their_end(
     monkeypatch.setattr(site, "EXECUTED", tmp_path)
     committed = tmp_path / "notebooks" / "run.ipynb"
     committed.parent.mkdir()
-    committed.write_text(json.dumps({"cells": [{"source": ["1"]}]}))
-    for name in there:
-        (tmp_path / name).write_text(json.dumps({"cells": [{"source": [cells]}]}))
+    for path, source in ((committed, "1"), *((tmp_path / name, cells) for name in there)):
+        path.write_text(json.dumps({"cells": [{"cell_type": "code", "source": [source]}]}))
     assert site.executed(committed) == (committed if chosen == "committed" else tmp_path / chosen)
 
 
