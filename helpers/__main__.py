@@ -62,7 +62,7 @@ COMMANDS = {
     "run-board": (
         "run a compiled model on a board over ssh, or on this machine's card",
         "--axmodel out/compiled.axmodel --host my-board --out out",
-        "--axmodel! --host! --out! --photo --repeats --batch --affinity",
+        "--axmodel! --host! --out! --photo --repeats --batch --affinity --images --board-input",
     ),
     "parse-log": (
         "read board and build logs: one JSON object a line; times are of a run, whatever its batch",
@@ -93,7 +93,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--model": {"help": "efficientvit_m0 to efficientvit_m5"},
     "--out": {"type": Path, "help": "the folder to write into"},
     "--checkpoint": {"help": "a file, or random, or timm (default: EFFICIENTVIT_CHECKPOINT, else random)"},
-    "--images": {"help": "a folder of pictures (default: cuts of one photo)"},
+    "--images": {
+        "help": "a folder of pictures (default: cuts of one photo); run-board: one with a folder per class; "
+        "it then tells how often the model is right, and no times (needs python3 and pyaxengine there)",
+    },
     "--board-input": {"help": "order of colours: bgr, of the C++ samples (default), or rgb"},
     "--target-hardware": {"help": "the chip (default AX650)"},
     "--npu-mode": {"help": "compile for one (NPU1, default), two (NPU2) or all three (NPU3) of the cores"},
@@ -266,10 +269,18 @@ def _build(docker_image: str | None = None, **given: Any) -> None:
     print(compile_model(tool=find_tool(docker_image), **given).path("compiled.axmodel"))
 
 
-def _run_board(host: str, photo: Path = PHOTO, **given: Any) -> int:
+def _run_board(host: str, photo: Path = PHOTO, images: str = "", **given: Any) -> int:
     from helpers.board.run import run, speed
     from helpers.board.ssh import Board
 
+    if images:
+        from helpers.board.accuracy import accuracy
+
+        if idle := given.keys() & {"repeats", "batch", "affinity"}:
+            raise ValueError(f"{', '.join(sorted(idle))}: for times, and --images asks for accuracy")
+        print(json.dumps(accuracy(Board.at(host), images=Path(images), **given).to_json()))
+        return OK
+    given.pop("board_input", None)
     runs = run(Board.at(host), photo=photo, **given)
     for record in runs.records:
         print(json.dumps(record.to_json(), allow_nan=False))

@@ -9,7 +9,7 @@ import onnx
 from PIL import Image
 from tqdm.auto import tqdm
 
-from helpers.graph.preprocess import Preprocessing, as_rgb, board_crop, normalize
+from helpers.graph.preprocess import Pixels, Preprocessing, as_rgb, board_crop, normalize
 from helpers.graph.session import each, session_of
 from helpers.quant import quantize, simulate
 from helpers.quant.params import Values
@@ -24,7 +24,8 @@ class ImagesError(ValueError):
 def labelled(folder: Path, *, classes: int) -> list[tuple[Path, int]]:
     """Pictures and labels of a folder that has one folder per class, in the order of their names.
 
-    Raises ImagesError unless there are `classes` folders, or when there is no picture in them.
+    Raises ImagesError unless there are `classes` folders, when numbers as names are in another order than
+    they count, or when there is no picture.
     """
     if not folder.is_dir():
         raise ImagesError(f"{folder}: no such folder; give one with a folder of pictures per class")
@@ -32,6 +33,11 @@ def labelled(folder: Path, *, classes: int) -> list[tuple[Path, int]]:
     if len(names) != classes:
         raise ImagesError(
             f"{folder}: {len(names)} folders, but the model has {classes} classes; give one folder per class"
+        )
+    counted = sorted(names, key=int) if all(name.isdecimal() for name in names) else names
+    if both := next((both for both in zip(names, counted, strict=True) if both[0] != both[1]), None):
+        raise ImagesError(
+            f"{folder}: by name {both[0]} comes where {both[1]} counts; name all as long: 000, 001"
         )
     found = [
         (path, label)
@@ -44,8 +50,8 @@ def labelled(folder: Path, *, classes: int) -> list[tuple[Path, int]]:
     return found
 
 
-def samples(pairs: Iterable[tuple[Path, int]], preprocessing: Preprocessing) -> Iterator[tuple[Values, int]]:
-    """Each picture as the board would feed it, float32 [1, 3, size, size], with its label.
+def crops(pairs: Iterable[tuple[Path, int]], preprocessing: Preprocessing) -> Iterator[tuple[Pixels, int]]:
+    """Each picture as the board is fed it, uint8 [size, size, 3], with its label.
 
     Raises ImagesError, with the name, for a file that cannot be decoded.
     """
@@ -55,6 +61,12 @@ def samples(pairs: Iterable[tuple[Path, int]], preprocessing: Preprocessing) -> 
                 crop = board_crop(as_rgb(image), preprocessing)
         except Exception as error:  # decoders raise nearly anything on damaged files
             raise ImagesError(f"{path}: not an image that can be read; take it out of the folder") from error
+        yield crop, label
+
+
+def samples(pairs: Iterable[tuple[Path, int]], preprocessing: Preprocessing) -> Iterator[tuple[Values, int]]:
+    """The same as the network gets it: float32 [1, 3, size, size]."""
+    for crop, label in crops(pairs, preprocessing):
         yield normalize(crop, preprocessing), label
 
 

@@ -55,6 +55,10 @@ def test_folders_that_do_not_fit_are_refused(folder: Path, tmp_path: Path):
         labelled(folder, classes=1000)
     with pytest.raises(ImagesError, match="none"):
         labelled(tmp_path / "none", classes=2)
+    for number in range(11):
+        (tmp_path / "a" / "numbers" / str(number)).mkdir(parents=True)
+    with pytest.raises(ImagesError, match="10 comes where 2 counts"):
+        labelled(tmp_path / "a" / "numbers", classes=11)
     for path in folder.rglob("*.*g"):
         path.unlink()
     with pytest.raises(ImagesError, match="no picture"):

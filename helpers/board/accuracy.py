@@ -1,0 +1,156 @@
+"""How often a compiled model is right on the board: labelled pictures, fed by pyaxengine."""
+
+import json
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from helpers.board import scores
+from helpers.board.run import ends
+from helpers.board.ssh import Board, BoardError, session
+from helpers.graph.graph import Graph, load
+from helpers.graph.preprocess import BoardInput, Preprocessing, read_metadata
+from helpers.logs.failures import advise
+from helpers.quant.accuracy import crops, labelled, predictions, samples
+
+PORTION = 256  # pictures that go over at a time: 39 MB, which our memory and the board's /tmp can hold
+FLOAT = "model-sim.onnx"  # beside the axmodel: what it was compiled from
+_ANSWER = '{"top"'
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of the pictures, 0 to 1, and its 95 % interval (Wilson's)."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, hits: Sequence[bool]) -> "Share":
+        """How many of them hold."""
+        n, share, z = len(hits), sum(hits) / len(hits), 1.959964
+        middle, whole = share + z * z / (2 * n), 1 + z * z / n
+        half = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
+        return cls(share, max(0.0, (middle - half) / whole), min(1.0, (middle + half) / whole))
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What a model makes of labelled pictures on the NPU of `device`.
+
+    `top5` is None below six classes. `float_top1`, by ONNX Runtime on the same pictures, and the `agreement`
+    of both are None without the graph of one image that the model was compiled from.
+    """
+
+    engine: str
+    device: str
+    pictures: int
+    top1: Share
+    top5: Share | None
+    float_top1: Share | None
+    agreement: Share | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"kind": "board_accuracy", **asdict(self)}
+
+
+def accuracy(
+    board: Board,
+    axmodel: Path,
+    images: Path,
+    *,
+    out: Path,
+    board_input: BoardInput = "bgr",
+    timeout: float = 600,
+    progress: bool = True,
+) -> Accuracy:
+    """Top-1 and top-5 of a compiled model on the board, over a folder that has one folder per class.
+
+    Classes are the folders in the order of their names. Pictures are cut here as the board's program cuts
+    them and go over as bytes, PORTION of them within `timeout` seconds. The order of their colours is that of
+    the graph beside the axmodel, else `board_input`. Writes `images.jsonl` into `out`, a line for each
+    picture. Raises BoardError with what pyaxengine said, ImagesError, and ValueError for a model that takes
+    no pictures or is another than the graph.
+    """
+    fed, given = ends(axmodel)
+    if len(fed) != 4 or fed[1] != fed[2] or fed[3] != 3:
+        raise ValueError(f"{axmodel}: no compiled model of square pictures, its input is {list(fed)}")
+    beside = axmodel.with_name(FLOAT)
+    graph = load(beside) if beside.is_file() else None
+    said = read_metadata(graph) if graph else None
+    preprocessing = said or Preprocessing(board_input, (0, 0, 0), (1, 1, 1), int(fed[1]))
+    if preprocessing.size != fed[1]:
+        raise ValueError(
+            f"{beside} takes {preprocessing.size} pixels, {axmodel.name} {fed[1]}: not its graph"
+        )
+    classes = int(given[-1])
+    pairs = labelled(images, classes=classes)
+    out.mkdir(parents=True, exist_ok=True)
+    found: list[list[int]] = []
+    with tqdm(
+        total=len(pairs), desc=f"pictures on {board.name}", unit="picture", disable=not progress
+    ) as bar:
+
+        def show(line: bytes) -> None:
+            bar.update(line.startswith(_ANSWER.encode()))
+
+        for start in range(0, len(pairs), PORTION):
+            some = pairs[start : start + PORTION]
+            found += _answers(board, axmodel, some, preprocessing, out / "images.log", timeout, show)
+    exact: list[int | None] = [None] * len(pairs)
+    if graph and said and Graph(graph).static_shape(graph.graph.input[0].name)[0] == 1:
+        by, _ = predictions({FLOAT: graph}, samples(pairs, preprocessing), total=len(pairs))
+        exact = by[FLOAT].tolist()
+    with (out / "images.jsonl").open("w", encoding="utf-8") as file:
+        for (path, label), top, one in zip(pairs, found, exact, strict=True):
+            row = {"picture": path.relative_to(images).as_posix(), "label": label, "top": top, "float": one}
+            file.write(json.dumps(row) + "\n")
+
+    def share(holds: Callable[[int, list[int], int | None], bool]) -> Share:
+        each = zip(pairs, found, exact, strict=True)
+        return Share.of([holds(label, top, one) for (_, label), top, one in each])
+
+    return Accuracy(
+        engine="NPU",
+        device=board.name,
+        pictures=len(pairs),
+        top1=share(lambda label, top, _: top[0] == label),
+        top5=share(lambda label, top, _: label in top) if classes > scores.TOP else None,
+        float_top1=share(lambda label, _, one: one == label) if exact[0] is not None else None,
+        agreement=share(lambda _, top, one: top[0] == one) if exact[0] is not None else None,
+    )
+
+
+def _answers(
+    board: Board,
+    axmodel: Path,
+    pairs: Sequence[tuple[Path, int]],
+    preprocessing: Preprocessing,
+    log: Path,
+    seconds: float,
+    on_line: Callable[[bytes], None],
+) -> list[list[int]]:
+    """The best classes of each picture, by one session on the board; what it printed stays in `log`."""
+    with tempfile.TemporaryDirectory() as scratch:
+        pictures = Path(scratch, "pictures")
+        with pictures.open("wb") as file:
+            for crop, _ in crops(pairs, preprocessing):
+                file.write(crop.tobytes())
+        files = {"scores.py": Path(scores.__file__), "model.axmodel": axmodel, "pictures": pictures}
+        script = "run python3 scores.py model.axmodel pictures"
+        session(board, script, files=files, log=log, seconds=seconds, on_line=on_line)
+    lines = log.read_text(errors="replace").splitlines()
+    answers = [json.loads(line)["top"] for line in lines if line.startswith(_ANSWER)]
+    if len(answers) != len(pairs):
+        last = next((line.strip() for line in reversed(lines) if line.strip() and line[0] != "#"), "nothing")
+        text = f"pyaxengine on {board.name} answered {len(answers)} of {len(pairs)} pictures and said: {last}"
+        advice = advise("\n".join(lines), "run") or "python3 there needs numpy and the axengine wheel"
+        raise BoardError(f"{text} (log: {log}) → {advice}")
+    return answers

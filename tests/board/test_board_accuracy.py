@@ -1,0 +1,146 @@
+"""Accuracy on the board: what goes over, what comes back, what is made of it; pyaxengine is a stand-in."""
+
+import json
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+from far_side import FarSide, is_clean
+from onnx import TensorProto, helper
+from PIL import Image
+from small_graphs import graph, node
+from waiting import wait_until
+
+from helpers.__main__ import main
+from helpers.board import accuracy as on_board
+from helpers.board.accuracy import Share, accuracy
+from helpers.board.ssh import Board, BoardError
+from helpers.graph.preprocess import Preprocessing, write_metadata
+
+SIZE = 8
+# Scores are the means of the three bytes, strict as pyaxengine is about shape and type.
+ENGINE = """
+import numpy as np
+print("[INFO] Using provider: AxEngineExecutionProvider")
+class Entry:
+    name, shape = "input", [BATCH, 8, 8, 3]
+class InferenceSession:
+    def __init__(self, path):
+        assert open(path, "rb").read(1)
+    def get_inputs(self):
+        return [Entry]
+    def run(self, names, feed):
+        (fed,) = feed.values()
+        assert fed.shape == tuple(Entry.shape) and fed.dtype == np.uint8, "expect shape and dtype"
+        return [fed.astype(np.float32).mean((1, 2))]
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
+    """This machine as the board: its python3 is ours, with a stand-in for pyaxengine."""
+    for name in ("bin", "far", "engine"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "bin" / "python3").symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'engine'}:{':'.join(filter(None, sys.path))}")
+    return Board(host="local", folder=str(tmp_path / "far"))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Classes are the channels, BGR: one blue picture lies among the red ones."""
+    for name, colour in {"0/a": "blue", "1/a": "lime", "2/a": "red", "2/b": "red", "2/c": "blue"}.items():
+        path = tmp_path / "pictures" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 16), colour).save(path)
+    return tmp_path / "pictures"
+
+
+def compiled(tmp_path: Path, *, batch: int = 1) -> Path:
+    """An axmodel in a folder of its own, and the engine that runs it."""
+    (tmp_path / "engine" / "axengine.py").write_text(ENGINE.replace("BATCH", str(batch)))
+    fed = helper.make_tensor_value_info("input", TensorProto.UINT8, [batch, SIZE, SIZE, 3])
+    given = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, 3])
+    whole = helper.make_graph(
+        [helper.make_node("neu mode", ["input"], ["logits"], domain="axera")], "g", [fed], [given]
+    )
+    (tmp_path / "out").mkdir(exist_ok=True)
+    onnx.save(helper.make_model(whole), tmp_path / "out" / "compiled.axmodel")
+    return tmp_path / "out" / "compiled.axmodel"
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_each_picture_is_fed_and_held_against_its_class(
+    batch: int, here: Board, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_board, "PORTION", 3)  # two sessions, the last runs not full
+    found = accuracy(here, compiled(tmp_path, batch=batch), pictures, out=tmp_path / "out", progress=False)
+    assert found.top1 == Share.of([True] * 4 + [False]) and found.top1.value == 0.8
+    assert (found.pictures, found.engine, found.device) == (5, "NPU", "this machine")
+    assert found.top5 is None and found.agreement is None
+    rows = [json.loads(line) for line in (tmp_path / "out" / "images.jsonl").read_text().splitlines()]
+    assert [(row["label"], row["top"][0]) for row in rows] == [(0, 0), (1, 1), (2, 2), (2, 2), (2, 0)]
+    assert rows[4]["picture"] == "2/c.png"
+    wait_until(lambda: is_clean(tmp_path / "far"))
+
+
+def test_the_graph_beside_it_says_the_order_of_colours_and_what_float_says(
+    here: Board, pictures: Path, tmp_path: Path
+) -> None:
+    axmodel = compiled(tmp_path)
+    beside = graph(node("GlobalAveragePool"), shape=[1, 3, SIZE, SIZE], out=[1, 3, 1, 1])
+    beside.graph.input[0].name = beside.graph.node[0].input[0] = "input"
+    write_metadata(beside, Preprocessing("rgb", (0, 0, 0), (1, 1, 1), SIZE))
+    onnx.save(beside, tmp_path / "out" / "model-sim.onnx")
+    found = accuracy(here, axmodel, pictures, out=tmp_path / "out", progress=False)
+    assert found.top1.value == 0.4  # lime, and the blue picture among the red ones
+    assert found.agreement == Share.of([True] * 5) and found.float_top1 == found.top1
+
+
+def test_over_ssh_it_ends_in_one_row(
+    far: FarSide, pictures: Path, tmp_path: Path, here: Board, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    far.program("python3", f'PYTHONPATH={tmp_path}/engine exec {sys.executable} "$@"')
+    board = far.board(tmp_path / "far")
+    monkeypatch.setattr(Board, "at", lambda _: board)
+    command = [
+        "run-board",
+        "--axmodel",
+        str(compiled(tmp_path)),
+        "--host",
+        "b",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert main([*command, "--images", str(pictures)]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert row["kind"] == "board_accuracy" and row["device"] == board.name
+    assert row["top1"]["low"] < row["top1"]["value"] == 0.8 < row["top1"]["high"]
+    assert main([*command, "--images", str(pictures), "--repeats", "3"]) == 2
+
+
+def test_what_goes_wrong_there_is_told_with_its_remedy(here: Board, pictures: Path, tmp_path: Path) -> None:
+    axmodel = compiled(tmp_path)
+    (tmp_path / "engine" / "axengine.py").unlink()
+    with pytest.raises(BoardError, match=r"0 of 5 pictures.*No module named 'axengine'.*Install"):
+        accuracy(here, axmodel, pictures, out=tmp_path / "out", progress=False)
+    (tmp_path / "engine" / "axengine.py").write_text(ENGINE.replace("BATCH", "1").replace("np.uint8,", "0,"))
+    with pytest.raises(
+        BoardError, match=r"0 of 5 pictures.*AssertionError: expect shape.*exactly the model's"
+    ):
+        accuracy(here, axmodel, pictures, out=tmp_path / "out", progress=False)
+    (tmp_path / "engine" / "axengine.py").write_text("import os, sys\nos.kill(os.getpid(), 11)")
+    with pytest.raises(BoardError, match=r"0 of 5 pictures and said: \S"):
+        accuracy(here, axmodel, pictures, out=tmp_path / "out", progress=False)
+    (tmp_path / "text.axmodel").write_text("model")
+    with pytest.raises(ValueError, match="no compiled model"):
+        accuracy(here, tmp_path / "text.axmodel", pictures, out=tmp_path / "out", progress=False)
+
+
+def test_the_interval_of_a_share_stays_within_its_bounds_and_narrows() -> None:
+    none, few, many = Share.of([False] * 10), Share.of([True, False] * 5), Share.of([True, False] * 500)
+    assert none.low == 0 and round(none.high, 3) == 0.278  # Wilson's, in any table
+    assert few.low < many.low < 0.5 < many.high < few.high
