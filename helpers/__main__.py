@@ -84,13 +84,18 @@ COMMANDS = {
         "05 -p model efficientvit_m0",
         "chapter stray -p --list",
     ),
+    "finetune": (
+        "train on your own pictures, a folder per class: a checkpoint for deploy",
+        "--model efficientvit_m0 --checkpoint timm --images my_pictures --out out",
+        "--model! --images! --out! --checkpoint --epochs --rate --seed",
+    ),
     "doctor": ("say what this machine has of what the tutorial needs", "", ""),
     "bench": ("measure the ratios that the chapters rest on against their bars", "", "--device"),
 }
 FLAG = "store_true"
 # What is not given is not passed on: a default stands in the function that has it.
 OPTIONS: dict[str, dict[str, Any]] = {
-    "--model": {"help": "efficientvit_m0 to efficientvit_m5"},
+    "--model": {"help": "efficientvit_m0 to efficientvit_m5, or pocket"},
     "--out": {"type": Path, "help": "the folder to write into"},
     "--checkpoint": {"help": "a file, or random, or timm (default: EFFICIENTVIT_CHECKPOINT, else random)"},
     "--images": {
@@ -119,6 +124,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--host": {"help": "the board: [USER@]NAME, an alias of your ssh settings, or local: this machine"},
     "--until": {"metavar": "STEP", "help": "stop after this step"},
+    "--epochs": {"type": int, "help": "times through the pictures (default 20; 0: the head alone)"},
+    "--rate": {"type": float, "help": "highest learning rate (default 1e-3, from scratch 3e-3)"},
+    "--seed": {"type": int, "help": "of the pictures held out, and of the training (default 0)"},
     "--opset": {"type": int, "help": f"11 to 18 (default {OPSET})"},
     "--keep-residuals": {"action": FLAG, "help": "more operators, less loss in INT8 (chapter 06)"},
     "--onnx": {"type": Path, "help": "the graph"},
@@ -336,6 +344,16 @@ def _run(
     if not chapter:
         raise ValueError("name a chapter, such as 05; --list shows all")
     return notebooks.run_one(chapter, dict(parameters))
+
+
+def _finetune(model: str, **given: Any) -> None:
+    from helpers.pocket.finetune import finetune
+
+    made = finetune(model, **given)
+    file = made.path("finetuned.safetensors")
+    print(json.dumps(made.facts), file, sep="\n")
+    told = f"--model {model} --checkpoint {file} --images {given['images']} --out {given['out']}"
+    print(f"next: python -m helpers deploy {told}", file=sys.stderr)
 
 
 def _doctor() -> int:

@@ -16,7 +16,7 @@ from helpers import artifacts
 from helpers.artifacts import Facts, GateFailed
 from helpers.graph import OPSET, OPSETS
 from helpers.graph.preprocess import BoardInput, Preprocessing, channels
-from helpers.model.source import HUB, find
+from helpers.model.source import HUB, POCKET, find
 from helpers.model.variants import variant
 
 PARITY_LIMIT = 1e-4  # largest |Δ| of the logits, in units of their standard deviation
@@ -53,7 +53,8 @@ def export(
     Raises ValueError for an opset, a batch or an order that is not supported, UnknownModel, GateFailed, and
     what `weights.load` raises; nothing in `out` changes then.
     """
-    variant(model)
+    if model != POCKET:
+        variant(model)
     channels(board_input)  # refuses another order
     if opset not in OPSETS:
         raise ValueError(f"opset {opset} is not supported: choose one from {OPSETS[0]} to {OPSETS[-1]}")

@@ -6,6 +6,7 @@ they are declared here where they are missing.
 """
 
 import copy
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -36,6 +37,7 @@ except RuntimeError:
 import timm as timm
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.data.imagenet_info import ImageNetInfo
+from timm.data.transforms_factory import create_transform as create_transform
 from timm.layers.norm import LayerNorm2d as LayerNorm2d
 from timm.layers.norm_act import BatchNormAct2d as BatchNormAct2d
 from timm.models.efficientvit_msra import CascadedGroupAttention as CascadedGroupAttention
@@ -48,10 +50,17 @@ from timm.models.efficientvit_msra import ResidualDrop as ResidualDrop
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Inside, weights are drawn from `seed` alone; after it, the global random state is what it was."""
+    """Inside, weights and timm's augmentation are drawn from `seed` alone; after it, the global random states
+    of torch and Python are what they were.
+    """
+    before = random.getstate()
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        yield
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(before)
 
 
 @contextmanager

@@ -4,9 +4,10 @@ Pixels, window sizes and normalisation are those of the paper's models, so every
 (export, INT8, compile) treats it as it would treat M5.
 """
 
+import io
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,9 @@ def batches(
         yield to_input(batch), torch.from_numpy(labels[chosen])
 
 
+Batches = Callable[[Recipe, int, NDArray[np.uint8], NDArray[np.int64]], Iterator[tuple[Tensor, Tensor]]]
+
+
 def train(
     model: nn.Module,
     recipe: Recipe,
@@ -94,6 +98,7 @@ def train(
     labels: NDArray[np.int64],
     *,
     kept: Path | None = None,
+    batches: Batches = batches,
 ) -> list[float]:
     """Trains `model` in place, leaves it in eval mode, and returns the loss of each epoch.
 
@@ -134,8 +139,8 @@ def resume(
     if kept is None or not kept.exists():
         return []
     state = torch.load(kept, weights_only=True)
-    if state["recipe"] != asdict(recipe):
-        raise ValueError(f"{kept} holds another recipe: delete it, or train with {state['recipe']}")
+    if other := dict(state["recipe"].items() - asdict(recipe).items()):
+        raise ValueError(f"{kept} holds another recipe: delete it, or train with {other}")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return list(state["losses"])
@@ -151,8 +156,10 @@ def keep(
     """Writes what `resume` reads."""
     if kept:
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "losses": losses}
+        buffer = io.BytesIO()  # written by Python: where torch writes, a full disk is an error without a name
+        torch.save({"recipe": asdict(recipe)} | state, buffer)
         with replacing(kept) as part:
-            torch.save({"recipe": asdict(recipe)} | state, part)
+            part.write_bytes(buffer.getbuffer())
 
 
 @torch.inference_mode()

@@ -27,9 +27,7 @@ def labelled(folder: Path, *, classes: int) -> list[tuple[Path, int]]:
     Raises ImagesError unless there are `classes` folders, when numbers as names are in another order than
     they count, or when there is no picture.
     """
-    if not folder.is_dir():
-        raise ImagesError(f"{folder}: no such folder; give one with a folder of pictures per class")
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    names = class_names(folder)
     if len(names) != classes:
         raise ImagesError(
             f"{folder}: {len(names)} folders, but the model has {classes} classes; give one folder per class"
@@ -43,11 +41,18 @@ def labelled(folder: Path, *, classes: int) -> list[tuple[Path, int]]:
         (path, label)
         for label, name in enumerate(names)
         for path in sorted((folder / name).iterdir())
-        if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+        if path.name[0] != "." and path.suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp", ".webp")
     ]
     if not found:
         raise ImagesError(f"{folder}: no picture in its class folders; give JPEG or PNG files")
     return found
+
+
+def class_names(folder: Path) -> list[str]:
+    """The folders in `folder`, sorted, without hidden ones such as Jupyter's; ImagesError where none is."""
+    if not folder.is_dir():
+        raise ImagesError(f"{folder}: no such folder; give one with a folder of pictures per class")
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
 
 
 def crops(pairs: Iterable[tuple[Path, int]], preprocessing: Preprocessing) -> Iterator[tuple[Pixels, int]]:

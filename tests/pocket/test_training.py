@@ -39,21 +39,19 @@ def test_input_is_normalised_as_for_imagenet() -> None:
 
 
 def test_an_interrupted_training_ends_in_the_same_weights(
-    drawn: tuple[data.Pixels, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    drawn: tuple[data.Pixels, np.ndarray], tmp_path: Path
 ) -> None:
     straight, resumed = init_model("pocket"), init_model("pocket")
     losses = training.train(straight, TINY, *drawn)
     kept = tmp_path / "pocket.pt"
-    batches = training.batches
 
     def break_off_in_epoch_two(recipe: training.Recipe, epoch: int, *drawn: np.ndarray):  # type: ignore[no-untyped-def]
         if epoch == 1:
             raise KeyboardInterrupt
-        yield from batches(recipe, epoch, *drawn)
+        yield from training.batches(recipe, epoch, *drawn)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training, "batches", break_off_in_epoch_two)
-        training.train(init_model("pocket"), TINY, *drawn, kept=kept)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(init_model("pocket"), TINY, *drawn, kept=kept, batches=break_off_in_epoch_two)
     with pytest.raises(ValueError, match="another recipe"):
         training.train(init_model("pocket"), replace(TINY, seed=1), *drawn, kept=kept)
     assert training.train(resumed, TINY, *drawn, kept=kept) == losses
