@@ -88,8 +88,9 @@ def compile_model(
     `config` is any file that `configs.read` takes; the copy that the tool gets names the copy of
     `calibration`. A model counts only when the tool exits with 0, prints its success line and leaves the
     file. Whatever happens, Ctrl-C included, the container is stopped, its files belong to the caller, and
-    the log stays in `out`/build. The facts are what the log says. Raises BuildFailed, ConfigError, OSError,
-    and ValueError for a path that cannot be given to the tool.
+    the log stays in `out`/build. The facts are what the log says; it warns where that lacks a batch which the
+    configuration names. Raises BuildFailed, ConfigError, OSError, and ValueError for a path that cannot be
+    given to the tool.
     """
 
     def work(scratch: Path) -> artifacts.Facts:
@@ -162,6 +163,9 @@ def _build(
     elif not (axmodel.is_file() and axmodel.stat().st_size):
         reason = f"reported success but left no {axmodel.name} in {output}"
     else:
+        if record.batches and (lacking := {*settings.compiler.static_batch_sizes} - {*record.batches}):
+            text = f"batch {sorted(lacking)} of static_batch_sizes was not built, only {record.batches}"
+            warnings.warn(f"{text}: export the graph with that batch instead", stacklevel=4)
         return record, axmodel, log
     raise BuildFailed(
         f"Pulsar2 {reason}; at the stage {follower.reader.stage!r}: {follower.last_words(record)} "

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,19 @@ def test_a_failed_build_names_stage_error_and_log(
     docker_pulsar2.set("behaviour", behaviour)
     assert said in failure(build_inputs)
     assert docker_pulsar2.containers() == [] and docker_pulsar2.handed_back()
+
+
+def test_a_batch_that_was_asked_for_and_not_built_is_told(
+    native_pulsar2: StandIns, build_inputs: list[Path]
+) -> None:
+    text = build_inputs[1].read_text()
+    for sizes, told in (
+        ("[1, 8]", pytest.warns(UserWarning, match=r"batch \[8\] .* only \[1\]")),
+        ("[1]", nullcontext()),
+    ):
+        build_inputs[1].write_text(text.replace("{", f'{{"compiler": {{"static_batch_sizes": {sizes}}},', 1))
+        with told:
+            assert run(build_inputs).remade
 
 
 def test_a_configuration_that_cannot_work_starts_nothing(
