@@ -1,5 +1,6 @@
 """Accuracy on the board: what goes over, what comes back, what is made of it; pyaxengine is a stand-in."""
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -84,6 +85,23 @@ def test_each_picture_is_fed_and_held_against_its_class(
     assert [(row["label"], row["top"][0]) for row in rows] == [(0, 0), (1, 1), (2, 2), (2, 2), (2, 0)]
     assert rows[4]["picture"] == "2/c.png"
     wait_until(lambda: is_clean(tmp_path / "far"))
+
+
+@pytest.mark.parametrize(("fails", "sessions"), [("== 2", 4), ("in (2, 3)", 3), ("== 1", 1)])
+def test_a_portion_that_fails_after_others_worked_is_sent_once_more(
+    fails: str, sessions: int, here: Board, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_board, "PORTION", 2)
+    axmodel, count = compiled(tmp_path), tmp_path / "count"
+    with (tmp_path / "engine" / "axengine.py").open("a") as engine:
+        engine.write(f"with open({str(count)!r}, 'a+') as file:\n    file.write('.')\n    file.seek(0)\n")
+        engine.write(f"    if len(file.read()) {fails}: raise RuntimeError('Failed to run model.')\n")
+    expected = (
+        contextlib.nullcontext() if sessions == 4 else pytest.raises(BoardError, match="0 of 2 pictures")
+    )
+    with expected:
+        assert accuracy(here, axmodel, pictures, out=tmp_path / "out", progress=False).top1.value == 0.8
+    assert len(count.read_text()) == sessions
 
 
 def test_the_graph_beside_it_says_the_order_of_colours_and_what_float_says(
