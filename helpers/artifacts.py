@@ -97,15 +97,16 @@ def _make(report: Path, work: Callable[[Path], Facts], files: Sequence[str], mad
     with tempfile.TemporaryDirectory(dir=out, prefix=f".{report.stem}-") as folder:
         scratch = Path(folder)
         facts: Facts = json.loads(json.dumps(work(scratch)))
-        vouched = {
-            "made_from": made_from,
-            "facts": facts,
-            "sha256": {file: file_hash(scratch / file) for file in files},
-        }
-        (scratch / report.name).write_text(json.dumps(vouched, indent=1) + "\n", encoding="utf-8")
+        (scratch / report.name).write_text(vouched(scratch, files, facts, made_from), encoding="utf-8")
         for file in (*files, report.name):  # the report last: it vouches for the others
             (scratch / file).replace(out / file)
     return facts
+
+
+def vouched(folder: Path, files: Sequence[str], facts: Facts, made_from: Facts) -> str:
+    """What vouches for files in `folder`, as `kept` reads it."""
+    hashes = {file: file_hash(folder / file) for file in files}
+    return json.dumps({"made_from": made_from, "facts": facts, "sha256": hashes}, indent=1) + "\n"
 
 
 def kept(report: Path, files: Sequence[str], made_from: Facts) -> Facts | None:

@@ -51,6 +51,12 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write(path: Path, text: str) -> None:
+    """Writes a text file, whole or not at all, and the folders that it lies in."""
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
 def in_words(error: OSError) -> str:
     """One sentence on a file error, with what to do next.
 

@@ -63,15 +63,6 @@ def test_links_and_anchors_lead_somewhere(path: Path):
     assert dead_links(path) == []
 
 
-def test_a_dead_link_is_noticed(tmp_path: Path):
-    page = tmp_path / "page.md"
-    (tmp_path / "other.md").write_text("# Two words, here\n")
-    page.write_text("# Top\n[a](other.md#two-words-here) [b](#top) [c](https://a.example/x) `[d](no.md)`\n")
-    assert dead_links(page) == []
-    page.write_text("# Top\n[a](other.md#three) [b](#bottom) ![c](no.svg)\n")
-    assert dead_links(page) == ["other.md#three", "#bottom", "no.svg"]
-
-
 def swallowed(text: str) -> list[str]:
     """Bare addresses that a code host links with the words behind them, for it reads on to a space."""
     prose = re.sub(r"\]\([^)\s]*\)|<[^>\s]*>", "", without_code(text))

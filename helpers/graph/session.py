@@ -19,16 +19,16 @@ AT_ONCE = 2  # the cores that every reader has; a picture more is a picture more
 
 
 def cpu_session(
-    graph: bytes | str, *, threads: int = 1, optimized: bool = True, save_as: Path | None = None
+    graph: bytes | str, *, optimized: bool = True, save_as: Path | None = None
 ) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session on this CPU, for a model's bytes or its path; `optimized`: fused.
+    """An ONNX Runtime session on one thread of this CPU, for a model's bytes or its path; `optimized`: fused.
 
     `save_as` keeps the graph as ONNX Runtime has rewritten it.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = False  # the arena keeps what a few runs do not need
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if save_as:

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
-from helpers.files import DATA, replacing
+from helpers.files import DATA, write
 from helpers.lab.comparison import BASELINE
 from helpers.lab.evidence import cpu
 from helpers.model import weights
@@ -98,9 +98,7 @@ def main(device: str, *, folder: Path = DATA / "measured", seconds: float = SECO
         for row in measure(setting, device=device):
             rows.append(row)
             print(f"{row['model']:<24}{what}  {row['fps']:>9,.0f} images/s", flush=True)
-            with replacing(path) as temporary:
-                text = json.dumps(table, indent=1, ensure_ascii=False)
-                temporary.write_text(text + "\n", encoding="utf-8")
+            write(path, json.dumps(table, indent=1, ensure_ascii=False) + "\n")
     print(path)
     return int(left_out > 0)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers import artifacts
-from helpers.files import BUILD, DATA, NOTEBOOKS, here, replacing
+from helpers.files import BUILD, DATA, NOTEBOOKS, here, write
 from helpers.lab.progress import Progress
 from helpers.model import source
 
@@ -111,7 +111,7 @@ def tutorial(
 
     out = BUILD / "notebooks"
     for picture in (NOTEBOOKS / "pictures").glob("*.svg"):  # their texts show some of them
-        _write(out / "pictures" / picture.name, picture.read_text(encoding="utf-8"))
+        write(out / "pictures" / picture.name, picture.read_text(encoding="utf-8"))
     spent = planned = 0.0
     for number, notebook in enumerate(wanted, start=1):
         place, output = f"{number}/{len(wanted)}", out / notebook.name
@@ -131,13 +131,9 @@ def tutorial(
             print(_table(_publish()), f"\n{failure}", sep="\n")
             return 1
         spent, planned = spent + done.seconds, planned + seconds[notebook.stem]
-        _write(output.with_suffix(".html"), pages.page(output, texts=NOTEBOOKS))
-        vouched = {
-            "made_from": made_from[notebook],
-            "facts": asdict(done),
-            "sha256": {file: artifacts.file_hash(out / file) for file in _files(notebook)},
-        }
-        _write(_report(notebook), json.dumps(vouched, indent=1) + "\n")
+        write(output.with_suffix(".html"), pages.page(output, texts=NOTEBOOKS))
+        files, facts = _files(notebook), asdict(done)
+        write(_report(notebook), artifacts.vouched(out, files, facts, made_from[notebook]))
         _publish()
     runs = _publish()
     if commit_outputs:
@@ -164,9 +160,9 @@ def _commit(runs: Sequence["NotebookRun"]) -> None:
     for run in runs:
         executed = nbformat.read(BUILD / "notebooks" / f"{run.name}.ipynb", as_version=4)
         pictures |= pages.pictures(executed)
-        _write(NOTEBOOKS / f"{run.name}.ipynb", pages.for_commit(executed, seconds=run.seconds))
+        write(NOTEBOOKS / f"{run.name}.ipynb", pages.for_commit(executed, seconds=run.seconds))
     for name, drawing in pictures.items():
-        _write(NOTEBOOKS / "pictures" / f"{name}.svg", drawing)
+        write(NOTEBOOKS / "pictures" / f"{name}.svg", drawing)
 
 
 def _files(notebook: Path) -> tuple[str, str]:
@@ -189,8 +185,8 @@ def _publish() -> "list[NotebookRun]":
     results = [{"notebook": facts["name"]} | row for facts in notebooks for row in facts.pop("results")]
     machine = {"cpu": evidence.cpu(), "versions": evidence.versions(*evidence.MATTER)}
     told = {"machine": machine, "notebooks": notebooks, "results": results}
-    _write(BUILD / "results.json", json.dumps(told, indent=1) + "\n")
-    _write(BUILD / "notebooks" / "index.html", pages.index(BUILD / "notebooks", runs))
+    write(BUILD / "results.json", json.dumps(told, indent=1) + "\n")
+    write(BUILD / "notebooks" / "index.html", pages.index(BUILD / "notebooks", runs))
     return runs
 
 
@@ -246,8 +242,3 @@ def _table(runs: Sequence["NotebookRun"]) -> str:
     lines = [f"{'notebook':<{width}}  seconds  peak MB  checks passed"]
     lines += [f"{name:<{width}}  {time:7.1f}  {peak:7.0f}  {count:13d}" for name, time, peak, count in rows]
     return "\n" + "\n".join(lines)
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as beside:
-        beside.write_text(text, encoding="utf-8")

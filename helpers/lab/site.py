@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from helpers.files import BUILD, NOTEBOOKS, ROOT, here
+from helpers.files import BUILD, NOTEBOOKS, ROOT, here, write
 from helpers.lab import pages
 from helpers.lab.notebooks import chapters, sources
 
@@ -55,10 +55,10 @@ def lay_out(source: Path) -> None:
             if (ROOT / linked).is_file() and Path(linked).suffix not in {".md", ".ipynb", ".svg"}:
                 _copy(ROOT / linked, source / linked)
         text = _with_cards(text.replace(f"]({INDEX}", "](index.md"))
-        _put(source / "index.md", text + _contents()) if name == INDEX else _put(source / name, text)
+        write(source / "index.md", text + _contents()) if name == INDEX else write(source / name, text)
     for chapter in chapters():
         _copy(executed(chapter), source / "notebooks" / chapter.name)
-        _put(source / "cover" / f"{chapter.stem}.svg", key_picture(executed(chapter)))
+        write(source / "cover" / f"{chapter.stem}.svg", key_picture(executed(chapter)))
     shutil.copytree(NOTEBOOKS / "pictures", source / "notebooks" / "pictures")
 
 
@@ -108,11 +108,6 @@ def _contents() -> str:
         for caption, names in named.items()
     )
     return "\n" + "\n\n".join("\n".join(tree) for tree in trees) + "\n"
-
-
-def _put(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
 
 
 def _copy(file: Path, to: Path) -> None:

@@ -76,9 +76,8 @@ def test_prose_of_builds_and_a_program_without_a_model_are_unknown(text: str) ->
 
 
 def test_a_sample_of_any_name_that_runs_a_model_is_a_run() -> None:
-    (record,) = records(
-        b"root@b:~# ./sample_skel -m a\nRepeat 1 times, avg time 1 ms, max_time 1 ms, min_time 1 ms"
-    )
+    times = "Repeat 1 times, avg time 1 ms, max_time 1 ms, min_time 1 ms"
+    (record,) = records(f"root@b:~# ./sample_skel -m a\n{times}".encode())
     assert (record["kind"], record["program"]) == ("board_run", "sample_skel")
 
 
