@@ -352,7 +352,7 @@ def test_what_a_plan_cuts_is_a_hollow_dashed_rest_and_strips_share_one_scale() -
 
 def test_changes_share_one_scale_and_a_forecast_is_hollow_on_its_interval() -> None:
     speed, macs = plot("deltas").axes
-    assert speed.get_xlim() == macs.get_xlim()
+    assert speed.get_xlim() == macs.get_xlim() and speed.get_xlim()[0] < -12 < 14 < speed.get_xlim()[1]
     forecast, (counted,) = speed.patches[0], macs.patches
     assert (forecast.get_x(), forecast.get_width()) == (-12, 8) and counted.get_width() == 14
     assert to_hex(forecast.get_facecolor()) == "#ffffff" != to_hex(counted.get_facecolor())
