@@ -37,7 +37,8 @@ class Share:
         n, share, z = len(hits), sum(hits) / len(hits), 1.959964
         middle, whole = share + z * z / (2 * n), 1 + z * z / n
         half = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
-        return cls(share, max(0.0, (middle - half) / whole), min(1.0, (middle + half) / whole))
+        low, high = max(0, (middle - half) / whole), min(1, (middle + half) / whole)
+        return cls(round(share, 4), round(low, 4), round(high, 4))
 
 
 @dataclass(frozen=True)
