@@ -10,11 +10,13 @@ import pwd
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
+from onnx import TensorProto, helper
 from waiting import wait_until
 
 from helpers.board.ssh import Board
@@ -76,6 +78,15 @@ class FarSide:
 def recorded(log: str) -> str:
     lines = (LOGS / log).read_text(encoding="utf-8").splitlines(keepends=True)
     return "".join(line for line in lines if not line.startswith(("/root #", "root@")))
+
+
+def axmodel(path: Path, *, fed: Sequence[int], given: Sequence[int]) -> Path:
+    """A file that says of its input and output what a compiled model says; the rest only the engine reads."""
+    first = helper.make_tensor_value_info("input", TensorProto.UINT8, fed)
+    last = helper.make_tensor_value_info("logits", TensorProto.FLOAT, given)
+    node = helper.make_node("neu mode", ["input"], ["logits"], domain="axera")
+    onnx.save(helper.make_model(helper.make_graph([node], "g", [first], [last])), path)
+    return path
 
 
 def trust(known_hosts: Path, port: int, public: Path) -> None:

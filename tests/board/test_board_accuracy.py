@@ -7,8 +7,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from far_side import FarSide, is_clean
-from onnx import TensorProto, helper
+from far_side import FarSide, axmodel, is_clean
 from PIL import Image
 from small_graphs import graph, node
 from waiting import wait_until
@@ -62,14 +61,8 @@ def pictures(tmp_path: Path) -> Path:
 def compiled(tmp_path: Path, *, batch: int = 1) -> Path:
     """An axmodel in a folder of its own, and the engine that runs it."""
     (tmp_path / "engine" / "axengine.py").write_text(ENGINE.replace("BATCH", str(batch)))
-    fed = helper.make_tensor_value_info("input", TensorProto.UINT8, [batch, SIZE, SIZE, 3])
-    given = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, 3])
-    whole = helper.make_graph(
-        [helper.make_node("neu mode", ["input"], ["logits"], domain="axera")], "g", [fed], [given]
-    )
     (tmp_path / "out").mkdir(exist_ok=True)
-    onnx.save(helper.make_model(whole), tmp_path / "out" / "compiled.axmodel")
-    return tmp_path / "out" / "compiled.axmodel"
+    return axmodel(tmp_path / "out" / "compiled.axmodel", fed=[batch, SIZE, SIZE, 3], given=[batch, 3])
 
 
 @pytest.mark.parametrize("batch", [1, 2])
@@ -92,7 +85,7 @@ def test_a_portion_that_fails_after_others_worked_is_sent_once_more(
     fails: str, sessions: int, here: Board, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(on_board, "PORTION", 2)
-    axmodel, count = compiled(tmp_path), tmp_path / "count"
+    built, count = compiled(tmp_path), tmp_path / "count"
     with (tmp_path / "engine" / "axengine.py").open("a") as engine:
         engine.write(f"with open({str(count)!r}, 'a+') as file:\n    file.write('.')\n    file.seek(0)\n")
         engine.write(f"    if len(file.read()) {fails}: raise RuntimeError('Failed to run model.')\n")
@@ -100,19 +93,19 @@ def test_a_portion_that_fails_after_others_worked_is_sent_once_more(
         contextlib.nullcontext() if sessions == 4 else pytest.raises(BoardError, match="0 of 2 pictures")
     )
     with expected:
-        assert accuracy(here, axmodel, pictures, out=tmp_path / "out", progress=False).top1.value == 0.8
+        assert accuracy(here, built, pictures, out=tmp_path / "out", progress=False).top1.value == 0.8
     assert len(count.read_text()) == sessions
 
 
 def test_the_graph_beside_it_says_the_order_of_colours_and_what_float_says(
     here: Board, pictures: Path, tmp_path: Path
 ) -> None:
-    axmodel = compiled(tmp_path)
+    built = compiled(tmp_path)
     beside = graph(node("GlobalAveragePool"), shape=[1, 3, SIZE, SIZE], out=[1, 3, 1, 1])
     beside.graph.input[0].name = beside.graph.node[0].input[0] = "input"
     write_metadata(beside, Preprocessing("rgb", (0, 0, 0), (1, 1, 1), SIZE))
     onnx.save(beside, tmp_path / "out" / "model-sim.onnx")
-    found = accuracy(here, axmodel, pictures, out=tmp_path / "out", progress=False)
+    found = accuracy(here, built, pictures, out=tmp_path / "out", progress=False)
     assert found.top1.value == 0.4  # lime, and the blue picture among the red ones
     assert found.agreement == Share.of([True] * 5) and found.float_top1 == found.top1
 
@@ -141,18 +134,18 @@ def test_over_ssh_it_ends_in_one_row(
 
 
 def test_what_goes_wrong_there_is_told_with_its_remedy(here: Board, pictures: Path, tmp_path: Path) -> None:
-    axmodel = compiled(tmp_path)
+    built = compiled(tmp_path)
     (tmp_path / "engine" / "axengine.py").unlink()
     with pytest.raises(BoardError, match=r"0 of 5 pictures.*No module named 'axengine'.*Install"):
-        accuracy(here, axmodel, pictures, out=tmp_path / "out", progress=False)
+        accuracy(here, built, pictures, out=tmp_path / "out", progress=False)
     (tmp_path / "engine" / "axengine.py").write_text(ENGINE.replace("BATCH", "1").replace("np.uint8,", "0,"))
     with pytest.raises(
         BoardError, match=r"0 of 5 pictures.*AssertionError: expect shape.*exactly the model's"
     ):
-        accuracy(here, axmodel, pictures, out=tmp_path / "out", progress=False)
+        accuracy(here, built, pictures, out=tmp_path / "out", progress=False)
     (tmp_path / "engine" / "axengine.py").write_text("import os, sys\nos.kill(os.getpid(), 11)")
     with pytest.raises(BoardError, match=r"0 of 5 pictures and said: \S"):
-        accuracy(here, axmodel, pictures, out=tmp_path / "out", progress=False)
+        accuracy(here, built, pictures, out=tmp_path / "out", progress=False)
     (tmp_path / "text.axmodel").write_text("model")
     with pytest.raises(ValueError, match="no compiled model"):
         accuracy(here, tmp_path / "text.axmodel", pictures, out=tmp_path / "out", progress=False)

@@ -4,10 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
-import onnx
 import pytest
-from far_side import FarSide, is_clean, recorded, started
-from onnx import TensorProto, helper
+from far_side import FarSide, axmodel, is_clean, recorded, started
 from waiting import wait_until
 
 from helpers.board.run import run, speed
@@ -24,7 +22,7 @@ def test_a_run_brings_back_both_records_and_leaves_nothing_behind(
     seen = tmp_path / "seen"
     far.prints(CLASSIFIER, "sample_classification.log", f'cat "$2" "$4" > {seen}')
     board = far.board(tmp_path / "far")
-    runs = run(board, model, out=tmp_path / "out", photo=image, image_size=192, repeats=200, progress=False)
+    runs = run(board, model, out=tmp_path / "out", photo=image, repeats=200, progress=False)
     wait_until(lambda: is_clean(tmp_path / "far"))
     assert seen.read_bytes() == model.read_bytes() + image.read_bytes()
     scores, times = runs.records
@@ -34,10 +32,10 @@ def test_a_run_brings_back_both_records_and_leaves_nothing_behind(
     assert times.latency_ms.p99 == 1.290 and times.batch == 8
     assert times.versions == Versions("5.1 0aa1bb2c", "2.11.0s", "2.4.1")
     assert " ".join(far.calls()) == (
-        f"{far.programs / CLASSIFIER} -m tiny.axmodel -i fox.jpg -g 192,192 -r 200 "
+        f"{far.programs / CLASSIFIER} -m tiny.axmodel -i fox.jpg -g 224,224 -r 200 "
         f"{far.programs / RUN_MODEL} -m tiny.axmodel -r 200 -w 5"
     )
-    assert runs.log.read_text().startswith(f"# {CLASSIFIER} -m tiny.axmodel -i fox.jpg -g 192,192 -r 200\n")
+    assert runs.log.read_text().startswith(f"# {CLASSIFIER} -m tiny.axmodel -i fox.jpg -g 224,224 -r 200\n")
     assert list(parse(runs.log)) == [scores, times]  # what parse-log says of it later
 
 
@@ -105,17 +103,6 @@ def test_a_missing_file_and_numbers_out_of_range_are_refused_at_once(model: Path
         run(board, model, out=tmp_path, repeats=0)
 
 
-@pytest.fixture
-def eight(tmp_path: Path) -> Path:
-    """An axmodel that takes eight images: to us its input's shape, to the engine everything else."""
-    ends = [helper.make_tensor_value_info(name, TensorProto.UINT8, [8, 4, 4, 3]) for name in ("x", "y")]
-    node = helper.make_node("neu mode", ["x"], ["y"], domain="axera")
-    onnx.save(
-        helper.make_model(helper.make_graph([node], "g", ends[:1], ends[1:])), tmp_path / "eight.axmodel"
-    )
-    return tmp_path / "eight.axmodel"
-
-
 @pytest.mark.parametrize(
     ("options", "asked", "images"),
     [
@@ -125,8 +112,9 @@ def eight(tmp_path: Path) -> Path:
     ],
 )
 def test_what_several_images_or_one_core_need_is_asked_of_ax_run_model_alone(
-    options: dict[str, int], asked: str, images: int, far: FarSide, eight: Path, image: Path, tmp_path: Path
+    options: dict[str, int], asked: str, images: int, far: FarSide, image: Path, tmp_path: Path
 ) -> None:
+    eight = axmodel(tmp_path / "eight.axmodel", fed=[8, 4, 4, 3], given=[8, 2])
     runs = run(far.board(tmp_path / "far"), eight, photo=image, out=tmp_path, progress=False, **options)
     assert [record.program for record in runs.records] == [RUN_MODEL] and runs.images == images
     assert " ".join(far.calls()[1:]) == f"-m eight.axmodel -r 100 -w 5{asked}"
@@ -136,10 +124,13 @@ def test_a_time_is_of_a_run_and_images_per_second_are_not() -> None:
     assert speed(8, 5.344) == "8 images in 5.344 ms, 1,497 images/s" and "1 image in" in speed(1, 1.24)
 
 
-def test_one_core_is_not_for_the_sample_which_takes_them_together(
-    far: FarSide, model: Path, image: Path, tmp_path: Path
+def test_the_sample_is_told_the_size_and_left_out_where_one_core_is_asked_for(
+    far: FarSide, image: Path, tmp_path: Path
 ) -> None:
-    runs = run(far.board(tmp_path / "far"), model, photo=image, out=tmp_path, affinity=7, progress=False)
+    small = axmodel(tmp_path / "small.axmodel", fed=[1, 192, 160, 3], given=[1, 2])
+    runs = run(far.board(tmp_path / "far"), small, photo=image, out=tmp_path, progress=False)
+    assert len(runs.records) == 2 and "192,160" in far.calls()
+    runs = run(far.board(tmp_path / "far"), small, photo=image, out=tmp_path, affinity=7, progress=False)
     assert [record.program for record in runs.records] == [RUN_MODEL]
 
 
