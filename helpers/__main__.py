@@ -89,6 +89,7 @@ COMMANDS = {
         "--model efficientvit_m0 --checkpoint timm --images my_pictures --out out",
         "--model! --images! --out! --checkpoint --epochs --rate --seed",
     ),
+    "weights": ("fetch timm's trained weights of all six once, for every later run", "timm", "source"),
     "doctor": ("say what this machine has of what the tutorial needs", "", ""),
     "bench": ("measure the ratios that the chapters rest on against their bars", "", "--device"),
 }
@@ -97,7 +98,9 @@ FLAG = "store_true"
 OPTIONS: dict[str, dict[str, Any]] = {
     "--model": {"help": "efficientvit_m0 to efficientvit_m5, or pocket"},
     "--out": {"type": Path, "help": "the folder to write into"},
-    "--checkpoint": {"help": "a file, or random, or timm (default: EFFICIENTVIT_CHECKPOINT, else random)"},
+    "--checkpoint": {
+        "help": "a file, timm or random (default: EFFICIENTVIT_CHECKPOINT, else cached, else random)"
+    },
     "--images": {
         "help": "a folder of pictures (default: cuts of one photo); run-board: one with a folder per class; "
         "it then tells how often the model is right, and no times (needs python3 and pyaxengine there)",
@@ -145,6 +148,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "files": {"nargs": "+", "metavar": "FILE"},
     "--macs-m": {"type": float, "help": "million MACs per image, where no graph is given"},
     "--params-m": {"type": float, "help": "million parameters"},
+    "source": {"choices": ["timm"], "help": "its hub, which --checkpoint timm asks as well"},
     "numbers": {"nargs": "*", "metavar": "CHAPTER", "help": "only these, such as 05 07"},
     "--from": {"dest": "start", "metavar": "CHAPTER", "help": "only this one and those after it"},
     "--fresh": {"action": FLAG, "help": "keep none"},
@@ -354,6 +358,13 @@ def _finetune(model: str, **given: Any) -> None:
     print(json.dumps(made.facts), file, sep="\n")
     told = f"--model {model} --checkpoint {file} --images {given['images']} --out {given['out']}"
     print(f"next: python -m helpers deploy {told}", file=sys.stderr)
+
+
+def _weights(source: str) -> None:
+    from helpers.model.weights import fetch_all
+
+    for name, file, fetched in fetch_all():
+        print(f"{name}  {'fetched' if fetched else 'kept'}  {file}", flush=True)
 
 
 def _doctor() -> int:

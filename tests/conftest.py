@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 # Tests run side by side: more threads than cores only wait for each other. Notebook kernels inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["EFFICIENTVIT_CHECKPOINT"] = "random"  # whatever weights this machine has
 
 import helpers.model.reference  # noqa: F401  declares torchvision's operators before any test imports timm
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from helpers.files import ROOT
 from helpers.finding import Finding
-from helpers.model.source import ENVIRONMENT_VARIABLE, WORDS
+from helpers.model.source import ENVIRONMENT_VARIABLE, WORDS, find
+from helpers.model.variants import VARIANTS
 from helpers.pulsar2.tool import Pulsar2Missing, find_tool
 
 GB = 10**9
@@ -114,11 +115,14 @@ def disk(free: int) -> Finding:
 
 
 def weights(environment: Mapping[str, str]) -> Finding:
-    """The checkpoint that the environment names; the pocket model's lie in the checkout."""
+    """What the environment names, else what is cached; the pocket model's lie in the checkout."""
     named = environment.get(ENVIRONMENT_VARIABLE)
     if not named:
-        said = "M0 to M5 are random unless a chapter gets `-p checkpoint FILE`, or `timm` with network"
-        return Finding("weights", "warn", said)
+        lacking = [one.short for name, one in VARIANTS.items() if not find("timm", name=name).file]
+        if not lacking:
+            return Finding("weights", "ok", "timm's of all six, cached")
+        said = f"{', '.join(lacking)} are random: `python -m helpers weights timm` fetches trained ones once"
+        return Finding("weights", "warn", f"{said}, or a chapter gets `-p checkpoint FILE`")
     if named in WORDS or Path(named).expanduser().is_file():
         return Finding("weights", "ok", named)
     said = f"{ENVIRONMENT_VARIABLE} names {named}, which is no file: correct or unset it"

@@ -19,6 +19,7 @@ from helpers import artifacts
 from helpers.files import BUILD, DATA, NOTEBOOKS, here, write
 from helpers.lab.progress import Progress
 from helpers.model import source
+from helpers.model.variants import VARIANTS
 
 if TYPE_CHECKING:
     from helpers.lab.runner import NotebookRun
@@ -64,7 +65,7 @@ def run_one(chapter: str, words: Mapping[str, str]) -> int:
     from helpers.lab.parameters import from_words
     from helpers.lab.runner import run
 
-    _find_checkpoint()
+    _decide_weights()
     short = {name: re.sub(r"[^\w.-]+", "-", word)[-40:] for name, word in words.items()}
     values = "".join(f"__{name}={word}" for name, word in short.items())
     output = BUILD / "runs" / f"{notebook.stem}{values}.ipynb"
@@ -86,16 +87,18 @@ def tutorial(
 
     What ran to its end and is still what it was is kept, unless `fresh`. Stops at one that fails, and keeps
     what the others made. With `commit_outputs` all run afresh, and only when all have passed, their outputs
-    replace those in `notebooks/`.
+    replace those in `notebooks/`; weights are random then, whatever this machine has.
     """
     if commit_outputs and (numbers or start):
         raise ValueError("--commit-outputs is of one run of all chapters: name none")
     print("Looking for chapters that ran already", flush=True)
-    _find_checkpoint()
+    if commit_outputs:
+        os.environ[source.ENVIRONMENT_VARIABLE] = source.RANDOM
+    weights = _decide_weights()
     first = find(start) if start else Path()
     named = {find(number) for number in numbers}
     wanted = [path for path in chapters() if path >= first and (not named or path in named)]
-    made_from = {path: _made_from(path) for path in wanted}
+    made_from = {path: _made_from(path, weights) for path in wanted}
     if fresh or commit_outputs:
         for notebook in wanted:
             _report(notebook).unlink(missing_ok=True)
@@ -144,10 +147,18 @@ def tutorial(
     return 0
 
 
-def _find_checkpoint() -> None:
-    """The file that the environment names is the caller's: notebooks run in another folder."""
+def _decide_weights() -> dict[str, str]:
+    """Which weights each of the six gets where a chapter names none, for the whole run.
+
+    The file that the environment names is the caller's: notebooks run in another folder. What another process
+    fetches meanwhile does not count where nothing was cached.
+    """
     if isinstance(file := source.find().checkpoint, Path):
         os.environ[source.ENVIRONMENT_VARIABLE] = str(file.resolve())
+    found = {name: source.find(name=name) for name in VARIANTS}
+    if {one.checkpoint for one in found.values()} == {source.RANDOM}:
+        os.environ[source.ENVIRONMENT_VARIABLE] = source.RANDOM
+    return {name: one.words for name, one in found.items()}
 
 
 def _commit(runs: Sequence["NotebookRun"]) -> None:
@@ -190,7 +201,7 @@ def _publish() -> "list[NotebookRun]":
     return runs
 
 
-def _made_from(notebook: Path) -> dict[str, Any]:
+def _made_from(notebook: Path, weights: Mapping[str, str]) -> dict[str, Any]:
     """All that a chapter's outputs depend on; nothing of it is imported."""
     from helpers.lab import evidence
 
@@ -200,7 +211,7 @@ def _made_from(notebook: Path) -> dict[str, Any]:
         "code": artifacts.code_hash("helpers.lab.pages", *_imports(notebook)),
         "data": {path.relative_to(DATA).as_posix(): artifacts.file_hash(path) for path in data},
         "scripts": {path.name: artifacts.file_hash(path) for path in sorted(_LIVE.glob("*.js"))},
-        "weights": source.find().words,
+        "weights": dict(weights),
         "machine": evidence.cpu(),
         "packages": evidence.versions(*evidence.MATTER, *_PACKAGES),
     }

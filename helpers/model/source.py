@@ -6,6 +6,7 @@ from pathlib import Path
 
 from helpers.artifacts import file_hash
 from helpers.files import DATA
+from helpers.model.variants import VARIANTS
 
 ENVIRONMENT_VARIABLE = "EFFICIENTVIT_CHECKPOINT"
 RANDOM, HUB, POCKET = "random", "timm", "pocket"
@@ -36,11 +37,18 @@ class Source:
 
 
 def find(checkpoint: str | Path | None = None, *, name: str | None = None) -> Source:
-    """What `weights.load` uses: `checkpoint`, else what fits `name` or the environment names, else random.
+    """What `weights.load` uses: `checkpoint`, else what the environment names, else timm's where cached.
 
-    Raises CheckpointError for a path where no file is.
+    Else weights are random; those of the pocket model are its own. Raises CheckpointError for a path where no
+    file is.
     """
-    default = POCKET if name == POCKET else os.environ.get(ENVIRONMENT_VARIABLE) or RANDOM
+    default = RANDOM
+    if name == POCKET:
+        default = POCKET
+    elif named := os.environ.get(ENVIRONMENT_VARIABLE):
+        default = named
+    elif name in VARIANTS and _cached(name):
+        default = HUB
     chosen = checkpoint or default
     if chosen == RANDOM:
         return Source(RANDOM, None)

@@ -2,6 +2,7 @@
 
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -26,9 +27,9 @@ def load(name: str, checkpoint: str | Path | None = None, *, seed: int = 0) -> n
 
     `name` is one of the six or "pocket". `checkpoint` is "random" (by `randomize`, from `seed`), "timm" (the
     hub), "pocket" (chapter 04's, whatever the name), or a file: what training scripts save or a plain state
-    dict, in the official or timm's layout, or safetensors; none of its code runs. Left out, it is what the
-    environment variable EFFICIENTVIT_CHECKPOINT names, else random. A file with another number of classes
-    gives a model with that many. The global random state stays.
+    dict, in the official or timm's layout, or safetensors; none of its code runs. Left out, it is what `find`
+    decides, and no host is asked. A file with another number of classes gives a model with that many. The
+    global random state stays.
 
     Raises UnknownModel, CheckpointError for a file that cannot be used, and Unreachable without the hub.
     """
@@ -38,7 +39,10 @@ def load(name: str, checkpoint: str | Path | None = None, *, seed: int = 0) -> n
         raise CheckpointError("the timm hub has no pocket model: use checkpoint='pocket'")
     source = find(checkpoint, name=name)
     if source.checkpoint == HUB:
-        return _from_file(name, source.file or _fetch(name))
+        try:
+            return _from_file(name, source.file or _fetch(name))
+        except CheckpointError as error:
+            raise CheckpointError(f"{error} (`python -m helpers weights timm` does)") from None
     if source.file is not None:
         return _from_file(POCKET if source.checkpoint == POCKET else name, source.file)
     model = init_model(name, seed=seed)
@@ -47,12 +51,12 @@ def load(name: str, checkpoint: str | Path | None = None, *, seed: int = 0) -> n
     return model.eval()
 
 
-def init_model(name: str, *, seed: int = 0, classes: int | None = None) -> nn.Module:
+def init_model(name: str, *, seed: int = 0, classes: int | None = None, device: str = "cpu") -> nn.Module:
     """A model as its class initialises it from `seed`, in eval mode; the global random state stays.
 
     `classes` is 1000 when left out, 10 for the pocket model.
     """
-    with seeded(seed):
+    with seeded(seed), torch.device(device):
         if name == POCKET:
             return pocket_model(classes=classes or 10).eval()
         model: nn.Module = timm.create_model(name, num_classes=classes or 1000)
@@ -65,9 +69,7 @@ def _from_file(name: str, path: Path) -> nn.Module:
     model = init_model(name, classes=classes)
     if reasons := layout.misfit(state, model):
         for other in {*VARIANTS, POCKET} - {name}:
-            with torch.device("meta"):
-                candidate = init_model(other, classes=classes)
-            if not layout.misfit(state, candidate):
+            if not layout.misfit(state, init_model(other, classes=classes, device="meta")):
                 raise CheckpointError(f"{path} does not fit {name} but {other}: load it as {other!r}")
         raise CheckpointError(f"{path} does not fit {name}, nor another of the models: {'; '.join(reasons)}")
     if broken := layout.unusable(state, model):
@@ -79,13 +81,31 @@ def _from_file(name: str, path: Path) -> nn.Module:
     return model  # it never ran, so timm has cached no attention bias of the weights before
 
 
-def _fetch(name: str) -> Path:
-    """The hub's weights of a model, put into the hub's cache on this machine."""
+def fetch_all() -> Iterator[tuple[str, Path, bool]]:
+    """The hub's weights of the six, in its cache here: name, file, and whether it was fetched just now.
+
+    What is there and fits is kept, and the hub is not asked. Raises Unreachable, and CheckpointError where
+    the hub gives a file that cannot be used; what came before stays.
+    """
+    for name in VARIANTS:
+        file = find(HUB, name=name).file
+        try:
+            missing = file is None or layout.misfit(read(file), init_model(name, device="meta"))
+        except CheckpointError:
+            missing = True
+        if missing:
+            _from_file(name, file := _fetch(name, again=file is not None))
+        assert file is not None
+        yield name, file, bool(missing)
+
+
+def _fetch(name: str, *, again: bool = False) -> Path:
+    """The hub's weights of a model, put into its cache on this machine; `again` replaces those there."""
     instead = "give the official file as checkpoint, or 'random'"
     if constants.HF_HUB_OFFLINE or not _answers(constants.ENDPOINT):
         raise Unreachable(f"the timm hub ({constants.ENDPOINT}) cannot be reached from here: {instead}")
     try:
-        return Path(hf_hub_download(HUB_ID.format(name=name), "model.safetensors"))
+        return Path(hf_hub_download(HUB_ID.format(name=name), "model.safetensors", force_download=again))
     except Exception as error:  # the hub client's errors share no base class
         reason = str(error).strip().partition("\n")[0]
         raise Unreachable(f"the timm hub gave no weights for {name} ({reason}): {instead}") from error

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
 from helpers.finding import Finding
 from helpers.lab import doctor
@@ -61,7 +62,8 @@ def test_pulsar2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert doctor.pulsar2() == Finding("Pulsar2", "ok", str(tmp_path / "pulsar2"))
 
 
-def test_weights(tmp_path: Path):
+def test_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     checkpoint = tmp_path / "m5.pth"
     named = {"EFFICIENTVIT_CHECKPOINT": str(checkpoint)}
     assert doctor.weights({}).level == "warn"

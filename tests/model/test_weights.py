@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import constants
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -19,9 +18,9 @@ from helpers.artifacts import file_hash
 from helpers.model import layout, source, weights
 from helpers.model.batchnorm import fuse_batchnorm
 from helpers.model.reference import timm
-from helpers.model.source import ENVIRONMENT_VARIABLE, HUB_ID, POCKET_WEIGHTS, CheckpointError, find
-from helpers.model.variants import VARIANTS, UnknownModel
-from helpers.model.weights import Unreachable, load
+from helpers.model.source import ENVIRONMENT_VARIABLE, POCKET_WEIGHTS, CheckpointError, find
+from helpers.model.variants import UnknownModel
+from helpers.model.weights import load
 
 M0 = "efficientvit_m0"
 
@@ -46,11 +45,6 @@ def official(model: nn.Module) -> dict[str, Tensor]:
     """The model's weights as the official code would save them: its names, its persistent bias index."""
     index = {key: value for key, value in model.named_buffers() if key.endswith("attention_bias_idxs")}
     return {layout.official_name(key): value for key, value in (model.state_dict() | index).items()}
-
-
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(ENVIRONMENT_VARIABLE, raising=False)
 
 
 @pytest.fixture
@@ -207,54 +201,6 @@ def test_describe_tells_what_load_would_use(folder: Path) -> None:
         find(folder)
     with pytest.raises(CheckpointError, match=r"there is no file .*missing.pth: check the path"):
         find(folder / "missing.pth")
-
-
-@pytest.fixture
-def offline_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A hub that refuses connections, and its cache on this machine."""
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
-    return folder
-
-
-def test_the_hub_knows_the_six_by_this_name() -> None:
-    for name in VARIANTS:
-        assert timm.get_pretrained_cfg(name).hf_hub_id == HUB_ID.format(name=name)
-
-
-def test_the_hub_out_of_reach(offline_hub: Path) -> None:
-    with pytest.raises(Unreachable, match=r"timm hub .* cannot be reached from here: give the official file"):
-        load(M0, "timm")
-    with pytest.raises(CheckpointError, match="the timm hub has no pocket model"):
-        load("pocket", "timm")
-
-
-def test_the_hub_cached_on_this_machine(offline_hub: Path) -> None:
-    cached = offline_hub / "models--timm--efficientvit_m0.r224_in1k"
-    (cached / "refs").mkdir(parents=True)
-    (cached / "refs" / "main").write_text("0" * 40)
-    (cached / "snapshots" / ("0" * 40)).mkdir(parents=True)
-    file = cached / "snapshots" / ("0" * 40) / "model.safetensors"
-    save_file(randomized(M0).state_dict(), file)
-    assert torch.equal(logits(load(M0, "timm")), logits(randomized(M0)))
-    file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(CheckpointError, match="damaged"):
-        load(M0, "timm")
-
-
-def test_what_the_hub_sends_is_loaded(offline_hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def download(hub: str, name: str) -> str:
-        assert (hub, name) == (HUB_ID.format(name=M0), "model.safetensors")
-        save_file(randomized(M0).state_dict(), offline_hub / name)
-        return str(offline_hub / name)
-
-    monkeypatch.setattr(weights, "_answers", lambda _: True)
-    monkeypatch.setattr(weights, "hf_hub_download", download)
-    assert torch.equal(logits(load(M0, "timm")), logits(randomized(M0)))
-    monkeypatch.setattr(weights, "hf_hub_download", lambda *_: 1 / 0)
-    with pytest.raises(Unreachable, match="gave no weights for efficientvit_m0"):
-        load(M0, "timm")
 
 
 @pytest.mark.parametrize(
