@@ -20,13 +20,13 @@ COMMANDS = {
     "deploy": (
         "the whole way, from a checkpoint to the board's log, as far as the tools at hand allow",
         "--model efficientvit_m5 --checkpoint my.pth --images my_pictures --out out --host my-board",
-        "--model! --out! --checkpoint --images --board-input --target-hardware --npu-mode "
+        "--model! --out! --checkpoint --image-size --images --board-input --target-hardware --npu-mode "
         "--batch --static-batch-sizes --max-dynamic-batch-size --host --until",
     ),
     "export": (
         "write the gated ONNX files of chapter 05",
         "--model efficientvit_m0 --checkpoint my.pth --out out",
-        "--model! --out! --checkpoint --board-input --batch --opset --keep-residuals",
+        "--model! --out! --checkpoint --image-size --board-input --batch --opset --keep-residuals",
     ),
     "calibrate": (
         "cut pictures for the compiler",
@@ -96,11 +96,12 @@ COMMANDS = {
 FLAG = "store_true"
 # What is not given is not passed on: a default stands in the function that has it.
 OPTIONS: dict[str, dict[str, Any]] = {
-    "--model": {"help": "efficientvit_m0 to efficientvit_m5, or pocket"},
+    "--model": {"help": "efficientvit_m0 to efficientvit_m5, pocket, or timm/NAME for any of timm's classifiers"},
     "--out": {"type": Path, "help": "the folder to write into"},
     "--checkpoint": {
         "help": "a file, timm or random (default: EFFICIENTVIT_CHECKPOINT, else cached, else random)"
     },
+    "--image-size": {"type": int, "help": "pixels of the picture's side (default 224), for M0 to M5"},
     "--images": {
         "help": "a folder of pictures (default: cuts of one photo); run-board: one with a folder per class; "
         "it then tells how often the model is right, and no times (needs python3 and pyaxengine there)",
@@ -313,13 +314,16 @@ def _forecast(onnx: Path | None = None, **given: float) -> None:
 
     if (onnx is None) != (len(given) == 2) or (onnx and given):
         raise ValueError("give either --onnx, or --macs-m and --params-m")
+    size = {}
     if onnx:
         from helpers.graph.graph import load
 
-        given = dict(zip(("macs_m", "params_m"), counts(load(onnx)), strict=True))
+        graph = load(onnx)
+        given = dict(zip(("macs_m", "params_m"), counts(graph), strict=True))
+        size = {"image_size": graph.graph.input[0].type.tensor_type.shape.dim[-1].dim_value}
     predicted = {npu: asdict(one) for npu, one in forecast(**given).items()}
     rounded = {npu: {name: round(x, 1) for name, x in one.items()} for npu, one in predicted.items()}
-    print(json.dumps(rounded | {"warnings": doubts(macs_m=given["macs_m"])}))
+    print(json.dumps(rounded | {"warnings": doubts(macs_m=given["macs_m"], **size)}))
 
 
 def _tutorial(**given: Any) -> int:

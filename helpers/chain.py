@@ -52,6 +52,7 @@ def deploy(
     batch: int = 1,
     static_batch_sizes: Sequence[int] = (),
     max_dynamic_batch_size: int = 0,
+    image_size: int | None = None,
     host: str = "",
 ) -> Iterator[Done]:
     """Each of STEPS when it is done, with its artifacts in `out`; a second call keeps what is the same.
@@ -63,7 +64,7 @@ def deploy(
     sizes = batches(batch, static_batch_sizes, max_dynamic_batch_size)
     validate({"target_hardware": target_hardware, "npu_mode": npu_mode, "compiler": sizes})  # before work
     board = Board.at(host) if host else None
-    exported = export(model, out, checkpoint=checkpoint, board_input=board_input)
+    exported = export(model, out, checkpoint=checkpoint, image_size=image_size, board_input=board_input)
     graph = exported.simplified
     told = f"{exported.nodes_simplified} nodes, weights {exported.weights}, parity {exported.parity:.1e}"
     yield Done("export", graph, exported.remade, told)

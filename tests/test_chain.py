@@ -16,6 +16,7 @@ from helpers import artifacts, chain
 from helpers.__main__ import COMMANDS, main
 from helpers.chain import STEPS
 from helpers.graph.graph import load
+from helpers.pulsar2 import archive
 from helpers.pulsar2.rehearse import preprocessing_of
 
 MADE = {
@@ -85,6 +86,17 @@ def test_another_setting_remakes_its_step_and_no_other(
     made = [line.split()[0] for line in capsys.readouterr().out.splitlines() if " made " in line]
     assert made == ["configure"]
     assert json.loads((copy / "pulsar2.json").read_text())["compiler"]["static_batch_sizes"] == [8]
+
+
+@pytest.mark.parametrize(
+    ("model", "more"), [("timm/test_resnet", []), ("efficientvit_m0", ["--image-size", "256"])]
+)
+def test_another_network_and_another_size_go_the_same_way(model: str, more: list[str], tmp_path: Path):
+    arguments = ["--model", model, "--checkpoint", "random", "--out", str(tmp_path), *more]
+    assert main(["deploy", *arguments, "--until", "preflight"]) == 0
+    fed = preprocessing_of(load(tmp_path / "model-sim.onnx"))
+    assert fed.size == (256 if more else 160) and fed.short_side > 160
+    assert archive.pictures(tmp_path / "calibration.tar", fed, 1)[0].shape == (1, 3, fed.size, fed.size)
 
 
 def test_without_tools_it_goes_as_far_as_it_can(

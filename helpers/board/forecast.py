@@ -112,12 +112,19 @@ def forecast(*, macs_m: float, params_m: float) -> dict[str, Forecast]:
     return {npu: fit.at(macs_m, params_m) for npu, fit in fits().items()}
 
 
-def doubts(*, macs_m: float) -> list[str]:
-    """What to hold against a forecast at so many million MACs: nothing within RANGE."""
+def doubts(*, macs_m: float, image_size: int = 224) -> list[str]:
+    """What to hold against a forecast at so many million MACs: nothing within RANGE at 224 pixels."""
     low, high = RANGE
-    if low <= macs_m <= high:
-        return []
-    return [f"{macs_m:.1f} million MACs lie outside the {low} to {high} of the fitted models: a guess"]
+    found = []
+    if not low <= macs_m <= high:
+        found.append(
+            f"{macs_m:.1f} million MACs lie outside the {low} to {high} of the fitted models: a guess"
+        )
+    if image_size != 224:
+        found.append(
+            f"the fitted models take 224 pixels, this one {image_size}: larger maps were not measured"
+        )
+    return found
 
 
 def counts(model: onnx.ModelProto) -> tuple[float, float]:

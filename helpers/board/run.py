@@ -13,6 +13,7 @@ from helpers import artifacts
 from helpers.board.ssh import Board, BoardError, session
 from helpers.files import PHOTO
 from helpers.graph.graph import Axes, axes
+from helpers.graph.preprocess import SHORT_SIDE
 from helpers.logs.parse_log import parse
 from helpers.logs.records import BoardRun
 
@@ -51,11 +52,12 @@ def run(
     """Runs a compiled model: with the classification sample on `photo`, then with `ax_run_model`.
 
     A program that the board does not have is left out, and so is the sample without a photo, for a model of
-    several images, since it feeds one, and with an affinity. `repeats` holds for both; for `ax_run_model`,
-    `batch` is that of a run (0: it takes the model's own), and `affinity` a mask of cores, 1 to 7: the NPU is
-    then split in three (its option -v 1), so that a model for NPU1 runs on one of those named; 0: they work
-    together. `timeout` is in seconds, for all of it.
-    The options: AXERA-TECH/ax-samples, ax_classification_steps.cc; pulsar2-docs-en, other_tools/ax_run_model.
+    several images, since it feeds one, for one of more pixels than the SHORT_SIDE that it cuts from, and with
+    an affinity. `repeats` holds for both; for `ax_run_model`, `batch` is that of a run (0: it takes the
+    model's own), and `affinity` a mask of cores, 1 to 7: the NPU is then split in three (its option -v 1), so
+    that a model for NPU1 runs on one of those named; 0: they work together. `timeout` is in seconds, for all
+    of it. The options: AXERA-TECH/ax-samples, ax_classification_steps.cc; pulsar2-docs-en,
+    other_tools/ax_run_model.
 
     The log goes to `out`/board.log as it comes, so that a run cut short leaves what it printed. A
     program that fails gives a record with `ok` False, which says why. Nothing stays on the board,
@@ -78,8 +80,8 @@ def run(
     model = next(iter(files))
     shape, _ = ends(axmodel)
     images = batch or int(next(iter(shape), 1))
-    if photo is not None and images == 1 and not affinity:
-        height, width = shape[1:3] or (224, 224)
+    height, width = map(int, shape[1:3] or (224, 224))
+    if photo is not None and images == 1 and max(height, width) <= SHORT_SIDE and not affinity:
         wanted[_CLASSIFIERS] = f"-m {model} -i {[*files][-1]} -g {height},{width} -r {repeats}"
     wanted[_RUN_MODELS] = f"-m {model} -r {repeats} -w {_WARMUP}"
     wanted[_RUN_MODELS] += f" -b {batch}" * bool(batch) + f" -v 1 -a {affinity}" * bool(affinity)

@@ -17,9 +17,14 @@ from helpers.model.variants import INPUT_SIZE
 
 
 def to_onnx(
-    model: nn.Module, *, opset: int = OPSET, batch: int = 1, any_batch: bool = False
+    model: nn.Module,
+    *,
+    opset: int = OPSET,
+    batch: int = 1,
+    any_batch: bool = False,
+    image_size: int = INPUT_SIZE,
 ) -> onnx.ModelProto:
-    """Traces `model` as a graph: `input` (batch, 3, 224, 224) float32 to `logits` (batch, classes).
+    """Traces `model` as a graph: `input` (batch, 3, size, size) float32 to `logits` (batch, classes).
 
     The TorchScript exporter is named on purpose: the newer one writes opset 18 when asked for 11. With
     `any_batch` the first size of both ends is a name, which no compiler takes, but ONNX Runtime does.
@@ -28,10 +33,11 @@ def to_onnx(
     traced = BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the exporter is chosen, see above
+        warnings.filterwarnings("ignore", "Constant folding")  # of padded windows; the simplifier does it
         warnings.simplefilter("ignore", TracerWarning)  # timm branches on the input size, which is fixed
         torch.onnx.export(
             model,
-            (torch.zeros(batch, 3, INPUT_SIZE, INPUT_SIZE),),
+            (torch.zeros(batch, 3, image_size, image_size),),
             traced,  # type: ignore[arg-type]  # torch writes to a stream as well
             dynamo=False,
             opset_version=opset,
@@ -75,6 +81,6 @@ def check(graph: onnx.ModelProto, *, opset: int) -> None:
             raise GateFailed(f"{name} has a dynamic shape {sizes}: Pulsar2 wants static ones")
 
 
-def random_images(count: int) -> Tensor:
-    """Noise in place of photos: float32 [count, 3, 224, 224]."""
-    return torch.randn(count, 3, INPUT_SIZE, INPUT_SIZE, generator=torch.Generator().manual_seed(0))
+def random_images(count: int, *, image_size: int = INPUT_SIZE) -> Tensor:
+    """Noise in place of photos: float32 [count, 3, size, size]."""
+    return torch.randn(count, 3, image_size, image_size, generator=torch.Generator().manual_seed(0))

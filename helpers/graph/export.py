@@ -1,8 +1,8 @@
 """The first step: from a checkpoint to the graph that Pulsar2 gets, as chapter 05 makes it.
 
 1. load    the network with its weights                                  (model.weights)
-2. turn    its first convolution to the board's order of colours         (preprocess)
-3. fold    what PyTorch and the simplifier cannot see                    (fold)
+2. fold    what PyTorch and the simplifier cannot see                    (fold)
+3. turn    its first convolution to the board's order of colours         (preprocess)
 4. trace   it as ONNX, and simplify the graph                            (convert)
 5. gate    the graph's form, and its numbers against PyTorch's           (convert, metrics)
 """
@@ -17,7 +17,7 @@ from helpers.artifacts import Facts, GateFailed
 from helpers.graph import OPSET, OPSETS
 from helpers.graph.preprocess import BoardInput, Preprocessing, channels
 from helpers.model.source import HUB, POCKET, find
-from helpers.model.variants import variant
+from helpers.model.variants import TIMM, check_size, variant
 
 PARITY_LIMIT = 1e-4  # largest |Δ| of the logits, in units of their standard deviation
 
@@ -44,17 +44,25 @@ def export(
     checkpoint: str | Path | None = None,
     opset: int = OPSET,
     batch: int = 1,
+    image_size: int | None = None,
     board_input: BoardInput = "bgr",
     keep_residuals: bool = False,
 ) -> Exported:
     """Writes `model.onnx`, `model-sim.onnx` and `export.json` into `out`, or returns those already there.
 
-    `board_input` is the order of colours that the graph takes; the simplified file says so in its metadata.
-    Raises ValueError for an opset, a batch or an order that is not supported, UnknownModel, GateFailed, and
-    what `weights.load` raises; nothing in `out` changes then.
+    `model` and `image_size` are those of `weights.load`. `board_input` is the order of colours that the graph
+    takes; the simplified file says so in its metadata. Raises ValueError for an opset, a batch or an order
+    that is not supported, UnknownModel, GateFailed, and what `weights.load` raises; nothing in `out` changes
+    then.
     """
-    if model != POCKET:
+    if model.startswith(TIMM):
+        from helpers.model.reference import pretrained
+
+        pretrained(model)  # knows the names
+    elif model != POCKET:
         variant(model)
+    if image_size:
+        check_size(model, image_size)
     channels(board_input)  # refuses another order
     if opset not in OPSETS:
         raise ValueError(f"opset {opset} is not supported: choose one from {OPSETS[0]} to {OPSETS[-1]}")
@@ -71,6 +79,7 @@ def export(
         "model": model,
         "opset": opset,
         "batch": batch,
+        "image_size": image_size,
         "board_input": board_input,
         "keep_residuals": keep_residuals,
     }
@@ -101,6 +110,7 @@ def _export(
     model: str,
     opset: int,
     batch: int,
+    image_size: int | None,
     board_input: BoardInput,
     keep_residuals: bool,
 ) -> Facts:
@@ -111,21 +121,20 @@ def _export(
     from helpers.graph.fold import fold, folds_at
     from helpers.graph.preprocess import for_board, write_metadata
     from helpers.model.memory import release_memory
-    from helpers.model.reference import mean_and_std
     from helpers.model.weights import load
 
-    trained = load(model, checkpoint)
-    mean, std = mean_and_std(trained)
-    preprocessing = Preprocessing.of(mean=mean, std=std, board_input=board_input)
-    network = for_board(trained, board_input)
-    images = convert.random_images(4 * batch)
+    trained = load(model, checkpoint, image_size=image_size)
+    preprocessing = Preprocessing.trained(trained, board_input)
+    size = preprocessing.size
+    images = convert.random_images(4 * batch, image_size=size)
     with torch.inference_mode():
-        exact = network(images).numpy()
-    folded = fold(
-        network, folds=[name for name in folds_at(opset) if name != "residuals" or not keep_residuals]
-    )
-    del trained, network  # a learner has 2 GB of memory
-    plain = convert.to_onnx(folded, opset=opset, batch=batch)
+        exact = trained(images).numpy()
+    if exact.ndim != 2:
+        raise ValueError(f"{model} gives {exact.shape[1:]} for a picture, no scores: choose a classifier")
+    folds = [name for name in folds_at(opset) if name != "residuals" or not keep_residuals]
+    folded = for_board(fold(trained, folds=folds), board_input)  # once branches of a stem are one
+    del trained  # a learner has 2 GB of memory
+    plain = convert.to_onnx(folded, opset=opset, batch=batch, image_size=size)
     del folded
     release_memory()
     onnx.save(plain, out / "model.onnx")
@@ -136,12 +145,14 @@ def _export(
     write_metadata(simplified, preprocessing)
     onnx.save(simplified, out / "model-sim.onnx")
     convert.check(simplified, opset=opset)
-    found = session.logits(session.cpu_session(str(out / "model-sim.onnx")), images.numpy())
+    fed = images[:, list(channels(board_input))].numpy()
+    found = session.logits(session.cpu_session(str(out / "model-sim.onnx")), fed)
     distance = metrics.parity(found, exact)
     if not distance <= PARITY_LIMIT:  # not >: NaN must fail
         raise GateFailed(
             f"ONNX and PyTorch differ by {distance:.1e} standard deviations (limit {PARITY_LIMIT:.0e}): "
-            "do not compile this graph; leave folds out one by one (chapter 05) to find which one is wrong"
+            "do not compile this graph; leave folds out one by one (chapter 05) to find which one is wrong, "
+            "or take board_input 'rgb' if more than one convolution sees the picture"
         )
     return {
         "preprocessing": asdict(preprocessing),

@@ -23,10 +23,12 @@ from helpers.model.batchnorm import fuse_batchnorm_linear, fuse_conv_batchnorm
 from helpers.model.reference import (
     CascadedGroupAttention,
     ConvNorm,
+    EfficientVitMsra,
     LocalWindowAttention,
     NormLinear,
     ResidualDrop,
     fresh_copy,
+    reparameterize_model,
 )
 
 Fold = Literal["norms", "heads", "transposes", "windows", "residuals"]
@@ -43,8 +45,9 @@ def fold(model: nn.Module, *, folds: Collection[Fold] = FOLDS) -> nn.Module:
     """A folded copy of a timm EfficientViT, for the image size that it was built for and any batch.
 
     The copy is in eval mode and on the model's device; the argument is left as it is. Shapes in and out stay,
-    outputs agree to rounding. `folds` leaves some out, so that chapter 05 can show one after the other, and
-    INT8 can do without the folded residuals (chapter 06):
+    outputs agree to rounding. Of another of timm's networks, the branches that its own code can merge are;
+    its BatchNorms are left to the exporter. `folds` leaves some out, so that chapter 05 can show one after
+    the other, and INT8 can do without the folded residuals (chapter 06):
 
     - "norms": each BatchNorm into the convolution before it, the head's into the matrix after it
     - "heads": the queries' scale into their convolution, the bias table looked up; their norms as well
@@ -53,6 +56,8 @@ def fold(model: nn.Module, *, folds: Collection[Fold] = FOLDS) -> nn.Module:
     - "residuals": x + conv(x) as one depth-wise convolution; its norm as well
     """
     folded = fresh_copy(model)
+    if hasattr(model, "pretrained_cfg") and not isinstance(model, EfficientVitMsra):
+        return reparameterize_model(folded)
     _fold_children(folded, folds)
     return folded
 

@@ -26,35 +26,57 @@ Pixels = npt.NDArray[np.uint8]
 Positions = npt.NDArray[np.float64]
 
 SHORT_SIDE = 256  # pixels; fixed in sample_npu_classification, which then cuts the middle out
+LARGEST = 640  # pixels, of what is cut out
 METADATA_KEY = "preprocessing"  # in the ONNX file, so that preflight can hold the configuration against it
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What happens to a model's pixels; mean and std are in 0–255 units, in the order of `board_input`."""
+    """What happens to a model's pixels; mean and std are in 0–255 units, in the order of `board_input`.
+
+    A picture's short side becomes `short_side` pixels, and the middle `size` × `size` are cut out.
+    """
 
     board_input: BoardInput
     mean: Triple
     std: Triple
     size: int = 224
+    short_side: int = SHORT_SIDE
 
     @classmethod
     def of(
-        cls, *, mean: Sequence[float], std: Sequence[float], board_input: BoardInput, size: int = 224
+        cls,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        board_input: BoardInput,
+        size: int = 224,
+        crop: float = 224 / SHORT_SIDE,
     ) -> Self:
-        """From mean and std as timm gives them: RGB, in 0–1 units (a model's `pretrained_cfg["mean"]`).
+        """From mean, std and crop as timm gives them: RGB, in 0–1 units (a model's `pretrained_cfg`).
 
-        Raises ValueError for another order, for values already in 0–255 units, and for a std of 0 or less.
+        `crop` is the share of the short side that is cut out. Raises ValueError for another order, for values
+        already in 0–255 units, for a std of 0 or less, and for a size or a crop that cannot be.
         """
         order = channels(board_input)
         fits = all(0 <= value <= 1 for value in mean) and all(0 < value <= 1 for value in std)
         if not (fits and len(mean) == len(std) == 3):
             given = f"mean {tuple(mean)}, std {tuple(std)}"
             raise ValueError(f"{given}: give three values each, in RGB and 0–1 units, as timm does")
-        if not 1 <= size <= SHORT_SIDE:
-            raise ValueError(f"size {size}: the board program cuts out 1 to {SHORT_SIDE} pixels")
+        if not (1 <= size <= LARGEST and 0 < crop <= 1):
+            raise ValueError(f"size {size}, crop {crop:g}: give 1 to {LARGEST} pixels, and a share up to 1")
         r, g, b = (tuple(round(float(values[i]) * 255, 6) for values in (mean, std)) for i in order)
-        return cls(board_input, (r[0], g[0], b[0]), (r[1], g[1], b[1]), size)
+        return cls(board_input, (r[0], g[0], b[0]), (r[1], g[1], b[1]), size, int(size / crop))
+
+    @classmethod
+    def trained(cls, model: "nn.Module", board_input: BoardInput) -> Self:
+        """What timm says of how a model was trained. ValueError for pictures that are not square."""
+        said: Any = model.pretrained_cfg
+        _, height, width = said["input_size"]
+        if height != width:
+            raise ValueError(f"it takes {height} × {width} pixels: the board's programs cut squares")
+        colours = {"mean": said["mean"], "std": said["std"]}
+        return cls.of(**colours, board_input=board_input, size=width, crop=said["crop_pct"])
 
     @property
     def format(self) -> Literal["BGR", "RGB"]:
@@ -65,10 +87,12 @@ class Preprocessing:
 def board_crop(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
     """The bytes that the board program feeds: uint8 [size, size, 3] in board order.
 
-    As sample_npu_classification does it: picture upright (cv::imread obeys EXIF), short side to 256 by linear
-    interpolation without smoothing (cv::resize), the middle cut out. Raises ValueError unless it is RGB.
+    As sample_npu_classification does it, whose short side is 256: picture upright (cv::imread obeys EXIF),
+    short side by linear interpolation without smoothing (cv::resize), the middle cut out. Raises ValueError
+    unless it is RGB.
     """
-    return in_board_order(centre_crop(image, preprocessing.size), preprocessing)
+    cut = centre_crop(image, preprocessing.size, short_side=preprocessing.short_side)
+    return in_board_order(cut, preprocessing)
 
 
 def in_board_order(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
@@ -76,7 +100,7 @@ def in_board_order(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
     return np.ascontiguousarray(pixels[..., list(channels(preprocessing.board_input))])
 
 
-def centre_crop(image: Image.Image, size: int) -> Pixels:
+def centre_crop(image: Image.Image, size: int, *, short_side: int = SHORT_SIDE) -> Pixels:
     """`board_crop` in RGB, as an image file stores it: uint8 [size, size, 3]; the same ValueError."""
     if image.mode != "RGB":
         raise ValueError(f"the image is {image.mode}, not RGB: convert it before cropping")
@@ -84,7 +108,7 @@ def centre_crop(image: Image.Image, size: int) -> Pixels:
     height, width = pixels.shape[:2]
 
     def middle(side: int) -> Positions:
-        resized = side * SHORT_SIDE // min(height, width)
+        resized = side * short_side // min(height, width)
         return np.asarray((np.arange(size) + (resized - size) // 2 + 0.5) * (side / resized) - 0.5)
 
     return sample_linear(pixels, middle(height), middle(width))
@@ -121,10 +145,11 @@ def normalize(crop: Pixels, preprocessing: Preprocessing) -> npt.NDArray[np.floa
 
 
 def for_board(model: "nn.Module", board_input: BoardInput) -> "nn.Module":
-    """A copy of a timm EfficientViT, folded or not, in eval mode, that takes its channels in board order.
+    """A copy of a timm network, folded or not, in eval mode, that takes its channels in board order.
 
     Exact: for "bgr" the first convolution's input channels are reversed, for "rgb" nothing changes. Raises
-    ValueError for a model that already came out of here, since two reversals are none.
+    ValueError for a model that already came out of here, since two reversals are none, and for one whose
+    first convolution does not take three channels.
     """
     from torch import nn  # here, so that calibration and configuration need no torch
 
@@ -134,9 +159,9 @@ def for_board(model: "nn.Module", board_input: BoardInput) -> "nn.Module":
     if taken := getattr(model, "board_input", None):
         raise ValueError(f"the model already takes {taken}: start again from the loaded model")
     permuted = fresh_copy(model)
-    stem = permuted.get_submodule("patch_embed.conv1")
-    convolution = stem if isinstance(stem, nn.Conv2d) else stem.get_submodule("conv")
-    assert isinstance(convolution, nn.Conv2d)
+    convolution = next((each for each in permuted.modules() if isinstance(each, nn.Conv2d)), None)
+    if convolution is None or convolution.weight.shape[1] != 3:
+        raise ValueError("the first layer is no convolution of three colours: only board_input 'rgb' is left")
     convolution.weight.data = convolution.weight.data[:, list(order)].contiguous()
     permuted.board_input = board_input  # type: ignore[assignment]
     return permuted

@@ -6,9 +6,11 @@ The mapping was checked by strict loads and bit-identical outputs of all six mod
 
 from collections.abc import Mapping
 from itertools import takewhile
+from math import isqrt
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from helpers.model.checkpoint import listed
 
@@ -25,6 +27,8 @@ _MODULES = {
 _LEAVES = {".c.": ".conv.", ".l.": ".linear."}
 _BIASES = ".attention_bias"  # tables, and the index into them: as many entries as a window has places
 _COUNTER = ".num_batches_tracked"  # in files by torch before 0.4.1 there is none, and torch does without
+_TABLE = ".attention_biases"
+_FIRST_TABLE = f"stages.0.blocks.0.mixer.m.attn{_TABLE}"
 _BIAS_INDEX = ".attention_bias_idxs"  # a buffer: kept in official files, recomputed by timm
 
 
@@ -52,12 +56,36 @@ def is_official(state: Mapping[str, Tensor]) -> bool:
     return any(key.startswith("blocks1.") for key in state)
 
 
-def classes(state: Mapping[str, Tensor]) -> int:
-    """How many classes the head was trained for; 1000 where the head does not say."""
-    for key in ("head.l.bias", "head.linear.bias"):
-        if key in state and state[key].ndim == 1:
-            return len(state[key])
-    return 1000
+def classes(state: Mapping[str, Tensor], *, head: str = "head.linear") -> int | None:
+    """How many classes the `head`, by timm's name, was trained for; None where it does not say."""
+    biases = [value for key, value in state.items() if timm_name(key) == f"{head}.bias"]
+    return len(biases[0]) if biases and biases[0].ndim == 1 else None
+
+
+def window(state: Mapping[str, Tensor]) -> int | None:
+    """The side of the first stage's attention windows, in tokens; None where there is no table."""
+    tables = [value for key, value in state.items() if timm_name(key) == _FIRST_TABLE and value.ndim == 2]
+    return isqrt(tables[0].shape[1]) if tables else None
+
+
+def at_size(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """The weights with each attention bias table, [heads, side²], in the size of the model's windows.
+
+    Bicubic, as load_model in the official code (classification/utils.py). A table that fits stays as it is;
+    of one that does not, the index goes as well, which timm computes.
+    """
+    needed = model.state_dict()
+    fitted = dict(state)
+    for key, table in state.items():
+        wanted = needed.get(timm_name(key))
+        if not timm_name(key).endswith(_TABLE) or wanted is None or table.shape == wanted.shape:
+            continue
+        old, new = isqrt(table.shape[-1]), isqrt(wanted.shape[1])
+        if table.shape == (len(wanted), old**2):
+            square = table.float().reshape(1, len(table), old, old)
+            fitted[key] = functional.interpolate(square, (new, new), mode="bicubic").flatten(2)[0]
+            fitted.pop(key.replace(_TABLE, _BIAS_INDEX), None)
+    return fitted
 
 
 def misfit(state: Mapping[str, Tensor], model: nn.Module) -> list[str]:
@@ -98,7 +126,7 @@ def misfit(state: Mapping[str, Tensor], model: nn.Module) -> list[str]:
     elif any(f"{stem}.conv.weight" in needed for stem in stems):
         reasons.insert(0, "its BatchNorm is fused into the convolutions: give the file from before that")
     elif len(reasons) == 1 and shapes and all(_BIASES in name for name in shapes):
-        reasons.insert(0, "it was trained at another image size: give one of 224 pixels")
+        reasons.insert(0, "it was trained at another image size: give that as image_size")
     return reasons
 
 

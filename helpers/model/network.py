@@ -17,10 +17,7 @@ from helpers.model.attention import (
 )
 from helpers.model.reference import CascadedGroupAttention as TimmAttention
 from helpers.model.reference import EfficientVitMsra, LocalWindowAttention, NormLinear
-from helpers.model.variants import INPUT_SIZE, Variant
-
-WINDOW = 7  # tokens; published code, all stages of all six models
-PATCH = 16  # pixels
+from helpers.model.variants import INPUT_SIZE, PATCH, WINDOW, Variant
 
 
 def patch_embedding(width: int) -> nn.Sequential:

@@ -6,6 +6,7 @@ they are declared here where they are missing.
 """
 
 import copy
+import difflib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from helpers.model.variants import POCKET
+from helpers.model.variants import INPUT_SIZE, POCKET, TIMM, UnknownModel
 
 _SCHEMAS = {
     "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -46,6 +47,7 @@ from timm.models.efficientvit_msra import EfficientVitMsra as EfficientVitMsra
 from timm.models.efficientvit_msra import LocalWindowAttention as LocalWindowAttention
 from timm.models.efficientvit_msra import NormLinear as NormLinear
 from timm.models.efficientvit_msra import ResidualDrop as ResidualDrop
+from timm.utils.model import reparameterize_model as reparameterize_model
 
 
 @contextmanager
@@ -98,14 +100,34 @@ def to_input(pictures: NDArray[np.uint8]) -> Tensor:
     return ((torch.tensor(pictures).float() - mean) / std).permute(0, 3, 1, 2)
 
 
-def timm_model(name: str, *, seed: int = 0) -> nn.Module:
-    """Any of timm's models with fresh weights, in eval mode: for its operators and speed, not its answers.
+def pretrained(name: str) -> Any:
+    """timm's `pretrained_cfg` of a model, tag or not: size, mean, std, crop, hub.
+
+    Raises UnknownModel, with close matches, for a name that timm does not have.
+    """
+    name = name.removeprefix(TIMM)
+    try:
+        found = timm.get_pretrained_cfg(name)
+    except RuntimeError as error:  # a tag that is not there
+        tags = ", ".join(each for each in timm.list_pretrained(f"{name.partition('.')[0]}.*"))
+        raise UnknownModel(f"{str(error).rstrip('.')}: choose one of {tags}") from None
+    if found is None:
+        close = ", ".join(TIMM + each for each in difflib.get_close_matches(name, timm.list_models()))
+        hint = f"did you mean {close}?" if close else "timm.list_models() has all names"
+        raise UnknownModel(f"timm has no model {name!r}: {hint}")
+    return found
+
+
+def timm_model(name: str, *, seed: int = 0, classes: int | None = None) -> nn.Module:
+    """Any of timm's models with fresh weights, in eval mode, for its own classes or so many.
 
     Attention runs as two products and a softmax, as in the papers' code; PyTorch's fused kernel would hide
-    them from a profiler. The global random state stays. RuntimeError for a name that timm does not have.
+    them from a profiler and an exporter. The global random state stays. UnknownModel as `pretrained`.
     """
+    pretrained(name)
+    own: dict[str, Any] = {"num_classes": classes} if classes else {}
     with seeded(seed):
-        model: nn.Module = timm.create_model(name)
+        model: nn.Module = timm.create_model(name.removeprefix(TIMM), **own)
     attentions: list[Any] = [module for module in model.modules() if hasattr(module, "fused_attn")]
     for attention in attentions:
         attention.fused_attn = False
@@ -121,7 +143,8 @@ def pocket_model(*, classes: int = 10) -> EfficientVitMsra:
         num_heads=POCKET.heads,
         kernels=POCKET.kernels,
     )
-    model.pretrained_cfg = {"mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFAULT_STD}  # type: ignore[assignment]
+    colours = {"mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFAULT_STD}
+    model.pretrained_cfg = colours | {"input_size": (3, INPUT_SIZE, INPUT_SIZE), "crop_pct": 0.875}  # type: ignore[assignment]
     return model
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from helpers.artifacts import file_hash
 from helpers.files import DATA
-from helpers.model.variants import VARIANTS
+from helpers.model.variants import TIMM, VARIANTS
 
 ENVIRONMENT_VARIABLE = "EFFICIENTVIT_CHECKPOINT"
 RANDOM, HUB, POCKET = "random", "timm", "pocket"
@@ -39,12 +39,14 @@ class Source:
 def find(checkpoint: str | Path | None = None, *, name: str | None = None) -> Source:
     """What `weights.load` uses: `checkpoint`, else what the environment names, else timm's where cached.
 
-    Else weights are random; those of the pocket model are its own. Raises CheckpointError for a path where no
-    file is.
+    Else weights are random; those of the pocket model are its own, and timm's other models are trained only
+    where that is asked for. Raises CheckpointError for a path where no file is.
     """
     default = RANDOM
     if name == POCKET:
         default = POCKET
+    elif name and name.startswith(TIMM):
+        pass
     elif named := os.environ.get(ENVIRONMENT_VARIABLE):
         default = named
     elif name in VARIANTS and _cached(name):
@@ -67,9 +69,20 @@ def require_file(path: Path) -> None:
         raise CheckpointError(f"there is no file {path}: check the path, or leave it out for random weights")
 
 
+def hub_id(name: str | None) -> str:
+    """Where timm's hub keeps a model's weights; raises CheckpointError where it has none."""
+    if not (name and name.startswith(TIMM)):
+        return HUB_ID.format(name=name)
+    from helpers.model.reference import pretrained
+
+    if found := pretrained(name).hf_hub_id:
+        return str(found)
+    raise CheckpointError(f"timm has no weights of {name}: give a file as checkpoint, or 'random'")
+
+
 def _cached(name: str | None) -> Path | None:
     """The hub's weights of a model where this machine has them."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(HUB_ID.format(name=name), "model.safetensors")
+    found = try_to_load_from_cache(hub_id(name), "model.safetensors")
     return Path(found) if isinstance(found, str) else None

@@ -27,7 +27,10 @@ class Variant:
 
 
 class UnknownModel(ValueError):
-    """A model name that is not one of the six."""
+    """A model name that is not one of the six, nor one of timm's."""
+
+
+TIMM = "timm/"  # before the name of any other of timm's classifiers
 
 
 # Widths, depths, heads: paper Table 1. Kernels: microsoft/Cream, classification/model/build.py.
@@ -48,6 +51,9 @@ POCKET = Variant("pocket", (32, 64, 96), (1, 2, 3), (4, 4, 4), (5, 5, 5, 5))
 
 STEM_DIVISOR = 8  # the stem's first convolution has an eighth of the first stage's width
 INPUT_SIZE = 224  # pixels, all of them
+WINDOW = 7  # tokens, of attention; published code, all stages of all six models
+PATCH = 16  # pixels of a token's side
+SIZES = (128, 640)  # pixels: below, the last map is no window; above, a learner's memory ends
 
 
 def variant(name: str) -> Variant:
@@ -58,7 +64,17 @@ def variant(name: str) -> Variant:
     hint = f" (did you mean {close[0]}?)" if close else ""
     if name.startswith(("efficientvit_b", "efficientvit_l")):
         hint = " (efficientvit_b* and efficientvit_l* are MIT's EfficientViT, another network)"
-    raise UnknownModel(f"unknown model {name!r}{hint}: choose one of {', '.join(VARIANTS)}")
+    choose = f"choose one of {', '.join(VARIANTS)}, or {TIMM}NAME for another of timm's"
+    raise UnknownModel(f"unknown model {name!r}{hint}: {choose}")
+
+
+def check_size(name: str, image_size: int) -> None:
+    """Raises ValueError for pixels that one of the six cannot take, and for a model that has its own size."""
+    if name not in VARIANTS:
+        raise ValueError(f"image_size is for {', '.join(VARIANTS)}: leave it out, {name} has its own")
+    low, high = SIZES
+    if image_size % (2 * PATCH) or not low <= image_size <= high:
+        raise ValueError(f"image_size {image_size}: give a multiple of {2 * PATCH} from {low} to {high}")
 
 
 def check_plan(

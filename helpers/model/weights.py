@@ -4,6 +4,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import constants, hf_hub_download
@@ -13,60 +14,93 @@ from helpers.model import layout
 from helpers.model.checkpoint import listed, read
 from helpers.model.memory import release_memory
 from helpers.model.randomize import randomize
-from helpers.model.reference import pocket_model, seeded, timm
-from helpers.model.source import HUB, HUB_ID, POCKET, CheckpointError, find
-from helpers.model.variants import VARIANTS, variant
+from helpers.model.reference import pocket_model, pretrained, seeded, timm, timm_model
+from helpers.model.source import HUB, POCKET, CheckpointError, find, hub_id
+from helpers.model.variants import INPUT_SIZE, TIMM, VARIANTS, WINDOW, check_size, variant
 
 
 class Unreachable(ConnectionError):
     """Weights that did not come over the network; the message says what to do next."""
 
 
-def load(name: str, checkpoint: str | Path | None = None, *, seed: int = 0) -> nn.Module:
-    """A timm EfficientViT in eval mode: images [n, 3, 224, 224] to logits [n, classes].
+def load(
+    name: str, checkpoint: str | Path | None = None, *, seed: int = 0, image_size: int | None = None
+) -> nn.Module:
+    """A timm network in eval mode: images [n, 3, 224, 224] to logits [n, classes].
 
-    `name` is one of the six or "pocket". `checkpoint` is "random" (by `randomize`, from `seed`), "timm" (the
-    hub), "pocket" (chapter 04's, whatever the name), or a file: what training scripts save or a plain state
-    dict, in the official or timm's layout, or safetensors; none of its code runs. Left out, it is what `find`
-    decides, and no host is asked. A file with another number of classes gives a model with that many. The
-    global random state stays.
+    `name` is one of the six, "pocket", or timm/NAME for any other of timm's classifiers, at its own size.
+    `checkpoint` is "random" (by `randomize`, from `seed`), "timm" (the hub), "pocket" (chapter 04's, whatever
+    the name), or a file: what training scripts save or a plain state dict, in the official or timm's layout,
+    or safetensors; none of its code runs. Left out, it is what `find` decides, and no host is asked. A file
+    with another number of classes gives a model with that many. The global random state stays.
 
-    Raises UnknownModel, CheckpointError for a file that cannot be used, and Unreachable without the hub.
+    The six take pictures of another `image_size`, too. Attention stays in the windows that the file was
+    trained in, or as large as the map where that is smaller; its bias tables are brought to windows of
+    another size as the authors' loader does (layout.at_size), and stay as they are in a file of that size.
+
+    Raises UnknownModel, CheckpointError for a file that cannot be used, Unreachable without the hub, and
+    ValueError for a size that cannot be.
     """
-    if name != POCKET:
+    if name.startswith(TIMM):
+        pretrained(name)  # knows the names
+    elif name != POCKET:
         variant(name)
     elif checkpoint == HUB:
         raise CheckpointError("the timm hub has no pocket model: use checkpoint='pocket'")
+    if image_size:
+        check_size(name, image_size)
     source = find(checkpoint, name=name)
     if source.checkpoint == HUB:
         try:
-            return _from_file(name, source.file or _fetch(name))
+            return _from_file(name, source.file or _fetch(name), image_size)
         except CheckpointError as error:
             raise CheckpointError(f"{error} (`python -m helpers weights timm` does)") from None
     if source.file is not None:
-        return _from_file(POCKET if source.checkpoint == POCKET else name, source.file)
-    model = init_model(name, seed=seed)
+        return _from_file(POCKET if source.checkpoint == POCKET else name, source.file, image_size)
+    model = init_model(name, seed=seed, image_size=image_size)
     randomize(model, seed=seed)
     release_memory()
     return model.eval()
 
 
-def init_model(name: str, *, seed: int = 0, classes: int | None = None, device: str = "cpu") -> nn.Module:
+def init_model(
+    name: str,
+    *,
+    seed: int = 0,
+    classes: int | None = None,
+    image_size: int | None = None,
+    window: int = WINDOW,
+    device: str = "cpu",
+) -> nn.Module:
     """A model as its class initialises it from `seed`, in eval mode; the global random state stays.
 
-    `classes` is 1000 when left out, 10 for the pocket model.
+    `classes` is the model's own number when left out: 10 for the pocket model, else 1000 as a rule.
+    `image_size` and `window` (tokens, attention's side) are for the six.
     """
     with seeded(seed), torch.device(device):
         if name == POCKET:
             return pocket_model(classes=classes or 10).eval()
-        model: nn.Module = timm.create_model(name, num_classes=classes or 1000)
-        return model.eval()
+        if name.startswith(TIMM):
+            return timm_model(name, seed=seed, classes=classes)
+        size = image_size or INPUT_SIZE
+        model: Any = timm.create_model(
+            name, num_classes=classes or 1000, img_size=size, window_size=(window,) * 3
+        )
+        model.pretrained_cfg["input_size"] = (3, size, size)  # timm leaves it at 224
+        built: nn.Module = model.eval()
+        return built
 
 
-def _from_file(name: str, path: Path) -> nn.Module:
+def _from_file(name: str, path: Path, image_size: int | None = None) -> nn.Module:
     state = read(path)
-    classes = layout.classes(state)
-    model = init_model(name, classes=classes)
+    head = pretrained(name).classifier if name.startswith(TIMM) else "head.linear"
+    classes = layout.classes(state, head=head)
+    if image_size:
+        window = layout.window(state) or WINDOW
+        model = init_model(name, classes=classes, image_size=image_size, window=window)
+        state = layout.at_size(state, model)
+    else:
+        model = init_model(name, classes=classes)
     if reasons := layout.misfit(state, model):
         for other in {*VARIANTS, POCKET} - {name}:
             if not layout.misfit(state, init_model(other, classes=classes, device="meta")):
@@ -105,7 +139,7 @@ def _fetch(name: str, *, again: bool = False) -> Path:
     if constants.HF_HUB_OFFLINE or not _answers(constants.ENDPOINT):
         raise Unreachable(f"the timm hub ({constants.ENDPOINT}) cannot be reached from here: {instead}")
     try:
-        return Path(hf_hub_download(HUB_ID.format(name=name), "model.safetensors", force_download=again))
+        return Path(hf_hub_download(hub_id(name), "model.safetensors", force_download=again))
     except Exception as error:  # the hub client's errors share no base class
         reason = str(error).strip().partition("\n")[0]
         raise Unreachable(f"the timm hub gave no weights for {name} ({reason}): {instead}") from error

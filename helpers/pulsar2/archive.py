@@ -86,7 +86,7 @@ def calibrate(out: Path, preprocessing: Preprocessing, *, images: Images = "") -
     made = artifacts.step(
         "calibration",
         out,
-        lambda scratch: _make(scratch / "calibration.tar", named, preprocessing.size, cuts=not images),
+        lambda scratch: _make(scratch / "calibration.tar", named, preprocessing, cuts=not images),
         files=["calibration.tar"],
         arguments={"preprocessing": asdict(preprocessing)},
         inputs={f"{place:02d} {name}": path for place, (name, path) in enumerate(named)},
@@ -101,10 +101,10 @@ def calibration_in(folder: Path, preprocessing: Preprocessing) -> Path:
     return path if path.is_file() else calibrate(folder, preprocessing).path
 
 
-def _make(path: Path, named: list[tuple[str, Path]], size: int, *, cuts: bool) -> artifacts.Facts:
+def _make(path: Path, named: list[tuple[str, Path]], fed: Preprocessing, *, cuts: bool) -> artifacts.Facts:
     """Writes PICTURES crops into a tar at most; same pictures, same bytes."""
     left_out: list[tuple[str, str]] = []
-    crops = _cuts(named[0][1], size) if cuts else _valid(named, size, left_out)
+    crops = _cuts(named[0][1], fed.size) if cuts else _valid(named, fed, left_out)
     bar = tqdm(crops, "calibration pictures", min(PICTURES, len(named)), unit="picture", disable=cuts)
     count = 0
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
@@ -151,13 +151,14 @@ def _listed(images: Images) -> list[tuple[str, Path]]:
 
 
 def _valid(
-    named: list[tuple[str, Path]], size: int, left_out: list[tuple[str, str]]
+    named: list[tuple[str, Path]], fed: Preprocessing, left_out: list[tuple[str, str]]
 ) -> Iterator[tuple[str, Pixels]]:
     """The crops that can serve, under the names of their files; the rest goes to `left_out`."""
     for name, path in named:
         try:
             with Image.open(path) as image:
-                crop = None if (reason := _unfit(image)) else centre_crop(as_rgb(image), size)
+                reason = _unfit(image)
+                crop = None if reason else centre_crop(as_rgb(image), fed.size, short_side=fed.short_side)
         except Exception as error:  # decoders raise nearly anything on damaged files
             crop, reason = None, f"not a picture that Pillow can read ({error})"
         if crop is None:

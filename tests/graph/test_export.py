@@ -17,7 +17,7 @@ from helpers.graph.fold import ANY_AXIS, fold, folds_at
 from helpers.graph.graph import Graph
 from helpers.graph.preprocess import read_metadata
 from helpers.graph.session import cpu_session, logits
-from helpers.model import weights
+from helpers.model import reference, weights
 from helpers.model.variants import VARIANTS, UnknownModel
 
 M0 = "efficientvit_m0"
@@ -43,6 +43,42 @@ def test_all_six_pass_the_gates(name: str, tmp_path: Path):
     assert not found.operators.keys() & NEVER
     assert made.nodes_simplified == len(found.nodes) < made.nodes_plain
     assert read_metadata(found.model) == made.preprocessing and made.preprocessing.board_input == "bgr"
+
+
+@pytest.mark.parametrize("name", ["timm/test_byobnet", "timm/test_efficientnet", "timm/test_vit"])
+def test_any_of_timms_classifiers_goes_the_same_way(name: str, tmp_path: Path):
+    made, trained = export(name, tmp_path, checkpoint="random"), reference.pretrained(name)
+    assert made.parity <= 1e-4 and made.weights == "random (seed 0)"
+    assert Graph(onnx.load(made.simplified)).ends["input"] == (1, *trained.input_size)
+    fed = made.preprocessing
+    assert (fed.size, fed.short_side) == (160, int(160 / trained.crop_pct)) and fed.board_input == "bgr"
+    assert np.allclose(fed.mean[::-1], 255 * np.array(trained.mean))
+
+
+def test_a_picture_that_two_convolutions_see_is_refused_in_another_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class TwoStems(nn.Module):
+        pretrained_cfg = weights.load("timm/test_vit").pretrained_cfg
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.stems = nn.ModuleList(nn.Conv2d(3, 4, 16, 16) for _ in range(2))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (self.stems[0](x) * self.stems[1](x)).mean((2, 3))
+
+    monkeypatch.setattr(weights, "load", lambda *_, **__: TwoStems().eval())
+    with pytest.raises(GateFailed, match="more than one convolution sees the picture"):
+        export("timm/test_vit", tmp_path, checkpoint="random")
+
+
+@pytest.mark.parametrize("size", [256, 384])
+def test_another_size_passes_the_gates(size: int, tmp_path: Path):
+    made = export(M0, tmp_path, checkpoint="random", image_size=size)
+    assert made.parity <= 1e-4 and made.preprocessing.size == size
+    found = Graph(onnx.load(made.simplified))
+    assert found.ends["input"] == (1, 3, size, size) and not found.operators.keys() & NEVER
 
 
 def test_every_opset_is_written_as_asked_and_from_13_on_gives_the_same_operators():
@@ -119,12 +155,14 @@ def test_the_gate_refuses_another_opset_and_a_dynamic_shape(exported: Exported):
         convert.check(found, opset=OPSET)
 
 
-@pytest.mark.parametrize("wrong", [{"opset": 10}, {"opset": 19}, {"batch": 0}, {"board_input": "BGR"}])
+@pytest.mark.parametrize(
+    "wrong", [{"opset": 10}, {"opset": 19}, {"batch": 0}, {"board_input": "BGR"}, {"image_size": 300}]
+)
 def test_what_is_not_supported_is_refused_before_any_work(
     wrong: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(artifacts, "step", lambda *_, **__: pytest.fail("it went to work"))
-    with pytest.raises(ValueError, match="choose"):
+    with pytest.raises(ValueError, match=r"choose|multiple of 32"):
         export(M0, tmp_path / "never", checkpoint="random", **wrong)  # type: ignore[arg-type]
     with pytest.raises(UnknownModel):
         export("efficientvit_b0", tmp_path / "never")

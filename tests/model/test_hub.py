@@ -124,6 +124,16 @@ def test_what_is_named_counts_before_the_environment_the_cache_and_chance(
     assert find(name=M0).words.startswith("file mine.pth") and find("random", name=M0).file is None
 
 
+def test_timms_other_models_are_trained_only_where_that_is_asked_for(hub: Hub) -> None:
+    name = "timm/test_byobnet"
+    trained = weights.init_model(name, seed=TRAINED)
+    hub.files["timm/test_byobnet.r160_in1k"] = save(trained.state_dict())
+    loaded = load(name, "timm").state_dict()
+    assert all(torch.equal(value, loaded[key]) for key, value in trained.state_dict().items())
+    assert find(name=name).words == "random (seed 0)" and hub.sent == 1
+    assert find("timm", name=name).words.startswith("timm hub, sha256 ")
+
+
 def test_the_command_fetches_all_six_once(hub: Hub, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hub.put(*VARIANTS)
     environment = os.environ | {"HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(cache), "TQDM_POSITION": "-1"}

@@ -97,6 +97,70 @@ def test_a_file_with_other_classes_gives_a_model_with_those(folder: Path) -> Non
     assert logits(load(M0, folder / "ten.pth")).shape == (1, 10)
 
 
+def test_a_file_of_another_timm_network_loads_and_what_does_not_fit_is_named(folder: Path) -> None:
+    state = weights.init_model("timm/test_byobnet", classes=7).state_dict()
+    torch.save({"state_dict": state}, folder / "seven.pth")
+    loaded = load("timm/test_byobnet", folder / "seven.pth").state_dict()
+    assert all(torch.equal(value, loaded[key]) for key, value in state.items())
+    with pytest.raises(CheckpointError, match=r"does not fit timm/test_resnet, nor another"):
+        load("timm/test_resnet", folder / "seven.pth")
+
+
+def resized(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """As load_model does in microsoft/Cream, classification/utils.py."""
+    state = {key: value for key, value in state.items() if not key.endswith("attention_bias_idxs")}
+    for key, wanted in model.state_dict().items():
+        if key.endswith("attention_biases") and wanted.shape != state[key].shape:
+            (heads, entries), new = state[key].shape, int(wanted.shape[1] ** 0.5)
+            square = state[key].view(1, heads, int(entries**0.5), int(entries**0.5))
+            state[key] = nn.functional.interpolate(square, size=(new, new), mode="bicubic").view(heads, -1)
+    return state
+
+
+@pytest.mark.parametrize(("size", "moved"), [(256, 0), (320, 3), (384, 3)])
+def test_another_image_size_brings_the_bias_tables_there_as_the_authors_do(
+    size: int, moved: int, folder: Path
+) -> None:
+    model = randomized(M0)
+    torch.save(official(model), folder / "at224.pth")
+    expected = timm.create_model(M0, img_size=size).eval()
+    state = resized(model.state_dict(), expected)
+    assert sum(value.shape != model.state_dict()[key].shape for key, value in state.items()) == moved
+    expected.load_state_dict(state)
+    found = load(M0, folder / "at224.pth", image_size=size)
+    picture = torch.randn(1, 3, size, size)
+    with torch.no_grad():
+        assert torch.equal(found(picture), expected(picture))
+    assert found.pretrained_cfg["input_size"] == (3, size, size)  # type: ignore[index,union-attr]
+
+
+@pytest.mark.parametrize("window", [7, 12])
+def test_a_file_trained_at_that_size_loads_as_it_is(window: int, folder: Path) -> None:
+    trained = weights.init_model(M0, image_size=384, window=window)
+    for key, parameter in trained.named_parameters():
+        if key.endswith("attention_biases"):
+            nn.init.normal_(parameter)
+    torch.save(official(trained), folder / "at384.pth")
+    loaded = load(M0, folder / "at384.pth", image_size=384).state_dict()
+    assert all(torch.equal(value, loaded[key]) for key, value in trained.state_dict().items())
+    with pytest.raises(CheckpointError, match="another image size: give that as image_size"):
+        load(M0, folder / "at384.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "sentence"),
+    [
+        (M0, 300, "multiple of 32"),
+        (M0, 96, "from 128 to 640"),
+        (M0, 672, "from 128 to 640"),
+        ("timm/test_resnet", 224, "has its own"),
+    ],
+)
+def test_a_size_that_cannot_be_is_one_sentence(name: str, size: int, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        load(name, "random", image_size=size)
+
+
 def lose(state: dict[str, Tensor]) -> None:
     del state["head.l.bias"]
 
@@ -153,8 +217,12 @@ def test_a_file_of_another_variant_is_named(folder: Path) -> None:
 
 
 def test_names_and_paths_that_are_not_there() -> None:
-    with pytest.raises(UnknownModel):
+    with pytest.raises(UnknownModel, match=r"timm/NAME for another"):
         load("efficientvit_b1", "random")
+    with pytest.raises(UnknownModel, match=r"did you mean timm/mobilenetv3_large_100"):
+        load("timm/mobilenetv3_larg_100", "random")
+    with pytest.raises(UnknownModel, match=r"choose one of resnet18\.a1_in1k"):
+        load("timm/resnet18.bogus", "random")
     with pytest.raises(CheckpointError, match="there is no file nowhere"):
         load(M0, "nowhere.pth")
     with pytest.raises(CheckpointError, match="there is no file nowhere"):
