@@ -51,11 +51,12 @@ class Preprocessing:
         std: Sequence[float],
         board_input: BoardInput,
         size: int = 224,
-        crop: float = 224 / SHORT_SIDE,
+        crop: float | None = None,
     ) -> Self:
         """From mean, std and crop as timm gives them: RGB, in 0–1 units (a model's `pretrained_cfg`).
 
-        `crop` is the share of the short side that is cut out. Raises ValueError for another order, for values
+        `crop` is the share of the short side that is cut out; left out, the board's SHORT_SIDE
+        stays. Raises ValueError for another order, for values
         already in 0–255 units, for a std of 0 or less, and for a size or a crop that cannot be.
         """
         order = channels(board_input)
@@ -63,10 +64,13 @@ class Preprocessing:
         if not (fits and len(mean) == len(std) == 3):
             given = f"mean {tuple(mean)}, std {tuple(std)}"
             raise ValueError(f"{given}: give three values each, in RGB and 0–1 units, as timm does")
-        if not (1 <= size <= LARGEST and 0 < crop <= 1):
-            raise ValueError(f"size {size}, crop {crop:g}: give 1 to {LARGEST} pixels, and a share up to 1")
+        short = int(size / crop) if crop else max(size, SHORT_SIDE)
+        if not 1 <= size <= min(short, LARGEST):
+            raise ValueError(
+                f"size {size} of {short} pixels: give 1 to {LARGEST}, and no more than there are"
+            )
         r, g, b = (tuple(round(float(values[i]) * 255, 6) for values in (mean, std)) for i in order)
-        return cls(board_input, (r[0], g[0], b[0]), (r[1], g[1], b[1]), size, int(size / crop))
+        return cls(board_input, (r[0], g[0], b[0]), (r[1], g[1], b[1]), size, short)
 
     @classmethod
     def trained(cls, model: "nn.Module", board_input: BoardInput) -> Self:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from helpers.model.reference import fresh_copy, one_thread
+from helpers.model.reference import EfficientVitMsra, fresh_copy, one_thread
 
 _PROBE_IMAGES = 4
 
@@ -45,7 +45,9 @@ def randomize(model: nn.Module, *, seed: int) -> None:
     head = [value for layer in _heads(twin) for value in (layer.weight, layer.bias) if value is not None]
     for value in head:
         value.copy_(uniform(value.shape, -1, 1))
-    images = (_PROBE_IMAGES, *twin.pretrained_cfg["input_size"])
+    ours = isinstance(twin, EfficientVitMsra)  # which may be of no name that timm knows
+    size = (3, twin.img_size, twin.img_size) if ours else twin.pretrained_cfg["input_size"]
+    images = (_PROBE_IMAGES, *size)
     twin(uniform(images, -(3**0.5), 3**0.5))  # variance 1
     for norm in norms:
         mean, variance = norm.running_mean, norm.running_var

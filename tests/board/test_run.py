@@ -130,6 +130,9 @@ def test_the_sample_is_told_the_size_and_left_out_where_one_core_is_asked_for(
     small = axmodel(tmp_path / "small.axmodel", fed=[1, 192, 160, 3], given=[1, 2])
     runs = run(far.board(tmp_path / "far"), small, photo=image, out=tmp_path, progress=False)
     assert len(runs.records) == 2 and "192,160" in far.calls()
+    large = axmodel(tmp_path / "large.axmodel", fed=[1, 288, 288, 3], given=[1, 2])  # cut from 256 pixels?
+    runs = run(far.board(tmp_path / "far"), large, photo=image, out=tmp_path, progress=False)
+    assert [record.program for record in runs.records] == [RUN_MODEL]
     runs = run(far.board(tmp_path / "far"), small, photo=image, out=tmp_path, affinity=7, progress=False)
     assert [record.program for record in runs.records] == [RUN_MODEL]
 

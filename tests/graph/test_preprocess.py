@@ -48,7 +48,7 @@ def test_mean_and_std_are_in_grey_levels_and_in_board_order() -> None:
         {"std": (0.0, 0.2, 0.2)},
         {"mean": (0.5,)},
         {"board_input": "BGR"},
-        {"size": 257},
+        {"size": 641},
     ],
 )
 def test_what_is_not_timms_is_refused(wrong: dict[str, object]) -> None:
