@@ -96,7 +96,9 @@ COMMANDS = {
 FLAG = "store_true"
 # What is not given is not passed on: a default stands in the function that has it.
 OPTIONS: dict[str, dict[str, Any]] = {
-    "--model": {"help": "efficientvit_m0 to efficientvit_m5, pocket, or timm/NAME for any of timm's classifiers"},
+    "--model": {
+        "help": "efficientvit_m0 to efficientvit_m5, pocket, or timm/NAME for any of timm's classifiers"
+    },
     "--out": {"type": Path, "help": "the folder to write into"},
     "--checkpoint": {
         "help": "a file, timm or random (default: EFFICIENTVIT_CHECKPOINT, else cached, else random)"
