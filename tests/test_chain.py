@@ -197,7 +197,7 @@ def test_chip_and_batches_can_be_said_where_the_configuration_is_made(out: Path,
     both = [*asked, "--max-dynamic-batch-size", "8"]
     assert main(["configure", *files, "--out", str(tmp_path / "no"), *both]) == 2
     assert deploy(tmp_path / "no", "--max-dynamic-batch-size", "8", "--static-batch-sizes", "1", "8") == 2
-    assert deploy(tmp_path / "no", "--max-dynamic-batch-size", "8", "--batch", "8") == 2
+    assert deploy(tmp_path / "no", "--static-batch-sizes", "1", "4", "--batch", "8") == 2
     assert not (tmp_path / "no").exists()
 
 
