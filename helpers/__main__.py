@@ -249,12 +249,9 @@ def _rehearse(**given: Any) -> None:
 
 
 def _second_opinion() -> int:
-    from helpers.quant.second_opinion import opinions
+    from helpers.quant import second_opinion
 
-    ours, theirs = opinions()
-    for opinion in (ours, theirs):
-        print(json.dumps(asdict(opinion)))
-    return OK if ours.holds else FAILED
+    return second_opinion.main()
 
 
 def _configure(onnx: Path, out: Path, **given: Any) -> None:

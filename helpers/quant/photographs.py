@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from helpers.files import packaged
 from helpers.graph.preprocess import Preprocessing, as_rgb, normalize
+from helpers.model.memory import release_memory
 from helpers.quant.params import Values
 from helpers.quant.simulate import logits
 
@@ -74,6 +75,8 @@ def crossed(
     for judged, others in (halves, halves[::-1]):
         in_turn = chain.from_iterable(zip(*(pictures[name] for name in others), strict=True))
         graph = quantizer([*islice(in_turn, calibrating)])
+        release_memory()
         said = logits(graph, [picture for name in judged for picture in pictures[name]])
+        release_memory()
         found |= zip(judged, np.split(said, len(judged)), strict=True)
     return np.concatenate([found[name] for name in pictures])

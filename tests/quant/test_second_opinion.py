@@ -1,5 +1,6 @@
 """ONNX Runtime's quantiser, and the one rule that tells it from Pulsar2's on a convolutional network."""
 
+import json
 import logging
 
 import numpy as np
@@ -10,8 +11,10 @@ from small_graphs import graph as small
 
 from helpers.graph.graph import Graph
 from helpers.graph.metrics import nsr
+from helpers.graph.preprocess import Preprocessing
+from helpers.quant import photographs, second_opinion
 from helpers.quant.quantize import calibrate, quantize
-from helpers.quant.second_opinion import Opinion, by_onnxruntime, opinions
+from helpers.quant.second_opinion import by_onnxruntime, kept
 from helpers.quant.simulate import logits
 
 PICTURES = [np.random.default_rng(seed).normal(size=(1, 4, 8, 8)).astype(np.float32) for seed in range(6)]
@@ -60,18 +63,27 @@ def test_with_its_scale_for_weights_the_simulation_is_its_equal(convolutions: on
     assert nsr(ours, exact) < 0.01
 
 
-def test_a_trained_network_keeps_most_of_its_answers_by_both():
-    ours, theirs = opinions(cuts=1)
-    for opinion in (ours, theirs):
-        low, high = opinion.agreement_95
-        assert 0 <= low < opinion.agreement < high <= 1
-        assert (opinion.pictures, opinion.photographs) == (14, 14)
-        assert opinion.agreement > 0.5 and opinion.cosine_median > 0.95 and opinion.sqnr_db > 10
-    assert theirs.sqnr_db > ours.sqnr_db + 0.5  # by its scale for weights
+def test_the_photograph_is_what_is_counted():
+    exact = np.eye(6, dtype=np.float32)
+    found = exact.copy()
+    found[1] = -exact[1]
+    told = kept(found, exact, of=3)  # shares of 0.5, 1 and 1
+    half = 4.303 * np.std([0.5, 1, 1], ddof=1) / np.sqrt(3)
+    assert (told["pictures"], told["photographs"]) == (6, 3)
+    assert told["agreement"] == pytest.approx(5 / 6)
+    assert told["agreement_95"] == pytest.approx((5 / 6 - half, 1))
+    assert told["cosine_median"] == 1
 
 
-@pytest.mark.parametrize(
-    ("cosine", "agreement", "holds"), [(0.985, 0.8, True), (0.984, 1, False), (1, 0.79, False)]
-)
-def test_both_bars_count(cosine: float, agreement: float, holds: bool):
-    assert Opinion("", 13, cosine, agreement, (0, 1), 70, 14).holds == holds
+def test_the_command_prints_both_and_fails_below_a_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    few = photographs.fed(1, Preprocessing("rgb", mean=(127,) * 3, std=(128,) * 3))
+    monkeypatch.setattr(photographs, "fed", lambda *_: few)
+    monkeypatch.setattr(second_opinion, "BARS", {"cosine_median": 0.95, "agreement": 0.5})
+    assert second_opinion.main() == 0
+    ours, theirs = map(json.loads, capsys.readouterr().out.splitlines())
+    assert min(ours["agreement"], theirs["agreement"]) > 0.5
+    assert theirs["sqnr_db"] > ours["sqnr_db"] + 0.5 > 10.5  # by its scale for weights
+    monkeypatch.setattr(photographs, "crossed", lambda fed, quantizer: -np.eye(14, 1000))
+    assert second_opinion.main() == 1
