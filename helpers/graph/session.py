@@ -1,21 +1,13 @@
 """ONNX Runtime on this CPU: the stand-in for the NPU."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-
-A = TypeVar("A")
-B = TypeVar("B")
-AT_ONCE = 2  # the cores that every reader has; a picture more is a picture more in memory
 
 
 def cpu_session(
@@ -68,12 +60,4 @@ def logits(session: onnxruntime.InferenceSession, images: npt.NDArray[np.float32
     """What a session says to images [n, 3, h, w], in as many runs as its batch asks for: [n, classes]."""
     (fed,) = session.get_inputs()
     parts = np.split(images, len(images) // fed.shape[0])
-    return np.concatenate([*each(lambda part: session.run(None, {fed.name: part})[0], parts)])
-
-
-def each(run: Callable[[A], B], pictures: Iterable[A]) -> Iterator[B]:
-    """What `run` makes of each, in their order, two at a time: pictures, unlike operators, wait for none."""
-    waiting = iter(pictures)
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        while some := list(islice(waiting, AT_ONCE)):
-            yield from threads.map(run, some)
+    return np.concatenate([session.run(None, {fed.name: part})[0] for part in parts])

@@ -10,7 +10,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from helpers.graph.preprocess import Pixels, Preprocessing, as_rgb, board_crop, normalize
-from helpers.graph.session import each, session_of
+from helpers.graph.session import session_of
 from helpers.quant import quantize, simulate
 from helpers.quant.params import Values
 
@@ -85,16 +85,11 @@ def predictions(
     sessions = {name: session_of(graph, optimized=True) for name, graph in graphs.items()}
     given: dict[str, list[Labels]] = {name: [] for name in graphs}
     truth: list[int | Labels] = []
-
-    def said(picture: tuple[Values, int | Labels]) -> tuple[int | Labels, dict[str, Labels]]:
-        fed, labels = picture
-        scores = {name: session.run(None, {"input": fed})[0] for name, session in sessions.items()}
-        return labels, {name: found.reshape(len(fed), -1).argmax(axis=1) for name, found in scores.items()}
-
-    for labels, best in each(said, tqdm(pictures, total=total, desc="pictures", leave=False)):
+    for batch, labels in tqdm(pictures, total=total, desc="pictures", leave=False):
         truth.append(labels)
-        for name, found in best.items():
-            given[name].append(found)
+        for name, session in sessions.items():
+            scores = session.run(None, {"input": batch})[0]
+            given[name].append(scores.reshape(len(batch), -1).argmax(axis=1))
     return {name: np.concatenate(labels) for name, labels in given.items()}, np.hstack(truth)
 
 

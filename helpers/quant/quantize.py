@@ -34,7 +34,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from helpers.graph.graph import Graph, input_of
-from helpers.graph.session import each, session_of
+from helpers.graph.session import session_of
 from helpers.quant.params import NUMPY, WEIGHT_TOP, Codes, DType, Method, QuantParams, Values
 from helpers.quant.statistics import TensorStats, clip_range, collect_stats
 
@@ -133,8 +133,8 @@ class Adjustable:
         values = self._written(calibration, method, int16_nodes).values
         changed = {name: now for name, now in values.items() if (now != self._values[name]).any()}
         (fed,) = self._session.get_inputs()
-        said = each(lambda picture: self._session.run(None, {fed.name: picture} | changed)[0], pictures)
-        return np.concatenate([*said])
+        said = [self._session.run(None, {fed.name: picture} | changed)[0] for picture in pictures]
+        return np.concatenate(said)
 
     def _written(
         self, calibration: Calibration, method: Method, int16_nodes: Collection[str]
