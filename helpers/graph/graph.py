@@ -118,7 +118,8 @@ class Graph:
         """The shape of a tensor, None when inference did not find it."""
         if tensor := self.constants.get(name):
             return tuple(tensor.dims)
-        value = self._values.get(name)
+        stated = next((value for value in self.inputs if value.name == name), None)
+        value = stated or self._values.get(name)  # inference copies all weights, so it is asked last
         known = value is not None and value.type.tensor_type.HasField("shape")
         return axes(value) if value is not None and known else None
 

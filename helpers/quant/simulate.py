@@ -86,7 +86,8 @@ def layer_losses(
     for picture in tqdm(pictures, desc="layers", unit="picture", leave=False):
         exact, other = exact_runs(picture), rounded_runs(picture)
         for name, twin in after.items():
-            a, b = (values.astype(np.float64).ravel() for values in (exact[name], other[twin]))
+            read = exact.pop(name), other.pop(twin)  # a learner has 2 GB of memory
+            a, b = (values.astype(np.float64).ravel() for values in read)
             products = ((a, b), (a, a), (b, b), (a - b, a - b))
             sums[name] += [np.einsum("i,i", *pair) for pair in products]  # `@` would wait for its threads
             sizes[name] += a.size
@@ -174,6 +175,7 @@ def simulate_int8(graph: onnx.ModelProto, pictures: Sequence[Values]) -> tuple[o
     mixed = plain if better is None else nsr(better, exact)
     if mixed > WORTHWHILE * plain:  # pictures that did not choose do not confirm it
         int16, mixed = [], plain
+    release_memory()
     layers = layer_losses(graph, quantized, held_out)
     scores = exact.ndim == 2 and len(graph.graph.output) == 1
     return quantized, {
