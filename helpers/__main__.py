@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sys
 from argparse import SUPPRESS, ArgumentParser
@@ -15,6 +16,7 @@ from helpers.graph import OPSET
 
 OK, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130  # exit statuses
 
+SWEPT = "--table --workers --scheduler --limit-s"
 # Name: what it does, an example, and its options; one with a ! must be given.
 COMMANDS = {
     "deploy": (
@@ -90,6 +92,27 @@ COMMANDS = {
         "--model! --images! --out! --checkpoint --epochs --rate --seed",
     ),
     "weights": ("fetch timm's trained weights of all six once, for every later run", "timm", "source"),
+    "sweep accuracy": (
+        "judge models in float, INT8 and mixed, on pictures with or without labels",
+        "--models all --images imagenet/val --workers 2",
+        f"--models --precision --images --labels --checkpoint --limit {SWEPT}",
+    ),
+    "sweep speed": (
+        "the chain for each model, mode and batch: forecast, build, and each board's speed",
+        "--models all --npu-mode NPU1 NPU3 --batch 1 8 --host my-board",
+        f"--models --npu-mode+ --batch+ --host+ --images --checkpoint {SWEPT}",
+    ),
+    "sweep run": (
+        "one notebook with every combination of your values; all of model are the six",
+        "05 -p model all -p opset 11 18",
+        f"chapter -p+ {SWEPT}",
+    ),
+    "sweep plan": (
+        "time the six on a few pictures, and say how long ImageNet's 50,000 would take: a model",
+        "",
+        SWEPT,
+    ),
+    "sweep show": ("print what sweeps found", "speed --format markdown", "kind --table --format"),
     "doctor": ("say what this machine has of what the tutorial needs", "", ""),
     "bench": ("measure the ratios that the chapters rest on against their bars", "", "--device"),
 }
@@ -163,6 +186,28 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "dest": "only_list",
         "help": "the chapters, or the parameters of one",
     },
+    "--models": {"nargs": "+", "metavar": "MODEL", "help": "all (default), or names, also pocket and lite0"},
+    "--precision": {
+        "nargs": "+",
+        "dest": "precisions",
+        "choices": ["float", "int8", "mixed"],
+        "help": "all by default",
+    },
+    "--labels": {
+        "type": Path,
+        "help": "a file of labels for pictures side by side: a name and its class a line",
+    },
+    "--limit": {"type": int, "help": "judge so many pictures, spread over all"},
+    "--npu-mode+": {"nargs": "+", "help": "NPU1 and NPU3 by default"},
+    "--batch+": {"type": int, "nargs": "+", "help": "images per run (default 1 and 8)"},
+    "--host+": {"nargs": "+", "help": "boards, each of which runs one model at a time"},
+    "-p+": {"dest": "grid", "nargs": "+", "action": "append", "metavar": ("NAME", "VALUE")},
+    "--table": {"type": Path, "metavar": "DIR", "help": "the folder of the table (default build/sweep)"},
+    "--workers": {"type": int, "help": "processes here (default 1)"},
+    "--scheduler": {"help": "a Dask cluster instead, such as tcp://host:8786"},
+    "--limit-s": {"type": float, "metavar": "S", "help": "seconds that a task may take (default 4 hours)"},
+    "kind": {"nargs": "?", "help": "accuracy, speed or run; all by default"},
+    "--format": {"dest": "form", "choices": ["text", "markdown", "csv"], "help": "text by default"},
     "-p": {"dest": "parameters", "nargs": 2, "action": "append", "metavar": ("NAME", "VALUE")},
     "--device": {"help": "measure the networks on cuda (or cpu) instead, into data/measured/"},
 }
@@ -176,7 +221,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = vars(parser().parse_args(arguments))
     name = given.pop("name")
     try:
-        return globals()[f"_{name.replace('-', '_')}"](**given) or OK
+        return globals()["_" + re.sub("[ -]", "_", name)](**given) or OK
     except (ValueError, RuntimeError, OSError) as refusal:
         print(f"{name}: {in_words(refusal) if isinstance(refusal, OSError) else refusal}", file=sys.stderr)
         return FAILED if name == "deploy" and not isinstance(refusal, ValueError) else WRONG
@@ -189,14 +234,18 @@ def parser() -> ArgumentParser:
     """The commands, the steps of the way first; each one's help ends in an example."""
     top = ArgumentParser(prog="python -m helpers", description=__doc__)
     commands = top.add_subparsers(dest="name", required=True, metavar="COMMAND")
+    sweeps = commands.add_parser("sweep", help="many tasks, one table, on one machine or on many")
+    kinds = sweeps.add_subparsers(dest="name", required=True, metavar="WHAT")
     for name, (summary, example, options) in COMMANDS.items():
         shown = f"example: python -m helpers {name} {example}".rstrip()
-        command = commands.add_parser(
-            name, help=summary, description=summary, epilog=shown, argument_default=SUPPRESS
+        group, last = (kinds, name.split()[1]) if " " in name else (commands, name)
+        command = group.add_parser(
+            last, help=summary, description=summary, epilog=shown, argument_default=SUPPRESS
         )
+        command.set_defaults(name=name)
         for option in options.split():
             needed: dict[str, Any] = {"required": True} if option.endswith("!") else {}
-            command.add_argument(option.rstrip("!"), **OPTIONS[option.rstrip("!")], **needed)
+            command.add_argument(option.rstrip("!+"), **OPTIONS[option.rstrip("!")], **needed)
     return top
 
 
@@ -368,6 +417,55 @@ def _weights(source: str) -> None:
 
     for name, file, fetched in fetch_all():
         print(f"{name}  {'fetched' if fetched else 'kept'}  {file}", flush=True)
+
+
+def _sweep_accuracy(**given: Any) -> int:
+    return _swept("accuracies", "accuracy", **given)
+
+
+def _sweep_speed(**given: Any) -> int:
+    return _swept("speeds", "speed", **given)
+
+
+def _sweep_run(chapter: str = "", grid: Sequence[Sequence[str]] = (), **given: Any) -> int:
+    if not chapter:
+        raise ValueError("name a chapter, such as 05")
+    values = {name: values for name, *values in grid}
+    return _swept("chapters", "chapters", chapter=chapter, grid=values, **given)
+
+
+def _swept(
+    planned: str,
+    shown: str,
+    *,
+    table: Path | None = None,
+    workers: int = 1,
+    scheduler: str = "",
+    limit_s: float | None = None,
+    **given: Any,
+) -> int:
+    from helpers.lab import sweep, tables, tasks
+
+    engine = sweep.dask(scheduler) if scheduler else sweep.processes(workers)
+    every = getattr(tasks, planned)(**given)
+    rows = sweep.sweep(every, table or sweep.FOLDER, engine=engine, limit_s=limit_s or sweep.LIMIT_S)
+    print(tables.written(getattr(tables, shown)(rows)))
+    return FAILED if any(row.state == "failed" for row in rows) else OK
+
+
+def _sweep_plan(**given: Any) -> int:
+    return _swept("timings", "planned", **given)
+
+
+def _sweep_show(kind: str = "", table: Path | None = None, form: str = "text") -> None:
+    from helpers.lab import sweep, tables
+
+    rows = sweep.read(table or sweep.FOLDER)
+    made = {"accuracy": tables.accuracy, "speed": tables.speed, "run": tables.chapters}
+    if kind not in ("", *made):
+        raise ValueError(f"{kind}: choose one of {', '.join(made)}")
+    shown = [tables.written(of(rows), form) for name, of in made.items() if kind in ("", name)]
+    print(*filter(None, shown), sep="\n\n")
 
 
 def _doctor() -> int:

@@ -70,12 +70,7 @@ def step(
     so, while another process works in `out`.
     """
     report = out / f"{name}.json"
-    made_from: Facts = {
-        "arguments": json.loads(json.dumps(arguments)),  # tuples become lists, as they are read back
-        "inputs": {key: file_hash(path) for key, path in (inputs or {}).items()},
-        "packages": {package: importlib.metadata.version(package) for package in packages},
-        "code": code_hash(code or work.__module__),
-    }
+    made_from = ingredients(arguments, inputs or {}, packages, [code or work.__module__])
     new = not out.exists()
     with alone(out, wait=True):
         if (facts := kept(report, files, made_from)) is not None:
@@ -89,6 +84,18 @@ def step(
                 shutil.rmtree(out)  # nothing came of it: no trace is left
             raise
     return Made(out, tuple(files), facts, remade=True)
+
+
+def ingredients(
+    arguments: Facts, inputs: Mapping[str, Path], packages: Sequence[str], code: Sequence[str]
+) -> Facts:
+    """All that a result depends on: arguments, the inputs' contents, packages' versions, and code."""
+    return {
+        "arguments": json.loads(json.dumps(arguments)),  # tuples become lists, as they are read back
+        "inputs": {key: file_hash(path) for key, path in inputs.items()},
+        "packages": {package: importlib.metadata.version(package) for package in packages},
+        "code": code_hash(*code),
+    }
 
 
 def _make(report: Path, work: Callable[[Path], Facts], files: Sequence[str], made_from: Facts) -> Facts:

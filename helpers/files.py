@@ -1,6 +1,7 @@
 """Files: where they lie in the checkout, whole or not at all, and what is said when they cannot."""
 
 import errno
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOKS, DATA, BUILD = ROOT / "notebooks", ROOT / "data", ROOT / "build"
+NOTEBOOKS, DATA = ROOT / "notebooks", ROOT / "data"
+BUILD = Path(os.environ.get("EFFICIENTVIT_BUILD") or ROOT / "build")  # a sweep gives each chapter its own
 PHOTO = DATA / "images" / "chelsea.jpg"  # one cat, where nobody gives a picture
 
 

@@ -1,4 +1,4 @@
-"""Two sides measured on the same things: the mean difference, and what chance leaves open about it."""
+"""Shares, and two sides measured on the same things: what chance leaves open about them."""
 
 import math
 import statistics
@@ -41,3 +41,18 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
     mean = statistics.fmean(differences)
     half = t * statistics.stdev(differences) / math.sqrt(len(differences))
     return Difference(mean, mean - half, mean + half)
+
+
+def interval(share: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share, 0 to 1: Wilson's, which holds for few pictures and near 0 and 1."""
+    z = 1.959964
+    middle, scale = share + z * z / (2 * count), 1 + z * z / count
+    half = z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """McNemar's exact test, two-sided: how probable so unequal a split of differing pairs is by chance."""
+    differ = only_first + only_second
+    tail = sum(math.comb(differ, count) for count in range(min(only_first, only_second) + 1))
+    return min(1.0, 2 * tail / (1 << differ))

@@ -16,6 +16,7 @@ from helpers import artifacts, chain
 from helpers.__main__ import COMMANDS, main
 from helpers.chain import STEPS
 from helpers.graph.graph import load
+from helpers.lab.tasks import speeds
 from helpers.pulsar2 import archive
 from helpers.pulsar2.rehearse import preprocessing_of
 
@@ -150,6 +151,12 @@ def test_it_ends_in_a_row_of_the_board(
         calls = len(far.calls())
         assert deploy(copy, "--host", host) == 0
         assert len(far.calls()) == calls, "nothing is run again"
+        shutil.copytree(copy, tmp_path / "deploy" / "efficientvit_m0-NPU1-1")
+        task = speeds(["efficientvit_m0"], npu_mode=["NPU1"], batch=[1], host=[host], checkpoint="random")[-1]
+        row = chain.row(tmp_path / "tasks" / "key", task.inputs, **task.arguments)
+        assert (row["engine"], row["device"], task.alone) == ("NPU", host, host)
+        assert row["fps"] == pytest.approx(8000 / row["ms"]) and row["ms"] == 1.052
+        assert len(far.calls()) == calls, "a sweep keeps it, too"
     assert main(["parse-log", last]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()[-2:]]
     assert {row["program"] for row in rows} == set(far_side.PROGRAMS)

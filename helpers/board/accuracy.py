@@ -1,7 +1,6 @@
 """How often a compiled model is right on the board: labelled pictures, fed by pyaxengine."""
 
 import json
-import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from helpers.board.ssh import Board, BoardError, session
 from helpers.graph.graph import Graph, load
 from helpers.graph.preprocess import BoardInput, Preprocessing, read_metadata
 from helpers.logs.failures import advise
+from helpers.paired import interval
 from helpers.quant.accuracy import crops, labelled, predictions, samples
 
 PORTION = 256  # pictures that go over at a time: 39 MB, which our memory and the board's /tmp can hold
@@ -34,11 +34,8 @@ class Share:
     @classmethod
     def of(cls, hits: Sequence[bool]) -> "Share":
         """How many of them hold."""
-        n, share, z = len(hits), sum(hits) / len(hits), 1.959964
-        middle, whole = share + z * z / (2 * n), 1 + z * z / n
-        half = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
-        low, high = max(0, (middle - half) / whole), min(1, (middle + half) / whole)
-        return cls(round(share, 4), round(low, 4), round(high, 4))
+        share = sum(hits) / len(hits)
+        return cls(*(round(value, 4) for value in (share, *interval(share, len(hits)))))
 
 
 @dataclass(frozen=True)

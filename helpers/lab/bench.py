@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from helpers import files
 from helpers.graph.convert import simplify, to_onnx
 from helpers.graph.fold import fold
 from helpers.graph.session import int8_instructions
-from helpers.lab import comparison, evidence
+from helpers.lab import comparison, evidence, sweep
 from helpers.logs.parse_log import parse
 from helpers.model import weights
 from helpers.model.batchnorm import fuse_batchnorm
@@ -64,7 +65,13 @@ class Case:
 
 
 def cases(
-    scratch: Path, *, model: str = "efficientvit_m5", rounds: int = 20, megabytes: int = 20, files: int = 1000
+    scratch: Path,
+    *,
+    model: str = "efficientvit_m5",
+    rounds: int = 20,
+    megabytes: int = 20,
+    files: int = 1000,
+    tasks: int = 1000,
 ) -> list[Case]:
     """All figures, in the order in which they are measured; what they write goes to `scratch`.
 
@@ -105,6 +112,7 @@ def cases(
         return _python("-m", "helpers", "parse-log", *copies, rounds=few)
 
     lead, recipe = f"latency of MobileNetV3-Large / {ours}", "folded / the post's recipe"
+    beside = f"a sweep's time for each of {tasks} tasks of no work, two workers"
     return [
         Case(f"{lead}, PyTorch, batch 16", lead_in_pytorch),
         Case(f"{lead}, PyTorch, memory kept", lead_with_memory_kept),
@@ -120,6 +128,8 @@ def cases(
             "s",
             at_most=0.3,
         ),
+        Case(f"{beside}, processes", partial(_beside, scratch, tasks, "processes"), "ms", at_most=10),
+        Case(f"{beside}, Dask", partial(_beside, scratch, tasks, "dask"), "ms", at_most=20),
     ]
 
 
@@ -182,6 +192,31 @@ def _parsing(megabytes: int, *, rounds: int) -> Timing:
 
     seconds = in_turn({"": read}, rounds=rounds, warmup=1, clock=time.process_time)[""]
     return Timing.of([len(text) / 1e6 / spent for spent in seconds])
+
+
+def _beside(scratch: Path, count: int, engine: str) -> Timing:
+    """Milliseconds; the start of the workers is left out."""
+
+    def tasks(name: str, count: int) -> list[sweep.Task]:
+        named = [f"{name} {number}" for number in range(count)]
+        return [sweep.Task(each, "helpers.lab.worker:nothing", {"name": each}) for each in named]
+
+    def measured(started: sweep.Engine) -> Timing:
+        with started.open() as executor:
+            warm = sweep.Engine(engine, started.at_once, lambda: nullcontext(executor))
+            sweep.sweep(tasks("first", 8), scratch / engine, engine=warm)
+            before = time.perf_counter()
+            sweep.sweep(tasks("then", count), scratch / engine, engine=warm)
+            return Timing.of([1000 * (time.perf_counter() - before) / count])
+
+    if engine == "processes":
+        return measured(sweep.processes(2))
+    try:
+        from distributed import LocalCluster
+    except ImportError:
+        raise NothingToMeasure("Dask is not installed") from None
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+        return measured(sweep.dask(cluster.scheduler_address))
 
 
 def _python(*arguments: str | Path, rounds: int) -> Timing:

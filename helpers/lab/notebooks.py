@@ -208,7 +208,7 @@ def _made_from(notebook: Path, weights: Mapping[str, str]) -> dict[str, Any]:
     data = filter(Path.is_file, sorted(DATA.rglob("*")))
     return {
         "cells": hashlib.sha256("\0".join(sources(notebook)).encode()).hexdigest(),
-        "code": artifacts.code_hash("helpers.lab.pages", *_imports(notebook)),
+        "code": artifacts.code_hash("helpers.lab.pages", *imported(notebook)),
         "data": {path.relative_to(DATA).as_posix(): artifacts.file_hash(path) for path in data},
         "scripts": {path.name: artifacts.file_hash(path) for path in sorted(_LIVE.glob("*.js"))},
         "weights": dict(weights),
@@ -217,7 +217,8 @@ def _made_from(notebook: Path, weights: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _imports(notebook: Path) -> list[str]:
+def imported(notebook: Path) -> list[str]:
+    """The modules of helpers that a chapter imports."""
     found = list[str]()
     for cell in sources(notebook, kind="code"):
         with suppress(SyntaxError):  # the run will tell

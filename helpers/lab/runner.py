@@ -1,9 +1,10 @@
 """One notebook run by papermill: its parameters checked, its progress shown, its evidence collected."""
 
 import logging
+import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,12 @@ def run(
     failed.unlink(missing_ok=True)
     checks, results = harvest(executed)
     return NotebookRun(notebook.stem, progress.seconds, peak_mb, checks, results)
+
+
+def row(out: Path, inputs: Mapping[str, Path], *, parameters: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+    """A sweep's row of one chapter; the notebook and all that it makes are in `out`, its own build folder."""
+    os.environ["EFFICIENTVIT_BUILD"] = str(out)
+    return asdict(run(inputs["notebook"], output=out / inputs["notebook"].name, parameters=parameters))
 
 
 def _peak_of_children_mb() -> float:

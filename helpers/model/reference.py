@@ -37,7 +37,7 @@ except RuntimeError:
 
 import timm as timm
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-from timm.data.imagenet_info import ImageNetInfo
+from timm.data.imagenet_info import ImageNetInfo as ImageNetInfo
 from timm.data.transforms_factory import create_transform as create_transform
 from timm.layers.norm import LayerNorm2d as LayerNorm2d
 from timm.layers.norm_act import BatchNormAct2d as BatchNormAct2d

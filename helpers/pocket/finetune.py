@@ -7,7 +7,6 @@ the rest moves keeps what the network knew (Kumar et al., 2022, arXiv 2202.10054
 
 import hashlib
 import json
-import math
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -31,6 +30,7 @@ from helpers.model.reference import create_transform, seeded, to_input
 from helpers.model.source import HUB, POCKET, RANDOM, find
 from helpers.model.variants import INPUT_SIZE, variant
 from helpers.model.weights import init_model, load
+from helpers.paired import interval
 from helpers.pocket.training import Recipe, evaluate, train
 from helpers.quant.accuracy import ImagesError, Labels, class_names, labelled
 
@@ -117,14 +117,6 @@ def finetune(
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(path.resolve())
     return made
-
-
-def interval(share: float, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share, 0 to 1: Wilson's, which holds for few pictures and near 0 and 1."""
-    z = 1.96
-    middle, scale = share + z * z / (2 * count), 1 + z * z / count
-    half = z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-    return (middle - half) / scale, (middle + half) / scale
 
 
 Pairs = list[tuple[Path, int]]

@@ -93,6 +93,17 @@ def predictions(
     return {name: np.concatenate(labels) for name, labels in given.items()}, np.hstack(truth)
 
 
+def precisions(
+    graph: onnx.ModelProto, calibrating: Sequence[Values]
+) -> tuple[dict[str, onnx.ModelProto], list[str]]:
+    """The graph in float, INT8 and mixed, and the kinds that have 16 bits in it: of `simulate.choose`."""
+    calibration = quantize.calibrate(graph, calibrating)
+    kinds = [choice.op_type for choice in simulate.choose(calibration, calibrating[:8])[1]]
+    int16 = simulate.reached(graph, *kinds)
+    int8, mixed = (quantize.quantize(calibration, int16_nodes=nodes) for nodes in ((), int16))
+    return {"float": graph, "INT8": int8, "mixed": mixed}, kinds
+
+
 def evaluate(
     graph: onnx.ModelProto, pairs: Sequence[tuple[Path, int]], preprocessing: Preprocessing
 ) -> dict[str, float]:
@@ -105,13 +116,6 @@ def evaluate(
     apart = np.linspace(0, len(pairs) - 1, 32).astype(int).tolist()
     calibrating = [picture for picture, _ in samples([pairs[place] for place in apart], preprocessing)]
     judged = [pair for place, pair in enumerate(pairs) if place not in apart]
-    calibration = quantize.calibrate(graph, calibrating)
-    _, chosen = simulate.choose(calibration, calibrating[:8])
-    int16 = simulate.reached(graph, *(choice.op_type for choice in chosen))
-    graphs = {
-        "float": graph,
-        "INT8": quantize.quantize(calibration),
-        "mixed": quantize.quantize(calibration, int16_nodes=int16),
-    }
+    graphs, _ = precisions(graph, calibrating)
     given, truth = predictions(graphs, samples(judged, preprocessing), total=len(judged))
     return {name: float((labels == truth).mean()) for name, labels in given.items()}

@@ -167,7 +167,7 @@ def test_what_ran_and_is_still_what_it_was_is_kept(
 
 def test_the_code_that_a_chapter_imports_counts(house: Path):
     path = book(house / "notebooks" / "01_one.ipynb", "width = 2", "%%magic\nimport helpers.none", CHECKS)
-    assert notebooks._imports(path) == ["helpers.lab.evidence"]
+    assert notebooks.imported(path) == ["helpers.lab.evidence"]
 
 
 def test_one_page_shows_checks_and_key_pictures(house: Path, capsys: pytest.CaptureFixture[str]):

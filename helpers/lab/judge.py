@@ -1,0 +1,152 @@
+"""One part of a sweep of accuracies: what a network says to some pictures, in float and rounded."""
+
+import hashlib
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from pydantic import TypeAdapter
+
+from helpers import artifacts
+from helpers.artifacts import Facts
+from helpers.graph import session
+from helpers.graph.convert import simplify, to_onnx
+from helpers.graph.export import export
+from helpers.graph.preprocess import Preprocessing, in_board_order, normalize
+from helpers.model import lite0
+from helpers.model.memory import release_memory
+from helpers.model.reference import mean_and_std
+from helpers.model.source import RANDOM
+from helpers.pocket.data import render
+from helpers.quant import photographs
+from helpers.quant.accuracy import precisions as graphs_of
+from helpers.quant.accuracy import samples
+from helpers.quant.params import Values
+
+PRECISIONS = ("float", "int8", "mixed")
+CROPS = 5  # of each photograph
+
+
+def part(
+    out: Path,
+    inputs: Mapping[str, Path],
+    *,
+    model: str,
+    pictures: Sequence[str],
+    labels: Sequence[int] | None,
+    calibrating: Sequence[str],
+    precisions: Sequence[str],
+    **_: Any,
+) -> Facts:
+    """Counts and sums over `pictures` by precision, which add up over parts, and the core's seconds.
+
+    A picture is a drawing ("drawn/SPLIT/INDEX"), a crop of a photograph ("photograph/NAME/INDEX") or a name
+    in `inputs`; each is decoded here, and fed alone, as on the board. `calibrating` ones choose ranges and
+    the kinds with 16 bits; all parts with the same share the graphs that one of them makes. Raises
+    ImagesError for a picture that cannot be read, and what making the graphs raises.
+    """
+    session.AT_ONCE = 1  # a worker has one core
+    key = hashlib.sha256(repr((model, inputs.get("checkpoint"), calibrating)).encode()).hexdigest()
+    folder = out.parents[1] / "graphs" / f"{model}-{key[:12]}"
+    made = _graphs(folder, inputs, model, calibrating)
+    preprocessing = TypeAdapter(Preprocessing).validate_python(made.facts["preprocessing"])
+    sessions = _sessions(folder, made.facts["sha256"])
+    logits: dict[str, list[Values]] = {name: [] for name in dict.fromkeys(["float", *precisions])}
+    seconds = dict.fromkeys(["decoding", *logits], 0.0)
+    for name in pictures:
+        started = time.process_time()
+        fed = picture(name, inputs, preprocessing)
+        seconds["decoding"] += time.process_time() - started
+        for precision, said in logits.items():
+            started = time.process_time()
+            said.extend(sessions[precision].run(None, {"input": fed})[0].astype(np.float64))
+            seconds[precision] += time.process_time() - started
+    release_memory()
+    answers = None if labels is None else np.asarray(labels)
+    exact = np.stack(logits["float"])
+    counts = {name: _counts(np.stack(logits[name]), exact, answers) for name in precisions}
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    told = {"pictures": len(pictures), "graphs": made.facts["sha256"], "peak_mb": peak_mb}
+    return {"counts": counts, "seconds": seconds} | told
+
+
+def _counts(said: Values, exact: Values, labels: npt.NDArray[np.int64] | None) -> dict[str, float]:
+    """Of logits [n, classes]: pictures by answer, and the sums that SQNR takes."""
+    best, best_exact = said.argmax(1), exact.argmax(1)
+    found = {
+        "agree": int((best == best_exact).sum()),
+        "error": float(((said - exact) ** 2).sum()),
+        "values": float(exact.sum()),
+        "squares": float((exact**2).sum()),
+        "logits": exact.size,
+    }
+    if labels is None:
+        return found
+    right, right_exact = best == labels, best_exact == labels
+    above = (said > said[np.arange(len(said)), labels, None]).sum(1)
+    found |= {"right": int(right.sum()), "right5": int((above < 5).sum())}
+    found["only_float"], found["only_this"] = (
+        int((right_exact & ~right).sum()),
+        int((right & ~right_exact).sum()),
+    )
+    return found
+
+
+def picture(name: str, inputs: Mapping[str, Path], preprocessing: Preprocessing) -> Values:
+    """As the board would feed it, float32 [1, 3, size, size]; a photograph as Lite0's training did."""
+    if name in inputs:
+        return next(samples([(inputs[name], 0)], preprocessing))[0]
+    kind, group, index = name.split("/")
+    if kind == "photograph":
+        return _photographs(preprocessing)[group][int(index)]
+    drawn, _ = render(int(index), split="train" if group == "train" else "test")
+    return normalize(in_board_order(drawn, preprocessing), preprocessing)
+
+
+_photographs = lru_cache(maxsize=1)(lambda preprocessing: photographs.fed(CROPS, preprocessing))
+
+
+def _graphs(
+    folder: Path, inputs: Mapping[str, Path], model: str, calibrating: Sequence[str]
+) -> artifacts.Made:
+    files = [f"{precision}.onnx" for precision in PRECISIONS]
+
+    def work(scratch: Path) -> Facts:
+        if model == "lite0":
+            network = lite0.load()
+            mean, std = mean_and_std(network)
+            graph = simplify(to_onnx(network))
+            preprocessing = Preprocessing.of(mean=mean, std=std, board_input="rgb")
+        else:
+            exported = export(model, folder / "export", checkpoint=inputs.get("checkpoint", RANDOM))
+            graph, preprocessing = onnx.load(exported.simplified), exported.preprocessing
+        fed = [picture(name, inputs, preprocessing) for name in calibrating]
+        graphs, kinds = graphs_of(graph, fed)
+        for file, made in zip(files, graphs.values(), strict=True):
+            onnx.save(made, scratch / file)
+        sha256 = hashlib.sha256(b"".join((scratch / file).read_bytes() for file in files)).hexdigest()
+        return {"preprocessing": vars(preprocessing), "int16": kinds, "sha256": sha256}
+
+    made = artifacts.step(
+        "graphs",
+        folder,
+        work,
+        files=files,
+        arguments={"model": model, "calibrating": [*calibrating]},
+        inputs={name: inputs[name] for name in ("checkpoint", *calibrating) if name in inputs},
+        packages=["torch", "timm", "onnx", "onnxsim", "onnxruntime", "numpy", "pillow"],
+    )
+    release_memory()
+    return made
+
+
+@lru_cache(maxsize=1)
+def _sessions(folder: Path, sha256: str) -> dict[str, Any]:
+    """Of the graphs in `folder`, kept for the worker's next part."""
+    return {name: session.cpu_session(str(folder / f"{name}.onnx")) for name in PRECISIONS}
