@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import sys
 from argparse import SUPPRESS, ArgumentParser
@@ -107,12 +106,7 @@ COMMANDS = {
         "05 -p model all -p opset 11 18",
         f"chapter -p+ {SWEPT}",
     ),
-    "sweep plan": (
-        "time the six on a few pictures, and say how long ImageNet's 50,000 would take: a model",
-        "",
-        SWEPT,
-    ),
-    "sweep show": ("print what sweeps found", "speed --format markdown", "kind --table --format"),
+    "sweep show": ("print what sweeps found", "speed --format markdown", "of --table --format"),
     "doctor": ("say what this machine has of what the tutorial needs", "", ""),
     "bench": ("measure the ratios that the chapters rest on against their bars", "", "--device"),
 }
@@ -187,16 +181,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "the chapters, or the parameters of one",
     },
     "--models": {"nargs": "+", "metavar": "MODEL", "help": "all (default), or names, also pocket and lite0"},
-    "--precision": {
-        "nargs": "+",
-        "dest": "precisions",
-        "choices": ["float", "int8", "mixed"],
-        "help": "all by default",
-    },
-    "--labels": {
-        "type": Path,
-        "help": "a file of labels for pictures side by side: a name and its class a line",
-    },
+    "--precision": {"dest": "precisions", "nargs": "+", "choices": ["float", "int8", "mixed"]},
+    "--labels": {"type": Path, "help": "for pictures side by side, a file: a picture and its class a line"},
     "--limit": {"type": int, "help": "judge so many pictures, spread over all"},
     "--npu-mode+": {"nargs": "+", "help": "NPU1 and NPU3 by default"},
     "--batch+": {"type": int, "nargs": "+", "help": "images per run (default 1 and 8)"},
@@ -206,8 +192,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--workers": {"type": int, "help": "processes here (default 1)"},
     "--scheduler": {"help": "a Dask cluster instead, such as tcp://host:8786"},
     "--limit-s": {"type": float, "metavar": "S", "help": "seconds that a task may take (default 4 hours)"},
-    "kind": {"nargs": "?", "help": "accuracy, speed or run; all by default"},
-    "--format": {"dest": "form", "choices": ["text", "markdown", "csv"], "help": "text by default"},
+    "of": {"choices": ["accuracy", "speed", "run"]},
+    "--format": {"dest": "form", "choices": ["text", "markdown", "csv"]},
     "-p": {"dest": "parameters", "nargs": 2, "action": "append", "metavar": ("NAME", "VALUE")},
     "--device": {"help": "measure the networks on cuda (or cpu) instead, into data/measured/"},
 }
@@ -221,7 +207,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = vars(parser().parse_args(arguments))
     name = given.pop("name")
     try:
-        return globals()["_" + re.sub("[ -]", "_", name)](**given) or OK
+        return globals()[f"_{name.replace('-', '_')}"](**given) or OK
     except (ValueError, RuntimeError, OSError) as refusal:
         print(f"{name}: {in_words(refusal) if isinstance(refusal, OSError) else refusal}", file=sys.stderr)
         return FAILED if name == "deploy" and not isinstance(refusal, ValueError) else WRONG
@@ -235,14 +221,13 @@ def parser() -> ArgumentParser:
     top = ArgumentParser(prog="python -m helpers", description=__doc__)
     commands = top.add_subparsers(dest="name", required=True, metavar="COMMAND")
     sweeps = commands.add_parser("sweep", help="many tasks, one table, on one machine or on many")
-    kinds = sweeps.add_subparsers(dest="name", required=True, metavar="WHAT")
+    kinds = sweeps.add_subparsers(dest="kind", required=True, metavar="WHAT")
     for name, (summary, example, options) in COMMANDS.items():
         shown = f"example: python -m helpers {name} {example}".rstrip()
-        group, last = (kinds, name.split()[1]) if " " in name else (commands, name)
+        group = kinds if name.startswith("sweep ") else commands
         command = group.add_parser(
-            last, help=summary, description=summary, epilog=shown, argument_default=SUPPRESS
+            name.split()[-1], help=summary, description=summary, epilog=shown, argument_default=SUPPRESS
         )
-        command.set_defaults(name=name)
         for option in options.split():
             needed: dict[str, Any] = {"required": True} if option.endswith("!") else {}
             command.add_argument(option.rstrip("!+"), **OPTIONS[option.rstrip("!")], **needed)
@@ -419,53 +404,30 @@ def _weights(source: str) -> None:
         print(f"{name}  {'fetched' if fetched else 'kept'}  {file}", flush=True)
 
 
-def _sweep_accuracy(**given: Any) -> int:
-    return _swept("accuracies", "accuracy", **given)
-
-
-def _sweep_speed(**given: Any) -> int:
-    return _swept("speeds", "speed", **given)
-
-
-def _sweep_run(chapter: str = "", grid: Sequence[Sequence[str]] = (), **given: Any) -> int:
-    if not chapter:
-        raise ValueError("name a chapter, such as 05")
-    values = {name: values for name, *values in grid}
-    return _swept("chapters", "chapters", chapter=chapter, grid=values, **given)
-
-
-def _swept(
-    planned: str,
-    shown: str,
-    *,
+def _sweep(
+    kind: str,
+    of: str = "",
     table: Path | None = None,
     workers: int = 1,
     scheduler: str = "",
     limit_s: float | None = None,
+    form: str = "text",
     **given: Any,
 ) -> int:
     from helpers.lab import sweep, tables, tasks
 
-    engine = sweep.dask(scheduler) if scheduler else sweep.processes(workers)
-    every = getattr(tasks, planned)(**given)
-    rows = sweep.sweep(every, table or sweep.FOLDER, engine=engine, limit_s=limit_s or sweep.LIMIT_S)
-    print(tables.written(getattr(tables, shown)(rows)))
+    folder = table or sweep.FOLDER
+    if kind == "show":
+        rows = sweep.read(folder)
+    else:
+        if "grid" in given:
+            given["grid"] = {name: values for name, *values in given["grid"]}
+        plans: dict[str, Any] = {"accuracy": tasks.accuracies, "speed": tasks.speeds, "run": tasks.chapters}
+        engine = sweep.dask(scheduler) if scheduler else sweep.processes(workers)
+        rows = sweep.sweep(plans[kind](**given), folder, engine=engine, limit_s=limit_s or sweep.LIMIT_S)
+    shown = {"accuracy": tables.accuracy, "speed": tables.speed, "run": tables.chapters}[of or kind]
+    print(tables.written(shown(rows), form))
     return FAILED if any(row.state == "failed" for row in rows) else OK
-
-
-def _sweep_plan(**given: Any) -> int:
-    return _swept("timings", "planned", **given)
-
-
-def _sweep_show(kind: str = "", table: Path | None = None, form: str = "text") -> None:
-    from helpers.lab import sweep, tables
-
-    rows = sweep.read(table or sweep.FOLDER)
-    made = {"accuracy": tables.accuracy, "speed": tables.speed, "run": tables.chapters}
-    if kind not in ("", *made):
-        raise ValueError(f"{kind}: choose one of {', '.join(made)}")
-    shown = [tables.written(of(rows), form) for name, of in made.items() if kind in ("", name)]
-    print(*filter(None, shown), sep="\n\n")
 
 
 def _doctor() -> int:

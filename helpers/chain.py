@@ -1,13 +1,13 @@
 """The one way, as a chain of steps: each makes what is missing, and the first that cannot go on ends it."""
 
-import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers.artifacts import Facts, GateFailed, alone
+from helpers.artifacts import Facts, GateFailed
 from helpers.board.forecast import COUNTED, forecast
 from helpers.board.run import run_once, speed
 from helpers.board.ssh import Board
@@ -134,29 +134,29 @@ def row(
 ) -> Facts:
     """A sweep's row: of `host`, else of the compiler, else of the forecast, which knows batch 8 only.
 
-    Tasks that differ in the board share a folder, and so a build. Raises CannotGoOn where a board was named
-    and Pulsar2 is missing, and what `deploy` raises.
+    Tasks that differ in the board share a build. Raises CannotGoOn where a board was named and Pulsar2 is
+    missing, and what `deploy` and `run_once` raise.
     """
     macs_m, params_m = COUNTED[model]
     predicted = forecast(macs_m=macs_m, params_m=params_m) if batch == 8 else {}
     found: Facts = {"forecast": predicted[npu_mode].fps if npu_mode in predicted else None}
+    folder = out.parents[1] / "deploy" / f"{model}-{npu_mode}-{batch}"
+    given["checkpoint"] = inputs.get("checkpoint", given["checkpoint"])
     try:
         tool = find_tool()
     except Pulsar2Missing as missing:
         if host:
             raise CannotGoOn(str(missing)) from None
         return found | {"engine": "forecast", "device": "Pulsar2 is missing", "state": "stand-in"}
-    folder = out.parents[1] / "deploy" / f"{model}-{npu_mode}-{batch}"
-    given["checkpoint"] = inputs.get("checkpoint", given["checkpoint"])
-    with alone(folder.with_suffix(".boards"), wait=True):
-        try:
-            for _ in deploy(model, folder, npu_mode=npu_mode, batch=batch, host=host, **given):
-                pass
-        except CannotGoOn:  # no board was named
-            return found | {"engine": f"Pulsar2 {tool.version}", "device": "compiled only"}
-        facts = json.loads((folder / "board.json").read_text(encoding="utf-8"))["facts"]
-    ms = facts["runs"][-1]["latency_ms"]["avg"]
-    return found | {"engine": "NPU", "device": host, "ms": ms, "fps": 1000 * facts["images"] / ms}
+    with suppress(CannotGoOn):  # as it is not told of a board
+        for _ in deploy(model, folder, npu_mode=npu_mode, batch=batch, **given):
+            pass
+    if not host:
+        return found | {"engine": f"Pulsar2 {tool.version}", "device": "compiled only"}
+    axmodel = folder / "compiled.axmodel"
+    ran = run_once(Board.at(host), axmodel, out, batch=batch if batch > 1 else 0).facts
+    ms = ran["runs"][-1]["latency_ms"]["avg"]
+    return found | {"engine": "NPU", "device": host, "ms": ms, "fps": 1000 * ran["images"] / ms}
 
 
 def elsewhere(out: Path, target_hardware: Hardware) -> str:

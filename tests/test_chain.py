@@ -156,7 +156,6 @@ def test_it_ends_in_a_row_of_the_board(
         row = chain.row(tmp_path / "tasks" / "key", task.inputs, **task.arguments)
         assert (row["engine"], row["device"], task.alone) == ("NPU", host, host)
         assert row["fps"] == pytest.approx(8000 / row["ms"]) and row["ms"] == 1.052
-        assert len(far.calls()) == calls, "a sweep keeps it, too"
     assert main(["parse-log", last]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()[-2:]]
     assert {row["program"] for row in rows} == set(far_side.PROGRAMS)

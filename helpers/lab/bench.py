@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -195,19 +194,13 @@ def _parsing(megabytes: int, *, rounds: int) -> Timing:
 
 
 def _beside(scratch: Path, count: int, engine: str) -> Timing:
-    """Milliseconds; the start of the workers is left out."""
-
-    def tasks(name: str, count: int) -> list[sweep.Task]:
-        named = [f"{name} {number}" for number in range(count)]
-        return [sweep.Task(each, "helpers.lab.worker:nothing", {"name": each}) for each in named]
+    """Milliseconds, the start of the workers in it."""
+    tasks = [sweep.Task(f"{n}", "helpers.lab.worker:nothing", {"number": n}) for n in range(count)]
 
     def measured(started: sweep.Engine) -> Timing:
-        with started.open() as executor:
-            warm = sweep.Engine(engine, started.at_once, lambda: nullcontext(executor))
-            sweep.sweep(tasks("first", 8), scratch / engine, engine=warm)
-            before = time.perf_counter()
-            sweep.sweep(tasks("then", count), scratch / engine, engine=warm)
-            return Timing.of([1000 * (time.perf_counter() - before) / count])
+        before = time.perf_counter()
+        sweep.sweep(tasks, scratch / engine, engine=started)
+        return Timing.of([1000 * (time.perf_counter() - before) / count])
 
     if engine == "processes":
         return measured(sweep.processes(2))

@@ -19,6 +19,7 @@ from helpers.graph import session
 from helpers.graph.convert import simplify, to_onnx
 from helpers.graph.export import export
 from helpers.graph.preprocess import Preprocessing, in_board_order, normalize
+from helpers.lab.worker import PACKAGES
 from helpers.model import lite0
 from helpers.model.memory import release_memory
 from helpers.model.reference import mean_and_std
@@ -30,7 +31,6 @@ from helpers.quant.accuracy import samples
 from helpers.quant.params import Values
 
 PRECISIONS = ("float", "int8", "mixed")
-CROPS = 5  # of each photograph
 
 
 def part(
@@ -39,7 +39,7 @@ def part(
     *,
     model: str,
     pictures: Sequence[str],
-    labels: Sequence[int] | None,
+    labels: Sequence[int],
     calibrating: Sequence[str],
     precisions: Sequence[str],
     **_: Any,
@@ -52,11 +52,9 @@ def part(
     ImagesError for a picture that cannot be read, and what making the graphs raises.
     """
     session.AT_ONCE = 1  # a worker has one core
-    key = hashlib.sha256(repr((model, inputs.get("checkpoint"), calibrating)).encode()).hexdigest()
-    folder = out.parents[1] / "graphs" / f"{model}-{key[:12]}"
-    made = _graphs(folder, inputs, model, calibrating)
+    made = _graphs(out.parents[1] / "graphs", inputs, model, calibrating)
     preprocessing = TypeAdapter(Preprocessing).validate_python(made.facts["preprocessing"])
-    sessions = _sessions(folder, made.facts["sha256"])
+    sessions = _sessions(made.folder)
     logits: dict[str, list[Values]] = {name: [] for name in dict.fromkeys(["float", *precisions])}
     seconds = dict.fromkeys(["decoding", *logits], 0.0)
     for name in pictures:
@@ -68,34 +66,23 @@ def part(
             said.extend(sessions[precision].run(None, {"input": fed})[0].astype(np.float64))
             seconds[precision] += time.process_time() - started
     release_memory()
-    answers = None if labels is None else np.asarray(labels)
-    exact = np.stack(logits["float"])
+    exact, answers = np.stack(logits["float"]), np.array(labels, np.int64)
     counts = {name: _counts(np.stack(logits[name]), exact, answers) for name in precisions}
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    told = {"pictures": len(pictures), "graphs": made.facts["sha256"], "peak_mb": peak_mb}
-    return {"counts": counts, "seconds": seconds} | told
+    return {"pictures": len(pictures), "counts": counts, "seconds": seconds, "peak_mb": peak_mb}
 
 
-def _counts(said: Values, exact: Values, labels: npt.NDArray[np.int64] | None) -> dict[str, float]:
-    """Of logits [n, classes]: pictures by answer, and the sums that SQNR takes."""
+def _counts(said: Values, exact: Values, labels: npt.NDArray[np.int64]) -> dict[str, float]:
+    """Of logits [n, classes]: pictures by answer, those with `labels` if there are any, and SQNR's sums."""
     best, best_exact = said.argmax(1), exact.argmax(1)
-    found = {
-        "agree": int((best == best_exact).sum()),
-        "error": float(((said - exact) ** 2).sum()),
-        "values": float(exact.sum()),
-        "squares": float((exact**2).sum()),
-        "logits": exact.size,
-    }
-    if labels is None:
-        return found
-    right, right_exact = best == labels, best_exact == labels
-    above = (said > said[np.arange(len(said)), labels, None]).sum(1)
-    found |= {"right": int(right.sum()), "right5": int((above < 5).sum())}
-    found["only_float"], found["only_this"] = (
-        int((right_exact & ~right).sum()),
-        int((right & ~right_exact).sum()),
-    )
-    return found
+    sums: dict[str, Any] = {"agree": (best == best_exact).sum(), "error": ((said - exact) ** 2).sum()}
+    sums |= {"values": exact.sum(), "squares": (exact**2).sum(), "logits": exact.size}
+    if len(labels):
+        right, right_exact = best == labels, best_exact == labels
+        above = (said > said[np.arange(len(said)), labels, None]).sum(1)
+        sums |= {"right": right.sum(), "right5": (above < 5).sum()}
+        sums |= {"only_float": (right_exact & ~right).sum(), "only_this": (right & ~right_exact).sum()}
+    return {name: float(value) for name, value in sums.items()}
 
 
 def picture(name: str, inputs: Mapping[str, Path], preprocessing: Preprocessing) -> Values:
@@ -109,13 +96,16 @@ def picture(name: str, inputs: Mapping[str, Path], preprocessing: Preprocessing)
     return normalize(in_board_order(drawn, preprocessing), preprocessing)
 
 
-_photographs = lru_cache(maxsize=1)(lambda preprocessing: photographs.fed(CROPS, preprocessing))
+_photographs = lru_cache(maxsize=1)(lambda preprocessing: photographs.fed(photographs.CROPS, preprocessing))
 
 
 def _graphs(
-    folder: Path, inputs: Mapping[str, Path], model: str, calibrating: Sequence[str]
+    parent: Path, inputs: Mapping[str, Path], model: str, calibrating: Sequence[str]
 ) -> artifacts.Made:
-    files = [f"{precision}.onnx" for precision in PRECISIONS]
+    """The graphs of PRECISIONS, in a folder that is named by what they are made from."""
+    files = [artifacts.file_hash(inputs[name]) for name in ("checkpoint", *calibrating) if name in inputs]
+    key = hashlib.sha256(repr((model, calibrating, files)).encode()).hexdigest()
+    folder = parent / f"{model}-{key[:12]}"
 
     def work(scratch: Path) -> Facts:
         if model == "lite0":
@@ -126,27 +116,24 @@ def _graphs(
         else:
             exported = export(model, folder / "export", checkpoint=inputs.get("checkpoint", RANDOM))
             graph, preprocessing = onnx.load(exported.simplified), exported.preprocessing
-        fed = [picture(name, inputs, preprocessing) for name in calibrating]
-        graphs, kinds = graphs_of(graph, fed)
-        for file, made in zip(files, graphs.values(), strict=True):
-            onnx.save(made, scratch / file)
-        sha256 = hashlib.sha256(b"".join((scratch / file).read_bytes() for file in files)).hexdigest()
-        return {"preprocessing": vars(preprocessing), "int16": kinds, "sha256": sha256}
+        graphs, kinds = graphs_of(graph, [picture(name, inputs, preprocessing) for name in calibrating])
+        for precision, made in zip(PRECISIONS, graphs.values(), strict=True):
+            onnx.save(made, scratch / f"{precision}.onnx")
+        return {"preprocessing": vars(preprocessing), "int16": kinds}
 
     made = artifacts.step(
         "graphs",
         folder,
         work,
-        files=files,
-        arguments={"model": model, "calibrating": [*calibrating]},
-        inputs={name: inputs[name] for name in ("checkpoint", *calibrating) if name in inputs},
-        packages=["torch", "timm", "onnx", "onnxsim", "onnxruntime", "numpy", "pillow"],
+        files=[f"{precision}.onnx" for precision in PRECISIONS],
+        arguments={"key": key},
+        packages=PACKAGES,
     )
     release_memory()
     return made
 
 
 @lru_cache(maxsize=1)
-def _sessions(folder: Path, sha256: str) -> dict[str, Any]:
+def _sessions(folder: Path) -> dict[str, Any]:
     """Of the graphs in `folder`, kept for the worker's next part."""
     return {name: session.cpu_session(str(folder / f"{name}.onnx")) for name in PRECISIONS}

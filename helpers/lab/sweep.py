@@ -9,15 +9,13 @@ import hashlib
 import json
 import queue
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 from tqdm.auto import tqdm
 
@@ -49,7 +47,6 @@ class Task:
     work: str
     arguments: Facts
     inputs: Mapping[str, Path] = field(default_factory=dict)
-    packages: Sequence[str] = ()
     code: Sequence[str] = ()
     alone: str = ""
 
@@ -58,8 +55,8 @@ class Task:
         """What a worker gets, less its folder. Raises what a missing input or package raises."""
         code = [self.work.partition(":")[0], *self.code]
         inputs = {name: str(path.resolve()) for name, path in self.inputs.items()}
-        made_from = artifacts.ingredients(self.arguments, self.inputs, self.packages, code)
-        plain = {"work": self.work, "arguments": self.arguments, "packages": [*self.packages], "code": code}
+        made_from = artifacts.ingredients(self.arguments, self.inputs, worker.PACKAGES, code)
+        plain = {"work": self.work, "arguments": self.arguments, "code": code}
         return plain | {"inputs": inputs, "made_from": made_from}
 
     @cached_property
@@ -78,22 +75,17 @@ class Row:
     work: str
     arguments: Facts
     state: str
-    row: Facts
-    sentence: str
-    seconds: float
-    worker: str
     attempts: int
-    engine: str
-
-
-_COLUMNS = [column.name for column in fields(Row)]
+    row: Facts = field(default_factory=dict)
+    sentence: str = ""
+    seconds: float = 0.0
+    worker: str = ""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """Where tasks run: in words, how many may wait or run there, and what opens its executor."""
+    """Where tasks run: how many may wait or run there, and what opens its executor."""
 
-    words: str
     at_once: int
     open: Callable[[], AbstractContextManager[Executor]]
 
@@ -102,12 +94,12 @@ def processes(count: int = 1) -> Engine:
     """So many processes of this machine. Raises ValueError below one."""
     if count < 1:
         raise ValueError(f"--workers {count}: give 1 or more")
-    return Engine(f"{count} of this machine's processes", count, partial(worker.threads, count))
+    return Engine(count, partial(worker.threads, count))
 
 
 def dask(address: str) -> Engine:
     """The workers of the Dask cluster at `address`, which have the same checkout and packages."""
-    return Engine(f"Dask at {address}", AT_ONCE, partial(_cluster, address))
+    return Engine(AT_ONCE, partial(_cluster, address))
 
 
 def sweep(
@@ -126,10 +118,16 @@ def sweep(
     with artifacts.alone(folder), _table(folder) as table:
         done = {row.key for row in _rows(table) if row.state == worker.DONE}
         if left := [task for task in tasks if task.key not in done]:
-            bar = tqdm(total=len(left), desc="sweep", unit="task", smoothing=0)
-            with bar, engine.open() as executor:
-                for row in _driven(left, folder.resolve(), engine, executor, limit_s, bar):
+            bar, failed = tqdm(total=len(left), desc="sweep", unit="task", smoothing=0), 0
+            with (
+                bar,
+                engine.open() as executor,
+            ):  # the bar tells the time to the end
+                for row in _driven(left, folder.resolve(), engine, executor, limit_s):
                     _write(table, row)
+                    failed += row.state == worker.FAILED
+                    bar.set_postfix(failed=failed, refresh=False)
+                    bar.update()
         rows = {row.key: row for row in _rows(table)}
     return [rows[key] for key in keys]
 
@@ -143,12 +141,11 @@ def read(folder: Path = FOLDER) -> list[Row]:
 
 
 def _driven(
-    left: list[Task], folder: Path, engine: Engine, executor: Executor, limit_s: float, bar: "tqdm[Any]"
+    left: list[Task], folder: Path, engine: Engine, executor: Executor, limit_s: float
 ) -> Iterator[Row]:
     """A row when a task has ended for good; those whose word is taken wait, and others pass them."""
     running: dict[Future[Facts], Task] = {}
     ended, attempts = queue.SimpleQueue[Future[Facts]](), Counter[str]()
-    failed = 0
     while left or running:
         for task in [*left]:
             if len(running) >= engine.at_once:
@@ -156,7 +153,7 @@ def _driven(
             if task.alone and task.alone in {other.alone for other in running.values()}:
                 continue
             left.remove(task)
-            attempts[task.key] += 1
+            attempts[task.name] += 1
             request = task.request | {"out": str(folder / "tasks" / task.key[:16])}
             running[future := executor.submit(worker.perform, request, limit_s)] = task
             future.add_done_callback(ended.put)
@@ -164,22 +161,15 @@ def _driven(
         try:
             answer = future.result()
         except (Exception, CancelledError) as error:  # the executor's own: it lost the worker
-            if type(error).__name__ == "KilledWorker":  # and tried again itself
-                attempts[task.key] += LOSSES
             answer = {"state": worker.LOST, "sentence": f"its worker was lost ({type(error).__name__})"}
+            if type(error).__name__ == "KilledWorker":  # and tried again itself
+                attempts[task.name] += LOSSES
         if answer["state"] == worker.LOST:
-            if attempts[task.key] <= LOSSES:
+            if attempts[task.name] <= LOSSES:
                 left.append(task)
                 continue
-            answer |= {"state": worker.FAILED, "sentence": f"{answer['sentence']}, {LOSSES + 1} times"}
-        failed += answer["state"] == worker.FAILED
-        found: Facts = {"row": {}, "sentence": "", "seconds": 0.0, "worker": ""} | answer
-        found |= {"key": task.key, "name": task.name, "work": task.work, "arguments": task.arguments}
-        yield Row(**found, attempts=attempts[task.key], engine=engine.words)
-        bar.update()
-        waiting = len(left) + len(running)
-        ends = time.localtime(time.time() + waiting * bar.format_dict["elapsed"] / bar.n)
-        bar.set_postfix_str(f"{failed} failed, {waiting} left, ends about {time.strftime('%H:%M', ends)}")
+            answer["state"] = worker.FAILED
+        yield Row(task.key, task.name, task.work, task.arguments, attempts=attempts[task.name], **answer)
 
 
 @contextmanager
@@ -190,24 +180,21 @@ def _table(folder: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(path, isolation_level=None)) as table:
             table.execute("PRAGMA journal_mode = WAL")
             table.execute("PRAGMA synchronous = NORMAL")  # only a power cut may cost the last rows
-            table.execute(f"CREATE TABLE IF NOT EXISTS tasks ({', '.join(_COLUMNS)}, PRIMARY KEY (name))")
+            table.execute("CREATE TABLE IF NOT EXISTS tasks (name PRIMARY KEY, key, row)")
             yield table
     except sqlite3.Error as error:
-        full = error.sqlite_errorname.startswith(("SQLITE_FULL", "SQLITE_IOERR"))
-        why = "the disk is full or broken: free some space" if full else f"{error}: use another folder"
-        raise SweepError(f"{path}: {why}, and run it again; the rows in it stay") from error
+        advice = "free some space, or use another folder, and run it again; the rows in it stay"
+        raise SweepError(f"{path}: {error}: {advice}") from error
 
 
 def _rows(table: sqlite3.Connection) -> list[Row]:
-    rows = table.execute(f"SELECT {', '.join(_COLUMNS)} FROM tasks ORDER BY name").fetchall()
-    plain = (dict(zip(_COLUMNS, row, strict=True)) for row in rows)
-    return [Row(**row | {name: json.loads(row[name]) for name in ("arguments", "row")}) for row in plain]
+    return [Row(**json.loads(told)) for (told,) in table.execute("SELECT row FROM tasks ORDER BY name")]
 
 
 def _write(table: sqlite3.Connection, row: Row) -> None:
     """One statement, so that nothing can come between."""
-    plain = asdict(row) | {name: json.dumps(getattr(row, name)) for name in ("arguments", "row")}
-    table.execute(f"INSERT OR REPLACE INTO tasks VALUES ({', '.join('?' * len(plain))})", [*plain.values()])
+    told = (row.name, row.key, json.dumps(asdict(row)))
+    table.execute("INSERT OR REPLACE INTO tasks VALUES (?, ?, ?)", told)
 
 
 @contextmanager

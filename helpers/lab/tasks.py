@@ -1,25 +1,24 @@
 """What a sweep is of: parts of accuracies, rows of the chain, chapters; all refused before one starts."""
 
-import csv
 import itertools
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from helpers.artifacts import Facts
 from helpers.files import DATA, packaged
 from helpers.lab import notebooks
 from helpers.lab.sweep import Task
-from helpers.model.source import HUB, POCKET, RANDOM, find
+from helpers.model.source import POCKET, RANDOM, find
 from helpers.model.variants import VARIANTS, variant
-from helpers.quant.accuracy import ImagesError
+from helpers.quant.accuracy import ImagesError, labelled, listed
 
 PART = 250  # pictures of a task
 CALIBRATING = 32
 DRAWN = 2000  # test drawings, those of chapter 04's accuracy
 LITE0 = "lite0"
-_READ = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-_PACKAGES = ("torch", "timm", "onnx", "onnxruntime", "onnxsim", "numpy", "pillow")
+JUDGE, CHAIN, CHAPTER = "helpers.lab.judge:part", "helpers.chain:row", "helpers.lab.runner:row"
+WAITS = "waits for trained weights (`weights timm`, or --checkpoint) and labelled photographs (--images)"
 
 
 def accuracies(
@@ -40,36 +39,25 @@ def accuracies(
     """
     images = Path(images) if images else None
     everything = [*VARIANTS, LITE0] if images else [POCKET, LITE0]
-    chosen = [
-        *dict.fromkeys(name for model in models for name in (everything if model == "all" else [model]))
-    ]
     parts = []
-    for model in chosen:
+    for model in everything if "all" in models else dict.fromkeys(models):
         weights = _weights(model, checkpoint)
-        if weights is None and "all" in models:
-            continue
         if weights is None or (images is None and model in VARIANTS):
-            raise ValueError(f"{model} waits for {missing(model)}")
+            if "all" in models:
+                continue
+            raise ValueError(f"{model} {WAITS}")
+        told: Facts = {"model": model, "weights": weights.name, "precisions": [*precisions]}
         of_model: list[Task] = []
-        for title, names, answers, calibrating in _pictures(model, weights, images, labels, limit):
-            for start in range(0, len(names), PART):
-                judged = names[start : start + PART]
-                files = {name: images / name for name in (*judged, *calibrating)} if images else {}
+        for found in _sets(model, weights, images, labels, limit):
+            for start in range(0, len(found["pictures"]), PART):
+                part = {name: found[name][start : start + PART] for name in ("pictures", "labels")}
+                files = [*part["pictures"], *found["calibrating"]] if images else []
                 of_model.append(
                     Task(
-                        f"{model}, {weights.name}, {title}, {len(of_model) + 1:03d}",
-                        "helpers.lab.judge:part",
-                        {
-                            "model": model,
-                            "weights": weights.name,
-                            "set": title,
-                            "pictures": judged,
-                            "labels": answers and answers[start : start + PART],
-                            "calibrating": calibrating,
-                            "precisions": [*precisions],
-                        },
-                        inputs={"checkpoint": weights} | files,
-                        packages=_PACKAGES,
+                        f"{model}, {weights.name}, {found['set']}, {len(of_model) + 1:03d}",
+                        JUDGE,
+                        told | found | part,
+                        inputs={"checkpoint": weights} | {name: Path(images or "", name) for name in files},
                     )
                 )
         parts.append(of_model)
@@ -77,74 +65,63 @@ def accuracies(
 
 
 def timings(pictures: int = 16) -> list[Task]:
-    """The time of the six on a few drawings, with random weights, for `tables.plan`: never an accuracy."""
-    drawn, seen = ([f"drawn/{split}/{place}" for place in range(pictures)] for split in ("test", "train"))
-    told = {"weights": RANDOM, "set": f"{pictures} drawings for the time", "pictures": drawn, "labels": None}
-    told |= {"calibrating": seen, "precisions": ["float", "int8", "mixed"]}
+    """The time of the six on a few drawings, with random weights: never an accuracy."""
+    told = _drawn(pictures, pictures) | {"weights": RANDOM, "labels": []}
+    told |= {"precisions": ["float", "int8", "mixed"]}
     return [
-        Task(f"{model}, {told['set']}", "helpers.lab.judge:part", {"model": model} | told, packages=_PACKAGES)
-        for model in VARIANTS
+        Task(f"{model}, {told['set']} for the time", JUDGE, {"model": model} | told) for model in VARIANTS
     ]
 
 
-def missing(model: str) -> str:
-    """What the accuracy of one of the six waits for, in words."""
-    needs = [] if _weights(model, None) else ["trained weights (`weights timm`, or --checkpoint)"]
-    return " and ".join([*needs, "labelled photographs (--images)"])
-
-
 def _weights(model: str, checkpoint: str | Path | None) -> Path | None:
-    """The file of a model's weights; None where they would be random. The hub's are fetched."""
+    """The file of a model's weights; None where they would be random, or are not here yet."""
     if model == LITE0:
         from helpers.model import lite0
 
         return packaged(lite0.PACKAGE, lite0.FILE)
-    source = find(checkpoint, name=model if model == POCKET else variant(model).name)
-    if source.checkpoint == HUB and source.file is None:
-        from helpers.model.weights import load
-
-        load(model, HUB)
-        source = find(HUB, name=model)
-    return source.file
+    return find(checkpoint, name=model if model == POCKET else variant(model).name).file
 
 
-Pictures = tuple[
-    str, list[str], list[int] | None, list[str]
-]  # what they are, names, labels; names to calibrate
-
-
-def _pictures(
-    model: str, weights: Path, images: Path | None, labels: Path | None, limit: int
-) -> list[Pictures]:
-    """Pictures to judge by the names that `judge.picture` knows, with those that calibrate for them."""
-
-    def spread(count: int, of: int) -> list[int]:
-        return [place * of // count for place in range(count)] if count < of else [*range(of)]
-
+def _sets(model: str, weights: Path, images: Path | None, labels: Path | None, limit: int) -> list[Facts]:
+    """What `judge.part` gets: pictures by the names that it knows, with those that calibrate for them."""
     if images:
-        found = labelled(images, class_names(model, weights), labels)
+        classes = class_names(model, weights)
+        found = listed(images, labels, classes=classes) if labels else labelled(images, classes=classes)
         if len(found) < 2 * CALIBRATING:
             raise ImagesError(f"{images}: {len(found)} pictures; give {2 * CALIBRATING}, as some calibrate")
-        apart = spread(CALIBRATING, len(found))
-        judged = [pair for place, pair in enumerate(found) if place not in set(apart)]
-        judged = [judged[place] for place in spread(limit or len(judged), len(judged))]
-        title, calibrating = f"{len(judged)} of {images.resolve().name}", [found[place][0] for place in apart]
-        return [(title, [name for name, _ in judged], [label for _, label in judged], calibrating)]
+        pairs = [(path.relative_to(images).as_posix(), label) for path, label in found]
+        calibrating = _spread(pairs, CALIBRATING)
+        judged = [pair for pair in pairs if pair not in calibrating]
+        judged = _spread(judged, limit or len(judged))
+        told: Facts = {
+            "set": f"{len(judged)} of {images.resolve().name}",
+            "pictures": [name for name, _ in judged],
+        }
+        told |= {"labels": [label for _, label in judged], "calibrating": [name for name, _ in calibrating]}
+        return [told]
     if model == LITE0:
-        from helpers.lab.judge import CROPS
-        from helpers.quant.photographs import PHOTOGRAPHS
+        from helpers.quant.photographs import CROPS, PHOTOGRAPHS
 
         halves = [
             [f"photograph/{name}/{crop}" for crop in range(CROPS) for name in PHOTOGRAPHS[half::2]]
             for half in (0, 1)
         ]
-        count = len(spread(limit or DRAWN, len(halves[0])))
-        title = f"{2 * count} crops of photographs"
-        return [(title, half[:count], None, other[:16]) for half, other in (halves, halves[::-1])]
+        told = {"set": f"{sum(map(len, halves))} crops of photographs", "labels": []}
+        return [
+            told | {"pictures": half, "calibrating": other[:16]} for half, other in (halves, halves[::-1])
+        ]
     count = min(limit or DRAWN, DRAWN)
-    names = [f"drawn/test/{place}" for place in range(count)]
-    seen = [f"drawn/train/{place}" for place in range(CALIBRATING)]
-    return [(f"{count} drawings", names, [place % 10 for place in range(count)], seen)]
+    return [_drawn(count, CALIBRATING) | {"labels": [place % 10 for place in range(count)]}]
+
+
+def _drawn(count: int, calibrating: int) -> Facts:
+    told = {"set": f"{count} drawings", "pictures": [f"drawn/test/{place}" for place in range(count)]}
+    return told | {"calibrating": [f"drawn/train/{place}" for place in range(calibrating)]}
+
+
+def _spread(pairs: list[tuple[str, int]], count: int) -> list[tuple[str, int]]:
+    """So many of them, or all, with as many between any two."""
+    return [pairs[place * len(pairs) // count] for place in range(count)] if count < len(pairs) else pairs
 
 
 def class_names(model: str, weights: Path) -> list[str]:
@@ -152,62 +129,18 @@ def class_names(model: str, weights: Path) -> list[str]:
 
     Raises ImagesError for another number of classes without names: then nothing says which is which.
     """
-    if weights.suffix == ".safetensors":
-        from safetensors import safe_open
+    from safetensors import safe_open
 
-        with safe_open(weights, framework="np") as file:
-            if said := (file.metadata() or {}).get("classes"):
-                return [str(name) for name in json.loads(said)]
     from helpers.model import checkpoint, layout
     from helpers.model.reference import ImageNetInfo
 
+    if weights.suffix == ".safetensors":
+        with safe_open(weights, framework="np") as file:
+            if said := (file.metadata() or {}).get("classes"):
+                return [str(name) for name in json.loads(said)]
     if model != LITE0 and (count := layout.classes(checkpoint.read(weights))) != 1000:
-        raise ImagesError(
-            f"{weights.name} has {count} classes and does not name them, so no folder has a number: "
-            "give a checkpoint that `finetune` wrote"
-        )
+        raise ImagesError(f"{weights.name} has {count} classes without names: fine-tune it with `finetune`")
     return list(ImageNetInfo("imagenet-1k").label_names())
-
-
-def labelled(folder: Path, classes: Sequence[str], labels: Path | None = None) -> list[tuple[str, int]]:
-    """Pictures, by their path in `folder`, with their labels: of a folder per class, or of a file of labels.
-
-    A folder's name is one of `classes`; not all need be there. A line of the file is a picture and its class,
-    apart by a space or a comma, or a class alone, in the order of the pictures' names; what follows is not
-    read. Numbers are no classes: ImageNet's own are in another order than any network's. Raises ImagesError.
-    """
-    number = {name: place for place, name in enumerate(classes)}
-    if not folder.is_dir():
-        raise ImagesError(f"{folder}: no such folder; give one with a folder of pictures per class")
-    if labels:
-        lines = [*filter(None, csv.reader(re.sub(r"[ \t]+", ",", labels.read_text().strip()).splitlines()))]
-        lines = lines[lines[0][0] == "ImageId" :]  # a heading
-        flat = _files(folder)
-        if {*map(len, lines)} == {1} and len(lines) == len(flat):
-            lines = [[path.name, *line] for path, line in zip(flat, lines, strict=True)]
-        by_name = {name: path for path in flat for name in (path.name, path.stem)}
-        if wrong := [line for line in lines if line[0] not in by_name or len(line) < 2]:
-            raise ImagesError(f"{labels}: {' '.join(wrong[0])} is no picture in {folder} and its class")
-        pairs = [(by_name[line[0]], line[1]) for line in lines]
-    else:
-        folders = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
-        if not folders:
-            raise ImagesError(f"{folder}: no folder in it; give one per class, or --labels")
-        pairs = [(path, inner.name) for inner in folders for path in _files(inner)]
-        pairs += [(inner, inner.name) for inner in folders if inner.name not in number]  # refused below
-    if strange := sorted({name for _, name in pairs} - number.keys()):
-        told = f"{', '.join(strange[:3])}{f' and {len(strange) - 3} more' * (len(strange) > 3)}"
-        raise ImagesError(
-            f"{labels or folder}: {told}: no classes of the model, and anything else is ambiguous; "
-            f"its classes are {', '.join(classes[:3])}, …"
-        )
-    if not pairs:
-        raise ImagesError(f"{folder}: no picture in it; give JPEG or PNG files")
-    return [(path.relative_to(folder).as_posix(), number[name]) for path, name in pairs]
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.name[0] != "." and path.suffix.lower() in _READ)
 
 
 def speeds(
@@ -241,24 +174,23 @@ def speeds(
         tasks.append(
             Task(
                 f"{model}, {mode}, batch {size}, {board or 'compiler'}",
-                "helpers.chain:row",
+                CHAIN,
                 {"model": model, "npu_mode": mode, "batch": size, "host": board} | given,
                 inputs={"checkpoint": weights.file} if weights.file else {},
-                packages=_PACKAGES,
                 alone=board,
             )
         )
     return tasks
 
 
-def chapters(chapter: str, grid: Mapping[str, Sequence[str]]) -> list[Task]:
+def chapters(chapter: str = "", grid: Mapping[str, Sequence[str]] | None = None) -> list[Task]:
     """A chapter with every combination of values, as typed; `all` of `model` are the six.
 
     Raises UnknownNotebook, and what `check_parameters` does.
     """
     from helpers.lab.parameters import FILES, check_parameters, from_words
 
-    notebook, tasks = notebooks.find(chapter), []
+    notebook, tasks, grid = notebooks.find(chapter), [], grid or {}
     data = {path.relative_to(DATA).as_posix(): path for path in sorted(DATA.rglob("*")) if path.is_file()}
     values = [[*VARIANTS] if (name, *words) == ("model", "all") else words for name, words in grid.items()]
     for words in itertools.product(*values):
@@ -270,10 +202,9 @@ def chapters(chapter: str, grid: Mapping[str, Sequence[str]]) -> list[Task]:
         tasks.append(
             Task(
                 ", ".join([notebook.stem, *(f"{name} {word}" for name, word in typed.items())]),
-                "helpers.lab.runner:row",
+                CHAPTER,
                 {"parameters": parameters, "weights": find().words},
                 inputs={"notebook": notebook} | data | files,
-                packages=_PACKAGES,
                 code=notebooks.imported(notebook),
             )
         )

@@ -11,18 +11,16 @@ import importlib
 import json
 import os
 import platform
-import queue
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import connection
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from helpers import artifacts
 from helpers.artifacts import Facts
@@ -30,7 +28,8 @@ from helpers.files import ROOT, in_words
 from helpers.process import end, unhurried
 
 DONE, FAILED, LOST = "done", "failed", "lost"
-STAND_IN = "stand-in"  # a row of what stood in for a tool: the next call tries again
+PACKAGES = ("torch", "timm", "onnx", "onnxruntime", "onnxsim", "numpy", "pillow")  # of every row
+LOG = "workers.log"  # beside the table
 _ALONE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TQDM_DISABLE"), "1")
 _GRACE = 5.0  # seconds that a task gets to clean up when nobody waits for it any more
 _own = threading.local()
@@ -59,48 +58,48 @@ def perform(task: Facts, limit_s: float) -> Facts:
 
     LOST is a task whose child ended before it; one that takes longer than `limit_s` has FAILED.
     """
+    log = Path(task["out"]).parents[1] / LOG
     child = getattr(_own, "child", None)
     if child is None or child.poll() is not None:
-        _own.log = tempfile.TemporaryFile()  # noqa: SIM115  its tail says why a child was lost
-        child = _own.child = _start(_own.log.fileno())
+        child = _own.child = _start(log)
     if _closing.is_set():
         _end(child)
     started = time.monotonic()
-    answer = _ask(child, task, limit_s)
+    try:
+        answer = _ask(child, task, limit_s)
+    except TimeoutError:
+        _end(child)
+        answer = {"state": FAILED, "sentence": f"it took longer than its {limit_s:g} s and was ended"}
+    except (OSError, ValueError):  # its pipe broke, was closed, or ended within a line
+        _end(child)
+        ended = f"its process ended with status {child.returncode} (-9: mostly for want of memory)"
+        answer = {"state": LOST, "sentence": f"{ended}; what it said is in {log}"}
     return answer | {"seconds": time.monotonic() - started, "worker": f"{platform.node()}:{child.pid}"}
 
 
-def _start(log: int) -> subprocess.Popen[bytes]:
-    child = subprocess.Popen(
-        [sys.executable, "-X", "faulthandler", "-m", "helpers.lab.worker"],
-        cwd=ROOT,
-        env=os.environ | _ALONE,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        start_new_session=True,
-    )
+def _start(log: Path) -> subprocess.Popen[bytes]:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as said:
+        child = subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", "-m", "helpers.lab.worker"],
+            cwd=ROOT,
+            env=os.environ | _ALONE,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            start_new_session=True,
+        )
     _children.add(child)
     return child
 
 
 def _ask(child: subprocess.Popen[bytes], task: Facts, limit_s: float) -> Facts:
     assert child.stdin is not None and child.stdout is not None
-    try:
-        child.stdin.write(json.dumps(task).encode() + b"\n")
-        child.stdin.flush()
-        if not connection.wait([child.stdout.fileno()], limit_s):
-            _end(child)
-            return {"state": FAILED, "sentence": f"it took longer than its {limit_s:g} s and was ended"}
-        if line := child.stdout.readline():
-            return dict(json.loads(line))
-    except (OSError, ValueError):  # its pipe broke, or was closed
-        pass
-    _end(child)
-    _own.log.seek(max(0, _own.log.seek(0, os.SEEK_END) - 2000))
-    said = _own.log.read().decode(errors="replace").strip().partition("\n\n")[0].rpartition("\n")[2]
-    why = signal.Signals(-child.returncode).name if child.returncode < 0 else f"status {child.returncode}"
-    return {"state": LOST, "sentence": f"its process ended with {why}{said and f': {said[-200:]}'}"}
+    child.stdin.write(json.dumps(task).encode() + b"\n")
+    child.stdin.flush()
+    if not connection.wait([child.stdout.fileno()], limit_s):
+        raise TimeoutError
+    return dict(json.loads(child.stdout.readline()))
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -112,20 +111,19 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 def main() -> None:
     """The child: tasks on stdin, answers on what was stdout; what the tasks print goes to stderr."""
+    threading.Thread(target=_watch, args=[os.getppid()], daemon=True).start()
     answers, planned = os.fdopen(os.dup(1), "w", encoding="utf-8"), os.fdopen(os.dup(0), encoding="utf-8")
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # what a task starts must not read the next task
-    tasks = queue.SimpleQueue[str]()
-    threading.Thread(target=_listen, args=[planned, tasks.put], daemon=True).start()
-    while True:
-        answers.write(json.dumps(answer(json.loads(tasks.get()))) + "\n")
+    for line in planned:
+        answers.write(json.dumps(answer(json.loads(line))) + "\n")
         answers.flush()
 
 
-def _listen(planned: TextIO, put: Callable[[str], None]) -> None:
-    """Passes lines on; at their end nobody waits for an answer, so the process ends, its children first."""
-    for line in planned:
-        put(line)
+def _watch(parent: int) -> None:
+    """Nobody waits for an answer when the parent is gone: the process ends, its own children first."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_GRACE)
     os._exit(1)
@@ -135,22 +133,19 @@ def answer(task: Facts) -> Facts:
     """Does a task, if code, packages and inputs here are those that it was planned with."""
     inputs = {name: Path(path) for name, path in task["inputs"].items()}
     try:
-        found = artifacts.ingredients(task["arguments"], inputs, task["packages"], task["code"])
-        for kind, planned in task["made_from"].items():
-            if found[kind] != planned:
-                told = f"{platform.node()} has other {kind} than the sweep was planned with"
-                return {"state": FAILED, "sentence": f"{told}: bring both to the same state"}
+        found = artifacts.ingredients(task["arguments"], inputs, PACKAGES, task["code"])
+        if other := [kind for kind, planned in task["made_from"].items() if found[kind] != planned]:
+            told = f"{platform.node()} has other {other[0]} than the sweep was planned with"
+            return {"state": FAILED, "sentence": f"{told}: bring both to the same state"}
         module, _, name = task["work"].partition(":")
         work: Callable[..., Any] = getattr(importlib.import_module(module), name)
         out = Path(task["out"])
         out.mkdir(parents=True, exist_ok=True)
         row = json.loads(json.dumps(work(out, inputs, **task["arguments"]), allow_nan=False))
-        return {"state": row.pop("state", DONE), "row": row}
-    except OSError as error:
-        return {"state": FAILED, "sentence": in_words(error)}
+        return {"state": row.pop("state", DONE), "row": row}  # a row may say that it stands in for another
     except Exception as error:  # whatever it is, the other tasks go on
-        named = f"{type(error).__name__}: " * (not isinstance(error, ValueError | RuntimeError))
-        return {"state": FAILED, "sentence": " ".join(f"{named}{error}".split())[:500]}
+        told = in_words(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        return {"state": FAILED, "sentence": " ".join(told.split())[:500]}
 
 
 def nothing(out: Path, inputs: dict[str, Path], **arguments: Any) -> Facts:

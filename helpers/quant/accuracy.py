@@ -21,31 +21,66 @@ class ImagesError(ValueError):
     """A folder of labelled pictures that cannot be used; one sentence that says what to do."""
 
 
-def labelled(folder: Path, *, classes: int) -> list[tuple[Path, int]]:
+def labelled(folder: Path, *, classes: int | Sequence[str]) -> list[tuple[Path, int]]:
     """Pictures and labels of a folder that has one folder per class, in the order of their names.
 
-    Raises ImagesError unless there are `classes` folders, when numbers as names are in another order than
-    they count, or when there is no picture.
+    `classes`: the names of the model's, of which each folder has one; or how many there are, and the folders
+    are all of them, in the order of their names. Raises ImagesError for another folder or number of folders,
+    when numbers as names are in another order than they count, or when there is no picture.
     """
     names = class_names(folder)
-    if len(names) != classes:
+    if not isinstance(classes, int):
+        labels = _numbers(classes, names, folder)
+    elif len(names) != classes:
         raise ImagesError(
             f"{folder}: {len(names)} folders, but the model has {classes} classes; give one folder per class"
         )
-    counted = sorted(names, key=int) if all(name.isdecimal() for name in names) else names
-    if both := next((both for both in zip(names, counted, strict=True) if both[0] != both[1]), None):
-        raise ImagesError(
-            f"{folder}: by name {both[0]} comes where {both[1]} counts; name all as long: 000, 001"
-        )
+    else:
+        counted = sorted(names, key=int) if all(name.isdecimal() for name in names) else names
+        if both := next((both for both in zip(names, counted, strict=True) if both[0] != both[1]), None):
+            raise ImagesError(
+                f"{folder}: by name {both[0]} comes where {both[1]} counts; name all as long: 000, 001"
+            )
+        labels = [*range(classes)]
     found = [
-        (path, label)
-        for label, name in enumerate(names)
-        for path in sorted((folder / name).iterdir())
-        if path.name[0] != "." and path.suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+        (path, label) for name, label in zip(names, labels, strict=True) for path in _pictures(folder / name)
     ]
     if not found:
         raise ImagesError(f"{folder}: no picture in its class folders; give JPEG or PNG files")
     return found
+
+
+def listed(folder: Path, file: Path, *, classes: Sequence[str]) -> list[tuple[Path, int]]:
+    """Pictures side by side, with the labels that a file has for them: a picture and its class in each line.
+
+    The file is Kaggle's for ImageNet, or like Caffe's, with spaces. A class is one of the names `classes`, or
+    where these are 1,000, as ImageNet's, its number from 0 in their order. Raises ImagesError for anything
+    else: a number alone in a line, for one, may count in another order.
+    """
+    numbers = [str(place) for place in range(len(classes))]
+    pictures = {name: path for path in _pictures(folder) for name in (path.name, path.stem)}
+    lines = [line.replace(",", " ").split() for line in file.read_text(encoding="utf-8").splitlines()]
+    lines = [words for words in lines if words and words[0] != "ImageId"]
+    if wrong := [words for words in lines if len(words) < 2 or words[0] not in pictures]:
+        raise ImagesError(f"{file}: {' '.join(wrong[0])!r} is no picture in {folder} and its class")
+    given = [words[1] for words in lines]
+    by_number = len(classes) == 1000 and {*given} <= {*numbers}
+    labels = _numbers(numbers if by_number else classes, given, file)
+    return [(pictures[words[0]], label) for words, label in zip(lines, labels, strict=True)]
+
+
+def _numbers(classes: Sequence[str], names: Sequence[str], where: Path) -> list[int]:
+    """The place of each name in `classes`."""
+    places = {name: place for place, name in enumerate(classes)}
+    if strange := sorted({*names} - places.keys()):
+        told = f"{', '.join(strange[:3])}{', …' * (len(strange) > 3)}"
+        raise ImagesError(f"{where}: {told}: not among the model's classes, {', '.join(classes[:3])}, …")
+    return [places[name] for name in names]
+
+
+def _pictures(folder: Path) -> list[Path]:
+    kinds = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+    return sorted(path for path in folder.iterdir() if path.name[0] != "." and path.suffix.lower() in kinds)
 
 
 def class_names(folder: Path) -> list[str]:

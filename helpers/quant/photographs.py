@@ -23,6 +23,7 @@ PHOTOGRAPHS = (
     *("coins.png", "grass.png", "gravel.png", "hubble_deep_field.jpg", "ihc.png", "retina.jpg"),
     *("rocket.jpg", "text.png"),
 )  # fmt: skip
+CROPS = 5  # of each, in a sweep
 SHAPE = np.array([4, 3])  # width to height
 KEPT = 224 / 256  # of the short side, by the centre crop of the training
 
