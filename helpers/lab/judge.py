@@ -82,7 +82,7 @@ def _counts(said: Values, exact: Values, labels: npt.NDArray[np.int64]) -> dict[
         above = (said > said[np.arange(len(said)), labels, None]).sum(1)
         sums |= {"right": right.sum(), "right5": (above < 5).sum()}
         sums |= {"only_float": (right_exact & ~right).sum(), "only_this": (right & ~right_exact).sum()}
-    return {name: float(value) for name, value in sums.items()}
+    return {name: np.asarray(value).item() for name, value in sums.items()}
 
 
 def picture(name: str, inputs: Mapping[str, Path], preprocessing: Preprocessing) -> Values:

@@ -91,14 +91,10 @@ def _sets(model: str, weights: Path, images: Path | None, labels: Path | None, l
             raise ImagesError(f"{images}: {len(found)} pictures; give {2 * CALIBRATING}, as some calibrate")
         pairs = [(path.relative_to(images).as_posix(), label) for path, label in found]
         calibrating = _spread(pairs, CALIBRATING)
-        judged = [pair for pair in pairs if pair not in calibrating]
-        judged = _spread(judged, limit or len(judged))
-        told: Facts = {
-            "set": f"{len(judged)} of {images.resolve().name}",
-            "pictures": [name for name, _ in judged],
-        }
-        told |= {"labels": [label for _, label in judged], "calibrating": [name for name, _ in calibrating]}
-        return [told]
+        others = [pair for pair in pairs if pair not in calibrating]
+        names, answers = zip(*_spread(others, limit or len(others)), strict=True)
+        told: Facts = {"set": f"{len(names)} of {images.resolve().name}", "pictures": [*names]}
+        return [told | {"labels": [*answers], "calibrating": [name for name, _ in calibrating]}]
     if model == LITE0:
         from helpers.quant.photographs import CROPS, PHOTOGRAPHS
 
