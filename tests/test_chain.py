@@ -176,7 +176,7 @@ def test_a_failed_build_is_told_and_keeps_its_log(
 @pytest.mark.parametrize("step", [name for name, (_, example, _) in COMMANDS.items() if example])
 def test_each_step_shows_an_example(step: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit, match="0"):
-        main([step, "--help"])
+        main([*step.split(), "--help"])
     assert f"example: python -m helpers {step} " in " ".join(capsys.readouterr().out.split())
 
 

@@ -51,7 +51,6 @@ def part(
     the kinds with 16 bits; all parts with the same share the graphs that one of them makes. Raises
     ImagesError for a picture that cannot be read, and what making the graphs raises.
     """
-    session.AT_ONCE = 1  # a worker has one core
     made = _graphs(out.parents[1] / "graphs", inputs, model, calibrating)
     preprocessing = TypeAdapter(Preprocessing).validate_python(made.facts["preprocessing"])
     sessions = _sessions(made.folder)
