@@ -87,6 +87,8 @@ def chapters(rows: Iterable[Row]) -> list[Line]:
 
 def written(lines: Sequence[Line], form: str = "text") -> str:
     """A table as text or Markdown, with intervals in brackets and no empty column, or whole as CSV."""
+    if not lines:
+        return "no rows yet"
     if form == "csv":
         return pd.DataFrame(lines, dtype=object).to_csv(index=False).rstrip()
     table = pd.DataFrame(
