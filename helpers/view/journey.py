@@ -31,7 +31,8 @@ CHAPTERS = (
     Chapter("07", "Compile", ("pulsar2.json", "calibration.tar", "compiled.axmodel")),
     Chapter("08", "Run", ("board log",)),
     Chapter("09", "Contest", ("lead by engine",)),
-    Chapter("10", "Judge", ("your own plan", "results.json")),
+    Chapter("10", "Judge", ("your own plan",)),
+    Chapter("11", "All six", ("table of the six", "results.json")),
 )
 STOOD_IN = ("checkpoint", "compiled.axmodel", "board log")
 """What something else takes the place of by default."""
@@ -39,10 +40,10 @@ KEY = {"": "made on your machine", "stand-in": "a stand-in, until you bring your
 
 
 def journey(here: str | None = None) -> Figure:
-    """The way in rows of three chapters; `here` ("01" to "10") is marked as where the reader is."""
+    """The way in rows of three chapters; `here` ("01" to "11") is marked as where the reader is."""
     rows = [CHAPTERS[first : first + COLUMNS] for first in range(0, len(CHAPTERS), COLUMNS)]
     depths = [HEAD + TAG * max(len(chapter.gives) for chapter in row) for row in rows]
-    height = sum(depths) + GAP * (len(rows) - 1) + 2 * EDGE
+    height = sum(depths) + GAP * len(rows) + 2 * EDGE
     drawn, axes = page(height)
     top, pitch = height - EDGE, (WIDTH - 2 * EDGE - CARD) / (COLUMNS - 1)
     for row, depth in zip(rows, depths, strict=True):
@@ -63,8 +64,8 @@ def journey(here: str | None = None) -> Figure:
             way = [(last, below), (last, turn), (first, turn), (first, top - depth - GAP)]
             arrow(axes, *way, thick=1.4)
         top -= depth + GAP
-    for line, (role, words) in enumerate(KEY.items(), start=1):  # in the room that the last row leaves
-        left, bottom = EDGE + pitch, top + GAP + depth - HEAD - TAG * line
+    for place, (role, words) in enumerate(KEY.items()):
+        left, bottom = EDGE + 1.2 * place * pitch, EDGE
         box(axes, (left, bottom + 0.06, TAG, TAG - 0.12), role=role)
         axes.text(left + TAG + 0.1, bottom + TAG / 2, words, va="center", fontsize=13, color=GREY)
     return drawn
@@ -78,7 +79,7 @@ def alt(here: str | None = None) -> str:
 
 
 def pictures() -> dict[str, str]:
-    """The maps as SVG by file name: `map` for the README, `map-01` to `map-10` for the chapters' heads."""
+    """The maps as SVG by file name: `map` for the README, `map-01` to `map-11` for the chapters' heads."""
     places = [None, *(chapter.number for chapter in CHAPTERS)]
     return {
         f"map-{here}" if here else "map": svg(journey(here), alt=alt(here)).rstrip() + "\n" for here in places

@@ -111,6 +111,8 @@ def test_a_file_is_the_callers_and_a_word_wins_over_a_file_of_its_name(
         ("03", {"keep": 0.0}, WrongValue, "keep"),
         ("10", {"heads": [4, 4, 5]}, ValueError, "heads"),
         ("10", {"widths": [128, 224, 321]}, ValueError, "width 321"),
+        ("11", {"limit": 0}, WrongValue, "limit"),
+        ("11", {"workers": 0}, WrongValue, "workers"),
     ],
 )
 def test_a_wrong_value_is_refused_before_a_kernel_starts(
