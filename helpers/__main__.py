@@ -37,7 +37,7 @@ COMMANDS = {
     "rehearse": (
         "simulate INT8 in ONNX Runtime, a stand-in for the NPU: one JSON object",
         "--onnx out/model-sim.onnx --calibration out/calibration.tar --out out",
-        "--onnx! --calibration! --out! --config",
+        "--onnx! --calibration! --out! --config --pictures",
     ),
     "second-opinion": (
         "measure what that simulation and ONNX Runtime's quantiser leave of a trained network's answers",
@@ -113,14 +113,15 @@ COMMANDS = {
 FLAG = "store_true"
 # What is not given is not passed on: a default stands in the function that has it.
 OPTIONS: dict[str, dict[str, Any]] = {
-    "--model": {
-        "help": "efficientvit_m0 to efficientvit_m5, pocket, or timm/NAME for any of timm's classifiers"
-    },
+    "--model": {"help": "efficientvit_m0 to _m5, _m4_retinanet, pocket, or timm/NAME for a classifier"},
     "--out": {"type": Path, "help": "the folder to write into"},
     "--checkpoint": {
         "help": "a file, timm or random (default: EFFICIENTVIT_CHECKPOINT, else cached, else random)"
     },
-    "--image-size": {"type": int, "help": "pixels of the picture's side (default 224), for M0 to M5"},
+    "--image-size": {
+        "type": int,
+        "help": "pixels of a side (default 224, the detector's 448)",
+    },
     "--images": {
         "help": "a folder of pictures (default: cuts of one photo); run-board: one with a folder per class; "
         "it then tells how often the model is right, and no times (needs python3 and pyaxengine there)",
@@ -155,6 +156,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--onnx": {"type": Path, "help": "the graph"},
     "--calibration": {"type": Path, "help": "the calibration archive: .tar, .tar.gz or .zip"},
     "--config": {"type": Path, "help": "the build configuration: .json, .yaml or .toml"},
+    "--pictures": {"type": int, "help": "how many of the archive (default 40; the detector takes 10)"},
     "--docker-image": {"help": "such as pulsar2:7.0 (default: pulsar2 on PATH, else the newest image)"},
     "--axmodel": {"type": Path, "help": "the compiled model"},
     "--photo": {"type": Path, "help": "what it looks at (default: the tutorial's cat)"},
@@ -258,7 +260,7 @@ def _deploy(until: str = "", **given: Any) -> int:
 
 
 def _export(**given: Any) -> None:
-    from helpers.graph.export import export
+    from helpers.detect.export import export
 
     made = export(**given)
     print(f"{made.simplified}: {made.nodes_simplified} nodes ({made.nodes_plain} before simplification)")
@@ -327,6 +329,11 @@ def _run_board(host: str, photo: Path = PHOTO, images: str = "", **given: Any) -
         print(json.dumps(accuracy(Board.at(host), images=Path(images), **given).to_json()))
         return OK
     given.pop("board_input", None)
+    from helpers.board.detection import detect, whole
+
+    if fed := whole(given["axmodel"]):
+        print(json.dumps(detect(Board.at(host), photo=photo, fed=fed, **given).to_json(), allow_nan=False))
+        return OK
     runs = run(Board.at(host), photo=photo, **given)
     for record in runs.records:
         print(json.dumps(record.to_json(), allow_nan=False))

@@ -11,7 +11,7 @@ from helpers.artifacts import Facts, GateFailed
 from helpers.board.forecast import COUNTED, forecast
 from helpers.board.run import run_once, speed
 from helpers.board.ssh import Board
-from helpers.graph.export import export
+from helpers.detect.export import export
 from helpers.graph.preprocess import BoardInput
 from helpers.logs.parse_log import parse
 from helpers.pulsar2.archive import calibrate

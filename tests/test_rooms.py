@@ -10,7 +10,7 @@ import pytest
 
 HELPERS = Path(__file__).parents[1] / "helpers"
 # Each room may import those before it.
-ORDER = ["logs", "model", "graph", "quant", "pocket", "pulsar2", "board", "lab"]
+ORDER = ["logs", "model", "graph", "quant", "detect", "pocket", "pulsar2", "board", "lab"]
 MAY_IMPORT = {room: set(ORDER[: place + 1]) for place, room in enumerate(ORDER)} | {"view": {"view"}}
 MAY_IMPORT["lab"].add("view")
 HALL = {"artifacts", "files", "finding", "paired", "process", "published", "timing"}  # open to every room

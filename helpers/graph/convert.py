@@ -1,6 +1,7 @@
 """From PyTorch to a graph, and from the traced graph to one that a compiler takes."""
 
 import warnings
+from collections.abc import Sequence
 from io import BytesIO
 from typing import cast
 
@@ -23,15 +24,16 @@ def to_onnx(
     batch: int = 1,
     any_batch: bool = False,
     image_size: int = INPUT_SIZE,
+    outputs: Sequence[str] = ("logits",),
 ) -> onnx.ModelProto:
-    """Traces `model` as a graph: `input` (batch, 3, size, size) float32 to `logits` (batch, classes).
+    """Traces `model` as a graph: `input` (batch, 3, size, size) float32 to `outputs`, here logits.
 
     The TorchScript exporter is named on purpose: the newer one writes opset 18 when asked for 11. With
     `any_batch` the first size of both ends is a name, which no compiler takes, but ONNX Runtime does.
     """
-    ends = ["input", "logits"]
+    ends = ["input", *outputs]
     traced = BytesIO()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.no_grad():  # else it keeps every operator's output
         warnings.simplefilter("ignore", DeprecationWarning)  # the exporter is chosen, see above
         warnings.filterwarnings("ignore", "Constant folding")  # of padded windows; the simplifier does it
         warnings.simplefilter("ignore", TracerWarning)  # timm branches on the input size, which is fixed

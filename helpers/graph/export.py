@@ -7,17 +7,25 @@
 5. gate    the graph's form, and its numbers against PyTorch's           (convert, metrics)
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import TypeAdapter
 
 from helpers import artifacts
 from helpers.artifacts import Facts, GateFailed
 from helpers.graph import OPSET, OPSETS
 from helpers.graph.preprocess import BoardInput, Preprocessing, channels
-from helpers.model.source import HUB, POCKET, find
+from helpers.model.source import HUB, POCKET, Source, find
 from helpers.model.variants import TIMM, check_size, variant
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from helpers.graph.metrics import Array
 
 PARITY_LIMIT = 1e-4  # largest |Δ| of the logits, in units of their standard deviation
 
@@ -63,18 +71,12 @@ def export(
         variant(model)
     if image_size:
         check_size(model, image_size)
-    channels(board_input)  # refuses another order
-    if opset not in OPSETS:
-        raise ValueError(f"opset {opset} is not supported: choose one from {OPSETS[0]} to {OPSETS[-1]}")
-    if batch < 1:
-        raise ValueError(f"batch {batch} is no batch size: choose 1 or more")
     weights = find(checkpoint, name=model)
     if weights.checkpoint == HUB and weights.file is None:  # the file is what counts, so it comes first
         from helpers.model.weights import load
 
         load(model, HUB)
         weights = find(HUB, name=model)
-    words = weights.words  # asked once: it reads the whole file
     arguments: Facts = {
         "model": model,
         "opset": opset,
@@ -83,10 +85,21 @@ def export(
         "board_input": board_input,
         "keep_residuals": keep_residuals,
     }
+    return step(out, lambda scratch: _export(scratch, weights.checkpoint, **arguments), weights, arguments)
+
+
+def step(out: Path, work: Callable[[Path], Facts], weights: Source, arguments: Facts) -> Exported:
+    """An export as a step, of whatever network: `work` is `write` with that network."""
+    channels(arguments["board_input"])  # refuses another order
+    if (opset := arguments["opset"]) not in OPSETS:
+        raise ValueError(f"opset {opset} is not supported: choose one from {OPSETS[0]} to {OPSETS[-1]}")
+    if (batch := arguments["batch"]) < 1:
+        raise ValueError(f"batch {batch} is no batch size: choose 1 or more")
+    words = weights.words  # asked once: it reads the whole file
     made = artifacts.step(
         "export",
         out,
-        lambda scratch: _export(scratch, weights.checkpoint, **arguments),
+        work,
         files=["model.onnx", "model-sim.onnx"],
         arguments=arguments | {"weights": words},
         inputs={"checkpoint": weights.file} if weights.file else {},
@@ -114,29 +127,48 @@ def _export(
     board_input: BoardInput,
     keep_residuals: bool,
 ) -> Facts:
-    import onnx
-    import torch
-
-    from helpers.graph import convert, metrics, session
-    from helpers.graph.fold import fold, folds_at
-    from helpers.graph.preprocess import for_board, write_metadata
-    from helpers.model.memory import release_memory
     from helpers.model.weights import load
 
     trained = load(model, checkpoint, image_size=image_size)
-    preprocessing = Preprocessing.trained(trained, board_input)
+    fed = Preprocessing.trained(trained, board_input)
+    return write(out, trained, fed, opset=opset, batch=batch, keep_residuals=keep_residuals)
+
+
+def write(
+    out: Path,
+    trained: "nn.Module",
+    preprocessing: Preprocessing,
+    *,
+    opset: int,
+    batch: int,
+    keep_residuals: bool,
+    outputs: Sequence[str] = ("logits",),
+    probes: int = 4,
+) -> Facts:
+    """Folds, traces, simplifies and gates a network: its two files in `out`, and what to say of them.
+
+    Every one of `outputs` is held against PyTorch's, on `probes` runs of noise.
+    """
+    import onnx
+    import torch
+
+    from helpers.graph import convert, session
+    from helpers.graph.fold import fold, folds_at
+    from helpers.graph.preprocess import for_board, write_metadata
+    from helpers.model.memory import release_memory
+
     size = preprocessing.size
-    images = convert.random_images(4 * batch, image_size=size)
+    images = convert.random_images(probes * batch, image_size=size)
     with torch.inference_mode():
-        exact = trained(images).numpy()
-    if exact.ndim != 2:
-        raise ValueError(f"{model} gives {exact.shape[1:]} for a picture, no scores: choose a classifier")
+        said = trained(images)
+    exact = [each.numpy() for each in (said if isinstance(said, tuple) else [said])]
+    if len(exact) == 1 and exact[0].ndim != 2:
+        raise ValueError(f"it gives {exact[0].shape[1:]} for a picture, no scores: choose a classifier")
     folds = [name for name in folds_at(opset) if name != "residuals" or not keep_residuals]
-    folded = for_board(fold(trained, folds=folds), board_input)  # once branches of a stem are one
-    del trained  # a learner has 2 GB of memory
-    plain = convert.to_onnx(folded, opset=opset, batch=batch, image_size=size)
+    folded = for_board(fold(trained, folds=folds), preprocessing.board_input)  # a stem's branches are one now
+    plain = convert.to_onnx(folded, opset=opset, batch=batch, image_size=size, outputs=outputs)
     del folded
-    release_memory()
+    release_memory()  # a learner has 2 GB
     onnx.save(plain, out / "model.onnx")
     nodes_plain = len(plain.graph.node)
     simplified = convert.simplify(plain)
@@ -145,9 +177,9 @@ def _export(
     write_metadata(simplified, preprocessing)
     onnx.save(simplified, out / "model-sim.onnx")
     convert.check(simplified, opset=opset)
-    fed = images[:, list(channels(board_input))].numpy()
-    found = session.logits(session.cpu_session(str(out / "model-sim.onnx")), fed)
-    distance = metrics.parity(found, exact)
+    fed = images[:, list(channels(preprocessing.board_input))].numpy()
+    found = session.outputs(session.cpu_session(str(out / "model-sim.onnx")), fed)
+    distance = max(_distance(found, exact, kind) for kind in {each.shape[1] for each in exact})
     if not distance <= PARITY_LIMIT:  # not >: NaN must fail
         raise GateFailed(
             f"ONNX and PyTorch differ by {distance:.1e} standard deviations (limit {PARITY_LIMIT:.0e}): "
@@ -156,8 +188,18 @@ def _export(
         )
     return {
         "preprocessing": asdict(preprocessing),
-        "classes": exact.shape[1],
+        "classes": exact[0].shape[1],
         "nodes_plain": nodes_plain,
         "nodes_simplified": len(simplified.graph.node),
         "parity": distance,
     }
+
+
+def _distance(found: Sequence["Array"], exact: Sequence["Array"], kind: int) -> float:
+    """`metrics.parity` over all outputs of so many channels: one level alone may be nearly constant."""
+    from helpers.graph.metrics import parity
+
+    flat = (
+        np.concatenate([each.ravel() for each in maps if each.shape[1] == kind]) for maps in (found, exact)
+    )
+    return parity(*flat)

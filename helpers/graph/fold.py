@@ -13,12 +13,15 @@ and windows are cut and joined by one transposition each, padded only where they
 """
 
 from collections.abc import Collection
-from typing import Literal, cast, get_args
+from math import isqrt
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from helpers.model.attention import CascadedGroupAttention as OurAttention
+from helpers.model.attention import ConvBN, Residual
 from helpers.model.batchnorm import fuse_batchnorm_linear, fuse_conv_batchnorm
 from helpers.model.reference import (
     CascadedGroupAttention,
@@ -42,7 +45,7 @@ def folds_at(opset: int) -> list[Fold]:
 
 
 def fold(model: nn.Module, *, folds: Collection[Fold] = FOLDS) -> nn.Module:
-    """A folded copy of a timm EfficientViT, for the image size that it was built for and any batch.
+    """A folded copy of a timm EfficientViT, or of our own, for the image size it was built for and any batch.
 
     The copy is in eval mode and on the model's device; the argument is left as it is. Shapes in and out stay,
     outputs agree to rounding. Of another of timm's networks, the branches that its own code can merge are;
@@ -64,15 +67,15 @@ def fold(model: nn.Module, *, folds: Collection[Fold] = FOLDS) -> nn.Module:
 
 def _fold_children(parent: nn.Module, folds: Collection[Fold]) -> None:
     for name, child in parent.named_children():
-        if isinstance(child, ConvNorm):
+        if isinstance(child, ConvNorm | ConvBN):
             if "norms" in folds:
                 setattr(parent, name, _fused(child))
         elif isinstance(child, NormLinear):
             if "norms" in folds:
                 setattr(parent, name, fuse_batchnorm_linear(child.bn, child.linear))
-        elif isinstance(child, ResidualDrop) and _is_depthwise(child.m) and "residuals" in folds:
-            setattr(parent, name, _fold_residual(_fused(child.m)))
-        elif isinstance(child, CascadedGroupAttention) and "heads" in folds:
+        elif (body := _residual_conv(child)) and "residuals" in folds:
+            setattr(parent, name, _fold_residual(_fused(body)))
+        elif isinstance(child, CascadedGroupAttention | OurAttention) and "heads" in folds:
             setattr(parent, name, FoldedAttention(child, over_keys="transposes" in folds))
         else:
             _fold_children(child, folds)
@@ -81,17 +84,18 @@ def _fold_children(parent: nn.Module, folds: Collection[Fold]) -> None:
 
 
 def _fused(pair: nn.Module) -> nn.Conv2d:
-    assert isinstance(pair, ConvNorm)
+    assert isinstance(pair, ConvNorm | ConvBN)
     return fuse_conv_batchnorm(pair.conv, pair.bn)
 
 
-def _is_depthwise(module: nn.Module) -> bool:
-    """A depth-wise convolution that keeps the map's size, so that its residual can move into its kernel."""
-    return (
-        isinstance(module, ConvNorm)
-        and module.conv.groups == module.conv.in_channels == module.conv.out_channels
-        and module.conv.stride == (1, 1)
-    )
+def _residual_conv(module: nn.Module) -> ConvNorm | ConvBN | None:
+    """The depth-wise convolution of a residual, which keeps the map's size and so can take the residual."""
+    body = module.m if isinstance(module, ResidualDrop) else getattr(module, "body", None)
+    if not isinstance(module, ResidualDrop | Residual) or not isinstance(body, ConvNorm | ConvBN):
+        return None
+    conv = body.conv
+    depthwise = conv.groups == conv.in_channels == conv.out_channels
+    return body if depthwise and conv.stride == (1, 1) else None
 
 
 @torch.no_grad()
@@ -106,18 +110,17 @@ class FoldedHead(nn.Module):
 
     bias: Tensor
 
-    def __init__(self, attention: CascadedGroupAttention, head: int, *, over_keys: bool) -> None:
+    def __init__(self, qkv: nn.Module, query: nn.Module, bias: Tensor, *, over_keys: bool) -> None:
         super().__init__()
         self.over_keys = over_keys
-        self.side: int = attention.resolution
-        self.sizes = (attention.key_dim, attention.key_dim, attention.val_dim)
-        self.qkv = _fused(attention.qkvs[head])
-        self.query = _fused(attention.dws[head])
+        self.side = isqrt(len(bias))
+        self.qkv, self.query = _fused(qkv), _fused(query)
+        key_dim = self.query.out_channels
+        self.sizes = (key_dim, key_dim, self.qkv.out_channels - 2 * key_dim)
         with torch.no_grad():
-            self.query.weight *= attention.scale
-            cast(Tensor, self.query.bias).mul_(attention.scale)
-        table, index = attention.attention_biases[head].detach(), cast(Tensor, attention.attention_bias_idxs)
-        self.register_buffer("bias", table[index][None])
+            self.query.weight *= key_dim**-0.5
+            cast(Tensor, self.query.bias).mul_(key_dim**-0.5)
+        self.register_buffer("bias", bias.detach()[None])
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = self.side**2
@@ -138,14 +141,21 @@ class FoldedHead(nn.Module):
 class FoldedAttention(nn.Module):
     """Cascaded group attention on one window: (n, width, side, side) in and out."""
 
-    def __init__(self, attention: CascadedGroupAttention, *, over_keys: bool) -> None:
+    def __init__(self, attention: CascadedGroupAttention | OurAttention, *, over_keys: bool) -> None:
         super().__init__()
-        heads = range(attention.num_heads)
-        self.heads = nn.ModuleList(FoldedHead(attention, head, over_keys=over_keys) for head in heads)
-        relu, projection = attention.proj
+        known: Any = attention
+        if isinstance(attention, OurAttention):
+            parts = [(head.qkv, head.query_conv, head.bias_table[head.distance]) for head in known.heads]
+            relu, projection = known.projection
+        else:
+            tables = known.attention_biases[:, known.attention_bias_idxs]
+            parts = [*zip(known.qkvs, known.dws, tables, strict=True)]
+            relu, projection = known.proj
+        heads = [FoldedHead(*part, over_keys=over_keys) for part in parts]
+        self.heads = nn.ModuleList(heads)
         self.project = nn.Sequential(relu, _fused(projection))
-        self.share: int = cast(ConvNorm, attention.qkvs[0]).conv.in_channels
-        self.resolution: int = attention.resolution  # timm's window module asks for it
+        self.share = heads[0].qkv.in_channels
+        self.resolution = heads[0].side  # timm's window module asks for it
 
     def forward(self, x: Tensor) -> Tensor:
         first, *others = x.split(self.share, dim=1)

@@ -24,6 +24,11 @@ def nsr(found: Array, exact: Array) -> float:
     return float(np.mean((found - exact) ** 2) / np.var(exact))
 
 
+def mean_nsr(found: Sequence[Array], exact: Sequence[Array]) -> float:
+    """Of several outputs, each with its own scale, the mean of their `nsr`."""
+    return float(np.mean([nsr(*pair) for pair in zip(found, exact, strict=True)]))
+
+
 def sqnr_db(noise: float) -> float:
     """Signal to quantisation noise ratio in decibels, from `nsr`."""
     return -10 * math.log10(noise) if noise else math.inf

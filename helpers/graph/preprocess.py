@@ -34,7 +34,8 @@ METADATA_KEY = "preprocessing"  # in the ONNX file, so that preflight can hold t
 class Preprocessing:
     """What happens to a model's pixels; mean and std are in 0–255 units, in the order of `board_input`.
 
-    A picture's short side becomes `short_side` pixels, and the middle `size` × `size` are cut out.
+    A picture's short side becomes `short_side` pixels, and the middle `size` × `size` are cut out; or it goes
+    in whole, as `letterbox` puts it.
     """
 
     board_input: BoardInput
@@ -42,6 +43,7 @@ class Preprocessing:
     std: Triple
     size: int = 224
     short_side: int = SHORT_SIDE
+    fit: Literal["crop", "letterbox"] = "crop"
 
     @classmethod
     def of(
@@ -89,14 +91,50 @@ class Preprocessing:
 
 
 def board_crop(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
-    """The bytes that the board program feeds: uint8 [size, size, 3] in board order.
+    """The bytes that the board program feeds: uint8 [size, size, 3] in board order; errors as `fitted`."""
+    return in_board_order(fitted(image, preprocessing), preprocessing)
+
+
+def fitted(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
+    """`board_crop` in RGB, as an image file stores it: uint8 [size, size, 3].
 
     As sample_npu_classification does it, whose short side is 256: picture upright (cv::imread obeys EXIF),
     short side by linear interpolation without smoothing (cv::resize), the middle cut out. Raises ValueError
-    unless it is RGB.
+    unless it is RGB, and as `letterbox` does.
     """
-    cut = centre_crop(image, preprocessing.size, short_side=preprocessing.short_side)
-    return in_board_order(cut, preprocessing)
+    size = preprocessing.size
+    if preprocessing.fit == "crop":
+        return centre_crop(image, size, short_side=preprocessing.short_side)
+    colour = [preprocessing.mean[place] for place in channels(preprocessing.board_input)]
+    return letterbox(upright(image), size, colour)[0]
+
+
+def letterbox(pixels: Pixels, size: int, colour: Sequence[float]) -> tuple[Pixels, tuple[int, int]]:
+    """A whole picture, uint8 [h, w, 3], on a square canvas, and the height and width that it has there.
+
+    Its longer side becomes `size` pixels. It stands at the upper left, as in the training of the detector
+    (mmdet 2.x); the rest has `colour`, the mean that is subtracted, so that the network sees zeros there, as
+    it did then. Raises ValueError for a picture so narrow that nothing of it would be left.
+    """
+    inside = placed(pixels.shape[:2], size)
+    canvas = np.empty((size, size, 3), np.uint8)
+    canvas[:] = np.rint(colour)
+    rows, columns = (
+        (np.arange(new) + 0.5) * (old / new) - 0.5 for new, old in zip(inside, pixels.shape, strict=False)
+    )
+    canvas[: inside[0], : inside[1]] = sample_linear(pixels, rows, columns)
+    return canvas, inside
+
+
+def placed(picture: Sequence[int], size: int) -> tuple[int, int]:
+    """The height and width that a picture of such a height and width has on a `letterbox`."""
+    height, width = (int(side * size / max(picture) + 0.5) for side in picture)
+    if not (height and width):
+        raise ValueError(
+            f"a picture of {picture[1]:,} × {picture[0]:,} pixels has none left on its short side at {size}: "
+            "cut it"
+        )
+    return height, width
 
 
 def in_board_order(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
@@ -105,10 +143,8 @@ def in_board_order(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
 
 
 def centre_crop(image: Image.Image, size: int, *, short_side: int = SHORT_SIDE) -> Pixels:
-    """`board_crop` in RGB, as an image file stores it: uint8 [size, size, 3]; the same ValueError."""
-    if image.mode != "RGB":
-        raise ValueError(f"the image is {image.mode}, not RGB: convert it before cropping")
-    pixels = np.asarray(ImageOps.exif_transpose(image))
+    """The middle of a picture, uint8 [size, size, 3]; ValueError unless it is RGB."""
+    pixels = upright(image)
     height, width = pixels.shape[:2]
 
     def middle(side: int) -> Positions:
@@ -116,6 +152,13 @@ def centre_crop(image: Image.Image, size: int, *, short_side: int = SHORT_SIDE) 
         return np.asarray((np.arange(size) + (resized - size) // 2 + 0.5) * (side / resized) - 0.5)
 
     return sample_linear(pixels, middle(height), middle(width))
+
+
+def upright(image: Image.Image) -> Pixels:
+    """An RGB picture's pixels as it is meant to be seen: uint8 [h, w, 3]; ValueError for another mode."""
+    if image.mode != "RGB":
+        raise ValueError(f"the image is {image.mode}, not RGB: convert it before cropping")
+    return np.asarray(ImageOps.exif_transpose(image))
 
 
 def as_rgb(image: Image.Image) -> Image.Image:

@@ -56,8 +56,16 @@ def int8_instructions() -> str:
     return ", ".join(sorted(words & {"avx512_vnni", "avx_vnni", "asimddp", "i8mm"}))
 
 
-def logits(session: onnxruntime.InferenceSession, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """What a session says to images [n, 3, h, w], in as many runs as its batch asks for: [n, classes]."""
+def outputs(
+    session: onnxruntime.InferenceSession, images: npt.NDArray[np.float32]
+) -> list[npt.NDArray[np.float32]]:
+    """What a session says to images [n, 3, h, w], in as many runs as its batch asks for: each [n, …]."""
     (fed,) = session.get_inputs()
     parts = np.split(images, len(images) // fed.shape[0])
-    return np.concatenate([session.run(None, {fed.name: part})[0] for part in parts])
+    said = [session.run(None, {fed.name: part}) for part in parts]
+    return [np.concatenate(runs) for runs in zip(*said, strict=True)]
+
+
+def logits(session: onnxruntime.InferenceSession, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The first of `outputs`: [n, classes]."""
+    return outputs(session, images)[0]

@@ -45,6 +45,8 @@ def official_name(timm: str) -> str:
 
 def _renamed(name: str, modules: Mapping[str, str], leaves: Mapping[str, str]) -> str:
     module = next((module for module in modules if name.startswith(module)), "")
+    if not module and not name.startswith("head"):
+        return name  # of neither layout, such as a detector's neck
     name = modules.get(module, "") + name.removeprefix(module)
     for leaf, other in leaves.items():
         name = name.replace(leaf, other)

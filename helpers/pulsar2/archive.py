@@ -33,7 +33,7 @@ from helpers.graph.preprocess import (
     Pixels,
     Preprocessing,
     as_rgb,
-    centre_crop,
+    fitted,
     in_board_order,
     normalize,
     sample_linear,
@@ -104,7 +104,7 @@ def calibration_in(folder: Path, preprocessing: Preprocessing) -> Path:
 def _make(path: Path, named: list[tuple[str, Path]], fed: Preprocessing, *, cuts: bool) -> artifacts.Facts:
     """Writes PICTURES crops into a tar at most; same pictures, same bytes."""
     left_out: list[tuple[str, str]] = []
-    crops = _cuts(named[0][1], fed.size) if cuts else _valid(named, fed, left_out)
+    crops = _cuts(named[0][1], fed) if cuts else _valid(named, fed, left_out)
     bar = tqdm(crops, "calibration pictures", min(PICTURES, len(named)), unit="picture", disable=cuts)
     count = 0
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
@@ -125,16 +125,19 @@ def _make(path: Path, named: list[tuple[str, Path]], fed: Preprocessing, *, cuts
     return {"count": count, "left_out": left_out, "stand_in": stand_in if cuts else None}
 
 
-def _cuts(photo: Path, size: int) -> Iterator[tuple[str, Pixels]]:
-    """Random square cuts of one photo, half of them mirrored, the same ones each time."""
+def _cuts(photo: Path, fed: Preprocessing) -> Iterator[tuple[str, Pixels]]:
+    """Random cuts of one photo, half of them mirrored, the same ones each time; square where nothing pads."""
     pixels = np.asarray(Image.open(photo).convert("RGB"))
     height, width = pixels.shape[:2]
-    draw = random.Random(0)
+    draw, size = random.Random(0), fed.size
     for index in itertools.count():
         side = draw.uniform(0.5, 1.0) * min(height, width)
         top, left = draw.uniform(0, height - side), draw.uniform(0, width - side)
         steps = (np.arange(size) + 0.5) * (side / size) - 0.5
-        crop = sample_linear(pixels, top + steps, left + steps)
+        if fed.fit == "crop":
+            crop = sample_linear(pixels, top + steps, left + steps)
+        else:
+            crop = fitted(Image.fromarray(pixels[int(top) : int(top + side), int(left) :]), fed)
         yield f"cut-{index}", np.ascontiguousarray(crop[:, ::-1]) if draw.random() < 0.5 else crop
 
 
@@ -158,7 +161,7 @@ def _valid(
         try:
             with Image.open(path) as image:
                 reason = _unfit(image)
-                crop = None if reason else centre_crop(as_rgb(image), fed.size, short_side=fed.short_side)
+                crop = None if reason else fitted(as_rgb(image), fed)
         except Exception as error:  # decoders raise nearly anything on damaged files
             crop, reason = None, f"not a picture that Pillow can read ({error})"
         if crop is None:

@@ -16,6 +16,8 @@ from helpers.graph.preprocess import Preprocessing, read_metadata
 from helpers.pulsar2 import archive as archives
 from helpers.pulsar2 import config as configs
 
+FEW = 10  # pictures of a detector: each is as much work as a hundred of M4
+
 
 @dataclass(frozen=True)
 class Rehearsed:
@@ -39,34 +41,43 @@ class Rehearsed:
     remade: bool
 
 
-def rehearse(onnx: Path, calibration: Path, out: Path, *, config: Path | None = None) -> Rehearsed:
+def rehearse(
+    onnx: Path,
+    calibration: Path,
+    out: Path,
+    *,
+    config: Path | None = None,
+    pictures: int = 0,
+) -> Rehearsed:
     """Writes `model-int8.onnx` and `rehearsal.json` into `out`, or returns what is there of the same inputs.
 
     Takes any graph with one input of pictures. Mean, std and order come from the configuration, else from
-    the graph's own metadata. The last fifth of the archive's first PICTURES measures, the others calibrate.
+    the graph's own metadata. Of the archive's first `pictures` (0: PICTURES, or FEW where they come whole, to
+    a detector) the last fifth measures, the others calibrate.
     Raises ValueError where neither says how pixels come, or for fewer than two pictures; ArchiveError,
     GraphError, ConfigError.
     """
     made = artifacts.step(
         "rehearsal",
         out,
-        lambda scratch: _rehearse(load(onnx), calibration, scratch, config),
+        lambda scratch: _rehearse(load(onnx), calibration, scratch, config, pictures),
         files=["model-int8.onnx"],
-        arguments={},
+        arguments={"pictures": pictures},
         inputs={"onnx": onnx, "calibration": calibration} | ({"config": config} if config else {}),
         packages=["onnx", "onnxruntime", "numpy"],
     )
     return Rehearsed(quantized=made.path("model-int8.onnx"), remade=made.remade, **made.facts)
 
 
-def _rehearse(graph: ModelProto, archive: Path, out: Path, config: Path | None) -> Facts:
+def _rehearse(graph: ModelProto, archive: Path, out: Path, config: Path | None, pictures: int) -> Facts:
     import onnx
 
     from helpers.quant.simulate import simulate_int8  # what is kept must not wait for ONNX Runtime
 
-    index = Graph(graph)
+    index, fed = Graph(graph), preprocessing_of(graph, config)
     batch = index.static_shape(index.inputs[0].name)[0]
-    cuts = archives.pictures(archive, preprocessing_of(graph, config), archives.PICTURES)
+    whole = (read_metadata(graph) or fed).fit == "letterbox"
+    cuts = archives.pictures(archive, fed, pictures or (FEW if whole else archives.PICTURES))
     cuts = [np.concatenate(cuts[place : place + batch]) for place in range(0, len(cuts) - batch + 1, batch)]
     quantized, found = simulate_int8(graph, cuts)
     onnx.save(quantized, out / "model-int8.onnx")

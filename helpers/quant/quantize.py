@@ -121,20 +121,26 @@ class Adjustable:
         self._values = written.values
         self._session = session_of(written.finish())
 
-    def logits(
+    def outputs(
         self,
         pictures: Sequence[Values],
         calibration: Calibration,
         *,
         method: Method = "MinMax",
         int16_nodes: Collection[str] = (),
-    ) -> npt.NDArray[np.float32]:
-        """What the graph says when this `calibration` of it gives the parameters: [n, classes]."""
+    ) -> list[npt.NDArray[np.float32]]:
+        """What the graph says when this `calibration` of it gives the parameters: each output [n, …]."""
         values = self._written(calibration, method, int16_nodes).values
         changed = {name: now for name, now in values.items() if (now != self._values[name]).any()}
         (fed,) = self._session.get_inputs()
-        said = [self._session.run(None, {fed.name: picture} | changed)[0] for picture in pictures]
-        return np.concatenate(said)
+        said = [self._session.run(None, {fed.name: picture} | changed) for picture in pictures]
+        return [np.concatenate(runs) for runs in zip(*said, strict=True)]
+
+    def logits(
+        self, pictures: Sequence[Values], calibration: Calibration, **chosen: Any
+    ) -> npt.NDArray[np.float32]:
+        """The first of `outputs`: [n, classes]."""
+        return self.outputs(pictures, calibration, **chosen)[0]
 
     def _written(
         self, calibration: Calibration, method: Method, int16_nodes: Collection[str]
@@ -202,8 +208,8 @@ class _Layout(Graph):
     @cached_property
     def rounded(self) -> list[str]:
         """Tensors that are rounded: all but those inside a product that its activation is a part of."""
-        within = inside(self)
-        return [name for name in self.source if name not in within]
+        fixed = inside(self) | self.constants.keys()  # a constant is rounded with what reads it
+        return [name for name in self.source if name not in fixed]
 
     @cached_property
     def operands(self) -> set[str]:

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from helpers.artifacts import Facts
 from helpers.graph import session
 from helpers.graph.graph import Graph
-from helpers.graph.metrics import cosine, nsr
+from helpers.graph.metrics import cosine, mean_nsr
 from helpers.model.memory import release_memory
 from helpers.quant.params import Values
 from helpers.quant.quantize import MOVING, WEIGHTED, Adjustable, Calibration, calibrate, inside, quantize
@@ -46,11 +46,17 @@ class Int16Step:
     nsr: float
 
 
-def logits(graph: onnx.ModelProto, pictures: Sequence[Values]) -> npt.NDArray[np.float32]:
-    """What the graph says to each picture (float32 [1, 3, h, w]): [n, classes]."""
+def outputs(graph: onnx.ModelProto, pictures: Sequence[Values]) -> list[npt.NDArray[np.float32]]:
+    """What the graph says to each picture (float32 [1, 3, h, w]): each output [n, …]."""
     runs = session.session_of(graph)
     (fed,) = runs.get_inputs()
-    return np.concatenate([runs.run(None, {fed.name: picture})[0] for picture in pictures])
+    said = [runs.run(None, {fed.name: picture}) for picture in pictures]
+    return [np.concatenate(several) for several in zip(*said, strict=True)]
+
+
+def logits(graph: onnx.ModelProto, pictures: Sequence[Values]) -> npt.NDArray[np.float32]:
+    """The first of `outputs`: [n, classes]."""
+    return outputs(graph, pictures)[0]
 
 
 def groups(graph: onnx.ModelProto) -> dict[str, list[str]]:
@@ -128,12 +134,13 @@ def choose(calibration: Calibration, pictures: Sequence[Values]) -> tuple[float,
     about 2.5 times the time on a board (onnxsim/onnxsim, docs/axera-step-runner.md).
     """
     graph = calibration.graph
-    exact = logits(graph, pictures)
+    exact = outputs(graph, pictures)
 
     rounded = Adjustable(calibration)
 
     def measured(kinds: Collection[str]) -> float:
-        return nsr(rounded.logits(pictures, calibration, int16_nodes=reached(graph, *kinds)), exact)
+        found = rounded.outputs(pictures, calibration, int16_nodes=reached(graph, *kinds))
+        return mean_nsr(found, exact)
 
     candidates = {node.op_type for node in graph.graph.node} - MOVING - WEIGHTED
     kinds = sorted(kind for kind in candidates if reached(graph, kind))
@@ -155,7 +162,8 @@ def simulate_int8(graph: onnx.ModelProto, pictures: Sequence[Values]) -> tuple[o
     `pictures`: float32 [batch, 3, h, w] each. The costs: `nsr`, and `nsr_mixed` with 16 bits for the kinds
     in `int16`, which calibration pictures chose and these confirmed; of all rounded tensors `layers` and the
     `cosine_median`; `agreement`, the share of pictures with the same best class as in float, None where
-    outputs are no class scores; `pictures`, how many measured. Raises ValueError for fewer than two pictures.
+    outputs are no class scores; `pictures`, how many measured. Of several
+    outputs, noise is the mean. Raises ValueError for fewer than two pictures.
     """
     if len(pictures) < 2:
         raise ValueError(f"{len(pictures)} pictures: a simulation of INT8 needs two or more")
@@ -166,24 +174,24 @@ def simulate_int8(graph: onnx.ModelProto, pictures: Sequence[Values]) -> tuple[o
     int16 = [step.op_type for step in choose(calibration, calibrating[:apart])[1]]
     better = None
     if int16:
-        better = logits(quantize(calibration, int16_nodes=reached(graph, *int16)), held_out)
+        better = outputs(quantize(calibration, int16_nodes=reached(graph, *int16)), held_out)
     quantized = quantize(calibration)
     del calibration
     release_memory()
-    exact, found = (logits(each, held_out) for each in (graph, quantized))
-    plain = nsr(found, exact)
-    mixed = plain if better is None else nsr(better, exact)
+    exact, found = (outputs(each, held_out) for each in (graph, quantized))
+    plain = mean_nsr(found, exact)
+    mixed = plain if better is None else mean_nsr(better, exact)
     if mixed > WORTHWHILE * plain:  # pictures that did not choose do not confirm it
         int16, mixed = [], plain
     release_memory()
     layers = layer_losses(graph, quantized, held_out)
-    scores = exact.ndim == 2 and len(graph.graph.output) == 1
+    scores = exact[0].ndim == 2 and len(exact) == 1
     return quantized, {
         "nsr": plain,
         "nsr_mixed": mixed,
         "int16": int16,
         "cosine_median": statistics.median(layer.cosine for layer in layers),
         "layers": [asdict(layer) for layer in layers],
-        "agreement": float((exact.argmax(axis=1) == found.argmax(axis=1)).mean()) if scores else None,
-        "pictures": len(exact),
+        "agreement": float((exact[0].argmax(axis=1) == found[0].argmax(axis=1)).mean()) if scores else None,
+        "pictures": len(exact[0]),
     }

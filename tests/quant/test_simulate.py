@@ -134,12 +134,12 @@ def chosen_by(
         def __init__(self, _: quantize.Calibration):
             pass
 
-        def logits(self, *_: object, int16_nodes: list[str]) -> str:
+        def outputs(self, *_: object, int16_nodes: list[str]) -> str:
             return "".join(sorted(name[0] for name in int16_nodes))
 
     monkeypatch.setattr(simulate, "Adjustable", Adjustable)
-    monkeypatch.setattr(simulate, "logits", lambda *_: None)
-    monkeypatch.setattr(simulate, "nsr", lambda found, _: noises.get(found, 1.0))
+    monkeypatch.setattr(simulate, "outputs", lambda *_: None)
+    monkeypatch.setattr(simulate, "mean_nsr", lambda found, _: noises.get(found, 1.0))
     plain, chosen = simulate.choose(quantize.Calibration(model, {}), PICTURES)
     letters = [choice.op_type[0] for choice in chosen]
     found = ["".join(sorted(letters[:count])) for count in range(len(letters) + 1)]

@@ -1,0 +1,1 @@
+"""Boxes: anchors, coder, suppression, training targets, and the authors' detector on EfficientViT."""

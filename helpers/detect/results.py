@@ -1,0 +1,93 @@
+"""From the ten maps of a detector to boxes in the picture, on the processor of a board or here.
+
+Numpy alone: on a board, pyaxengine gives the maps. The rules are those of mmdet 2.x, with which the authors
+measured: the best CANDIDATES pairs of anchor and class per level, boxes clipped to the picture, suppression
+by class.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from helpers.detect.boxes import AnchorGrid, Floats, Integers, Size, decode, suppress
+
+SCORE = 0.05  # from which a candidate counts; average precision needs the low ones as well
+CANDIDATES = 1000  # per level
+COCO_GRID = AnchorGrid()
+OUTPUTS = [f"{kind}_{stride}" for kind in ("class", "box") for stride in COCO_GRID.strides]
+
+
+class Found(NamedTuple):
+    """One object: `box` is left, top, right, bottom in pixels of the picture."""
+
+    class_id: int
+    score: float
+    box: list[float]
+
+
+def detections(
+    maps: Sequence[Floats],
+    picture: Size,
+    inside: Size,
+    *,
+    score: float = SCORE,
+    overlap: float = 0.5,
+    most: int = 100,
+    grid: AnchorGrid = COCO_GRID,
+) -> list[Found]:
+    """The objects in one picture, best first.
+
+    `maps` are the network's outputs in their order: logits [1, anchors · classes, h, w] of every level, then
+    deltas [1, anchors · 4, h, w]. `picture` is its height and width, `inside` those that it has on the canvas
+    (`letterbox`). Raises ValueError for maps of another kind.
+    """
+    levels = len(grid.strides)
+    shapes = [each.shape[2:] for each in maps]
+    channels = {each.shape[1] for each in maps[levels:]}
+    if len(maps) != 2 * levels or shapes[:levels] != shapes[levels:] or channels != {4 * grid.per_cell}:
+        raise ValueError(
+            f"maps of {[each.shape for each in maps]}: give {levels} of logits, then {levels} of deltas with "
+            f"{4 * grid.per_cell} channels, from stride {grid.strides[0]} on"
+        )
+    found = [
+        _candidates(*level, grid=grid, score=score, within=inside)
+        for level in zip(grid.strides, maps[:levels], maps[levels:], strict=True)
+    ]
+    boxes, logits, classes = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    boxes *= np.asarray([picture[1] / inside[1], picture[0] / inside[0]] * 2, np.float32)
+    scores = 1 / (1 + np.exp(-logits))
+    kept = suppress(boxes, scores, classes, overlap=overlap, most=most)
+    return [Found(int(classes[place]), float(scores[place]), boxes[place].tolist()) for place in kept]
+
+
+def _candidates(
+    stride: int,
+    class_map: Floats,
+    box_map: Floats,
+    *,
+    grid: AnchorGrid,
+    score: float,
+    within: Size,
+) -> tuple[Floats, Floats, Integers]:
+    """The best boxes of one level [k, 4], their logits and classes.
+
+    Logits are compared, not scores: of millions only the few that are left would need an exponential.
+    """
+    shape = class_map.shape[2:]
+    flat = class_map.reshape(-1)
+    at = np.flatnonzero(flat > math.log(score / (1 - score)))
+    logits = flat[at]
+    if len(at) > CANDIDATES:
+        at = at[logits >= np.partition(logits, -CANDIDATES)[-CANDIDATES]]
+        logits = flat[at]
+    channel, cell = np.divmod(at, shape[0] * shape[1])
+    anchor, classes = np.divmod(channel, class_map.shape[1] // grid.per_cell)
+    best = np.lexsort((classes, anchor, cell, -logits))[
+        :CANDIDATES
+    ]  # of equal ones the first, as mmdet counts
+    anchor, cell = anchor[best], cell[best]
+    deltas = box_map.reshape(grid.per_cell, 4, -1)[anchor, :, cell]
+    anchors = grid.level(stride, shape).reshape(-1, grid.per_cell, 4)[cell, anchor]
+    return decode(anchors, deltas, within), logits[best], classes[best]
