@@ -139,7 +139,7 @@ class RetinaHead(nn.Module):
 class Detector(nn.Module):
     """Backbone, neck and head: images -> all class maps, then all box maps, each from stride 8 to 128."""
 
-    def __init__(self, backbone: Backbone, neck: EfficientViTFPN, bbox_head: RetinaHead) -> None:
+    def __init__(self, backbone: Backbone, neck: nn.Module, bbox_head: RetinaHead) -> None:
         super().__init__()
         self.backbone, self.neck, self.bbox_head = backbone, neck, bbox_head
 

@@ -7,12 +7,12 @@ every object: only the shape gives the class away.
 
 import colorsys
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,12 +173,12 @@ def _mushroom(pen: Pen, main: Colour, second: Colour, third: Colour) -> None:
         pen.disc(x, y + rim, pen.between(0.11, 0.17), third)
 
 
-_DRAWN = (_house, _tree, _car, _sailboat, _fish, _cat, _mug, _key, _umbrella, _mushroom)
-CLASSES = tuple(draw.__name__.removeprefix("_") for draw in _DRAWN)
+DRAWN = (_house, _tree, _car, _sailboat, _fish, _cat, _mug, _key, _umbrella, _mushroom)
+CLASSES = tuple(draw.__name__.removeprefix("_") for draw in DRAWN)
 """Class names; a label is a position in this tuple."""
 
 
-def _colours(rng: np.random.Generator, count: int, apart_from: Colour | None = None) -> list[Colour]:
+def colours(rng: np.random.Generator, count: int, apart_from: Colour | None = None) -> list[Colour]:
     """Random colours that a person can tell apart from each other and from `apart_from`."""
     chosen: list[Colour] = [] if apart_from is None else [apart_from]
     wanted = len(chosen) + count
@@ -190,7 +190,7 @@ def _colours(rng: np.random.Generator, count: int, apart_from: Colour | None = N
     return chosen[-count:]
 
 
-def _place(
+def place(
     rng: np.random.Generator, *, radius: float, x: float, y: float, tilt: float, mirror: bool
 ) -> NDArray[np.float64]:
     """2x3 matrix from an object's coordinates to supersampled pixels."""
@@ -201,13 +201,13 @@ def _place(
     return np.column_stack([turn @ stretch, [x, y]])
 
 
-def _clutter(
+def clutter(
     canvas: ImageDraw.ImageDraw, rng: np.random.Generator, side: int, colour: Colour, size: float
 ) -> None:
     """One small disc, ring, bar, triangle or square: parts of the objects, but no object."""
     x, y = rng.uniform(0, side, 2)
-    place = _place(rng, radius=size * side, x=x, y=y, tilt=rng.uniform(0, 2 * math.pi), mirror=False)
-    pen = Pen(canvas, rng, place, outline=0)
+    where = place(rng, radius=size * side, x=x, y=y, tilt=rng.uniform(0, 2 * math.pi), mirror=False)
+    pen = Pen(canvas, rng, where, outline=0)
     match rng.integers(5):
         case 0:
             pen.disc(0, 0, 0.8, colour)
@@ -221,6 +221,22 @@ def _clutter(
             pen.box(-0.7, -0.7, 0.7, 0.7, colour)
 
 
+def background(rng: np.random.Generator) -> tuple[Image.Image, Colour]:
+    """What is behind everything, supersampled: two colours that run into each other, and clutter.
+
+    Returns the picture and its first colour.
+    """
+    side = SIZE * SUPERSAMPLE
+    ground, far = colours(rng, 2)
+    ramp = np.linspace(0, 1, side)[:, None, None] * rng.uniform(0.2, 0.6)
+    sky = Image.fromarray((np.array(ground) * (1 - ramp) + np.array(far) * ramp).astype(np.uint8))
+    image = sky.resize((side, side), Image.Resampling.NEAREST).rotate(90 * int(rng.integers(4)))
+    canvas = ImageDraw.Draw(image)
+    for colour in colours(rng, int(rng.integers(4, 9))):
+        clutter(canvas, rng, side, colour, rng.uniform(0.03, 0.1))
+    return image, ground
+
+
 def render(index: int, *, split: Split) -> tuple[Pixels, int]:
     """Draws picture `index` of a split.
 
@@ -230,40 +246,53 @@ def render(index: int, *, split: Split) -> tuple[Pixels, int]:
     rng = np.random.default_rng([0, SPLITS.index(split), index])
     label = index % len(CLASSES)
     side = SIZE * SUPERSAMPLE
-    ground, far = _colours(rng, 2)
-    ramp = np.linspace(0, 1, side)[:, None, None] * rng.uniform(0.2, 0.6)
-    sky = Image.fromarray((np.array(ground) * (1 - ramp) + np.array(far) * ramp).astype(np.uint8))
-    image = sky.resize((side, side), Image.Resampling.NEAREST).rotate(90 * int(rng.integers(4)))
+    image, ground = background(rng)
     canvas = ImageDraw.Draw(image)
-    for colour in _colours(rng, int(rng.integers(4, 9))):
-        _clutter(canvas, rng, side, colour, rng.uniform(0.03, 0.1))
     radius = side * rng.uniform(0.22, 0.38)
     x, y = rng.uniform(radius, side - radius, 2)
-    place = _place(rng, radius=radius, x=x, y=y, tilt=rng.uniform(-0.7, 0.7), mirror=bool(rng.integers(2)))
-    pen = Pen(canvas, rng, place, outline=float(rng.choice([0, 0.018, 0.018])) * side)
-    main, second, third = _colours(rng, 3, apart_from=ground)
-    _DRAWN[label](pen, main, second, third)
-    for colour in _colours(rng, int(rng.integers(1, 4))):
-        _clutter(canvas, rng, side, colour, rng.uniform(0.02, 0.05))
+    where = place(rng, radius=radius, x=x, y=y, tilt=rng.uniform(-0.7, 0.7), mirror=bool(rng.integers(2)))
+    pen = Pen(canvas, rng, where, outline=float(rng.choice([0, 0.018, 0.018])) * side)
+    main, second, third = colours(rng, 3, apart_from=ground)
+    DRAWN[label](pen, main, second, third)
+    for colour in colours(rng, int(rng.integers(1, 4))):
+        clutter(canvas, rng, side, colour, rng.uniform(0.02, 0.05))
     return np.asarray(image.reduce(SUPERSAMPLE)), label
 
 
 def dataset(count: int, *, split: Split, folder: Path | None = None) -> tuple[Pixels, NDArray[np.int64]]:
     """The first `count` pictures of a split.
 
-    Returns pictures uint8 [count, 224, 224, 3] and labels int64 [count]. With `folder` the pictures are kept
-    there in one file, read through the page cache instead of held in memory, and reused by the next call.
+    Returns pictures uint8 [count, 224, 224, 3] and labels int64 [count]. `folder` is that of `drawn`.
     """
     labels = np.arange(count, dtype=np.int64) % len(CLASSES)
-    kept = folder and folder / f"pocket-v{VERSION}-{split}-{count}.npy"
+    name, shape = f"pocket-v{VERSION}-{split}-{count}", (count, SIZE, SIZE, 3)
+    pictures = drawn(
+        name, lambda index: render(index, split=split)[0], shape=shape, dtype=np.uint8, folder=folder
+    )
+    return pictures, labels
+
+
+def drawn(
+    name: str,
+    draw: Callable[[int], Any],
+    *,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any] | type[np.uint8],
+    folder: Path | None,
+) -> NDArray[Any]:
+    """What `draw` makes of 0, 1, … in one array of `shape`.
+
+    With `folder` it is kept there in one file, read through the page cache instead of held in memory, and
+    reused by the next call.
+    """
+    kept = folder and folder / f"{name}.npy"
     if kept and kept.exists():
-        return np.load(kept, mmap_mode="r"), labels
-    shape = (count, SIZE, SIZE, 3)
+        return np.load(kept, mmap_mode="r")  # type: ignore[no-any-return]
     with replacing(kept) if kept else nullcontext() as part:
         if part:
-            pictures: Pixels = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
+            found: NDArray[Any] = np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=shape)
         else:
-            pictures = np.empty(shape, np.uint8)
-        for index in tqdm(range(count), desc=f"drawing {split}", leave=False):
-            pictures[index], _ = render(index, split=split)
-    return pictures, labels
+            found = np.empty(shape, dtype)
+        for index in tqdm(range(len(found)), desc=f"drawing {name}", leave=False):
+            found[index] = draw(index)
+    return found
