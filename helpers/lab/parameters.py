@@ -14,12 +14,13 @@ TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list[int]": list
 FILES = ("axmodel", "graph", "images", "log", "photo")  # they name a file or a folder, or are empty
 # What some take is less than their type. The comment in the parameters cell says it to the reader.
 NARROWER: dict[str, Any] = {
-    **dict.fromkeys(("batch", "limit", "passes", "repeats", "rounds", "workers"), PositiveInt),
+    **dict.fromkeys(("batch", "limit", "passes", "repeats", "rounds", "width", "workers"), PositiveInt),
     "board_input": Literal["bgr", "rgb"],
     "keep": Annotated[float, Field(gt=0, le=1)],
     "npu_mode": Literal["NPU1", "NPU2", "NPU3"],
     "opset": Annotated[int, Field(ge=11, le=18)],
     "port": Annotated[int, Field(ge=0, le=65535)],
+    "threshold": Annotated[float, Field(ge=0, le=1)],
 }
 
 

@@ -26,6 +26,7 @@ KEY_PICTURES = {
     "09": "lead-by-engine",
     "10": "accuracy-against-speed",
     "11": "margin-against-speed",
+    "12": "mistakes-of-int8",
 }
 """Of each chapter the figure that its card shows, by its name."""
 EXECUTED = BUILD / "notebooks"

@@ -1,15 +1,16 @@
 """Pictures with captions, and a matrix of errors, from plain arrays."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from helpers.view.style import GREY, INK, ORANGE, TINT, figure, headline
+from helpers.view.style import BLUE, GREY, INK, ORANGE, TINT, Words, figure, headline
 
 Picture = NDArray[np.uint8]
 """RGB, [height, width, 3]"""
@@ -44,6 +45,42 @@ def contact_sheet(rows: Mapping[str, Sequence[tuple[Picture, str]]], *, title: s
             picture(axes, thinned(one))
             axes.set_xlabel(caption, fontsize=9)
     headline(drawn, title)
+    return drawn
+
+
+class Mark(NamedTuple):
+    """A box on a picture: left, top, right, bottom in its pixels, and what stands in its corner."""
+
+    box: Sequence[float]
+    words: str = ""
+    colour: str = BLUE
+    line: str = "-"
+
+
+def boxes(
+    panels: Sequence[tuple[str, Picture, Sequence[Mark]]],
+    *,
+    columns: int,
+    around: float = 0,
+    **words: Unpack[Words],
+) -> Figure:
+    """Pictures in rows, each with its title and boxes; `around` is the room beside one, as a share of it."""
+    rows = -(-len(panels) // columns)
+    drawn, places = figure(7.5, rows * (7.3 / columns + 0.3) + 0.7, columns=columns, rows=rows, **words)
+    for axes, (name, whole, marks) in zip(places, panels, strict=True):
+        picture(axes, thinned(whole))
+        axes.set_title(name, fontsize=10, pad=4)
+        axes.set(xlim=(-around, 1 + around), ylim=(1 + around, -around))
+        height, width = whole.shape[:2]
+        for box, said, colour, line in marks:
+            (left, right), (top, bottom) = np.divide(box[::2], width), np.divide(box[1::2], height)
+            for ink, thick, dashes in (("white", 3.2, "-"), (colour, 1.6, line)):  # seen on any ground
+                look: dict[str, Any] = {"edgecolor": ink, "linewidth": thick, "linestyle": dashes}
+                axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, **look))
+            if said:
+                at = max(left, 0.0) + 0.01, min(max(top, 0.0), 0.93) + 0.01
+                ground = {"facecolor": "white", "edgecolor": colour, "pad": 1.2}
+                axes.text(*at, said, fontsize=8, va="top", bbox=ground)
     return drawn
 
 

@@ -32,7 +32,8 @@ CHAPTERS = (
     Chapter("08", "Run", ("board log",)),
     Chapter("09", "Contest", ("lead by engine",)),
     Chapter("10", "Judge", ("your own plan",)),
-    Chapter("11", "All six", ("table of the six", "results.json")),
+    Chapter("11", "All six", ("table of the six",)),
+    Chapter("12", "Detect", ("boxes, and a verdict", "results.json")),
 )
 STOOD_IN = ("checkpoint", "compiled.axmodel", "board log")
 """What something else takes the place of by default."""
@@ -40,7 +41,7 @@ KEY = {"": "made on your machine", "stand-in": "a stand-in, until you bring your
 
 
 def journey(here: str | None = None) -> Figure:
-    """The way in rows of three chapters; `here` ("01" to "11") is marked as where the reader is."""
+    """The way in rows of three chapters; `here` ("01" to "12") is marked as where the reader is."""
     rows = [CHAPTERS[first : first + COLUMNS] for first in range(0, len(CHAPTERS), COLUMNS)]
     depths = [HEAD + TAG * max(len(chapter.gives) for chapter in row) for row in rows]
     height = sum(depths) + GAP * len(rows) + 2 * EDGE
@@ -79,7 +80,7 @@ def alt(here: str | None = None) -> str:
 
 
 def pictures() -> dict[str, str]:
-    """The maps as SVG by file name: `map` for the README, `map-01` to `map-11` for the chapters' heads."""
+    """The maps as SVG by file name: `map` for the README, `map-01` to `map-12` for the chapters' heads."""
     places = [None, *(chapter.number for chapter in CHAPTERS)]
     return {
         f"map-{here}" if here else "map": svg(journey(here), alt=alt(here)).rstrip() + "\n" for here in places

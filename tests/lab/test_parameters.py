@@ -113,6 +113,8 @@ def test_a_file_is_the_callers_and_a_word_wins_over_a_file_of_its_name(
         ("10", {"widths": [128, 224, 321]}, ValueError, "width 321"),
         ("11", {"limit": 0}, WrongValue, "limit"),
         ("11", {"workers": 0}, WrongValue, "workers"),
+        ("12", {"width": 0}, WrongValue, "width"),
+        ("12", {"threshold": 1.5}, WrongValue, "threshold"),
     ],
 )
 def test_a_wrong_value_is_refused_before_a_kernel_starts(

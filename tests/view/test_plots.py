@@ -14,7 +14,7 @@ from helpers.view.attention_maps import attention_grid, cascade_cut, one_head
 from helpers.view.bars import barh, speedup_bars, stacked_barh
 from helpers.view.diagrams import Kind, cascade, lights, reach, subgraphs, three_ways
 from helpers.view.dots import changes, deltas, dot_plot, words
-from helpers.view.images import ERRORS, confusion_matrix, contact_sheet
+from helpers.view.images import ERRORS, Mark, boxes, confusion_matrix, contact_sheet
 from helpers.view.journey import journey
 from helpers.view.lines import Panel, along, curves, histogram_with_ranges, roofline, scatter, spread
 from helpers.view.network import SHADES, STEM, Layer, reallocation, to_scale
@@ -86,6 +86,13 @@ PLOTS = {
     "deltas, judged": lambda: deltas(JUDGED, judged=True, title=TITLE, xlabel="% off"),
     "contact_sheet": lambda: contact_sheet(
         {"two": [(PHOTO, "a"), (PHOTO, "b")], "one": [(PHOTO, "c")]}, title=TITLE
+    ),
+    "boxes": lambda: boxes(
+        [("two", PHOTO, [Mark((1, 1, 5, 6), "a"), Mark((-2, 0, 3, 9))]), ("none", PHOTO, [])],
+        columns=2,
+        around=0.2,
+        title=TITLE,
+        note=TITLE,
     ),
     "confusion_matrix": lambda: confusion_matrix(
         CONFUSION, ["sailboat", "umbrella", "mushroom"], title=TITLE, note="errors are coloured"
