@@ -70,14 +70,13 @@ def init_model(
     classes: int | None = None,
     image_size: int | None = None,
     window: int = WINDOW,
-    device: str = "cpu",
 ) -> nn.Module:
     """A model as its class initialises it from `seed`, in eval mode; the global random state stays.
 
     `classes` is the model's own number when left out: 10 for the pocket model, else 1000 as a rule.
     `image_size` and `window` (tokens, attention's side) are for the six.
     """
-    with seeded(seed), torch.device(device):
+    with seeded(seed):
         if name == POCKET:
             return pocket_model(classes=classes or 10).eval()
         if name.startswith(TIMM):
@@ -103,7 +102,9 @@ def _from_file(name: str, path: Path, image_size: int | None = None) -> nn.Modul
         model = init_model(name, classes=classes)
     if reasons := layout.misfit(state, model):
         for other in {*VARIANTS, POCKET} - {name}:
-            if not layout.misfit(state, init_model(other, classes=classes, device="meta")):
+            with torch.device("meta"):
+                candidate = init_model(other, classes=classes)
+            if not layout.misfit(state, candidate):
                 raise CheckpointError(f"{path} does not fit {name} but {other}: load it as {other!r}")
         raise CheckpointError(f"{path} does not fit {name}, nor another of the models: {'; '.join(reasons)}")
     if broken := layout.unusable(state, model):
@@ -124,7 +125,9 @@ def fetch_all() -> Iterator[tuple[str, Path, bool]]:
     for name in VARIANTS:
         file = find(HUB, name=name).file
         try:
-            missing = file is None or layout.misfit(read(file), init_model(name, device="meta"))
+            with torch.device("meta"):
+                network = init_model(name)
+            missing = file is None or layout.misfit(read(file), network)
         except CheckpointError:
             missing = True
         if missing:
