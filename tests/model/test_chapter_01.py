@@ -61,7 +61,7 @@ class Cumulated(nn.Module):
 
 def test_an_unknown_operator_has_a_row_of_its_own_and_a_copy_computes_nothing(book: dict[str, Any]):
     book["images"] = torch.randn(1, 3, 64, 64)
-    book["measure"]("cumulated", Cumulated())
+    book["measure"]({"cumulated": Cumulated})
     counted, timed = book["counted"]["cumulated"], book["timed"]["cumulated"]
     assert counted.operations[book["OTHER"]] == 3 * 64 * 64
     assert counted.operations[book["COPY"]] == 0 < counted.bytes_moved[book["COPY"]]
@@ -70,7 +70,7 @@ def test_an_unknown_operator_has_a_row_of_its_own_and_a_copy_computes_nothing(bo
 
 def test_the_profiler_meets_the_kinds_that_were_counted(book: dict[str, Any]):
     book["images"] = torch.randn(1, 3, 224, 224)
-    book["measure"]("M0", timm_model("efficientvit_m0"))
+    book["measure"]({"M0": lambda: timm_model("efficientvit_m0")})
     timed = book["timed"]["M0"]
     assert len(timed) == 2
     assert {kind for kind in timed if timed[kind].all()} == {*book["counted"]["M0"].index, book["CALLS"]}
