@@ -84,8 +84,15 @@ def answers(index: str, seconds: float = PROBE_SECONDS) -> bool:
 
 
 def pip(arguments: list[str]) -> int:
-    """Runs pip, and returns its exit status."""
-    return subprocess.call([sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments])
+    """Runs pip with its progress bars and errors; only warnings on places that it skips are left out."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") as running:
+        assert running.stderr is not None
+        for line in running.stderr:
+            if "WARNING: Location " not in line:
+                sys.stderr.write(line)
+                sys.stderr.flush()
+    return running.returncode
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -36,6 +37,13 @@ def test_an_index_answers_when_it_lists_torch(index: str):
     assert install.answers(index, seconds=60)
     assert not install.answers(f"{index}/missing", seconds=60)
     assert not install.answers(index.replace("simple", "portal"), seconds=60)  # a page without torch
+
+
+def test_an_index_that_is_silent_costs_the_probe_and_no_more():
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection and says nothing
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        assert not install.answers(address, seconds=0.2)
+    assert not install.answers(address, seconds=60)  # and one that is gone is known to be, at once
 
 
 def test_a_name_that_does_not_resolve_costs_the_probe_and_no_more(monkeypatch: pytest.MonkeyPatch):
@@ -110,6 +118,17 @@ def test_pip_is_called_with_what_was_chosen(
     assert added[-1] == ".[test,site]"
     assert left == [word for word in chosen if word not in chosen[-2:]]
     assert "index-url" in capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("no_settings")
+def test_errors_of_pip_come_through_and_places_that_it_skips_do_not(
+    index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "gone"))
+    assert install.pip(["download", "--index-url", index, "no-such-package"]) != 0
+    said = capfd.readouterr()
+    assert "no-such-package" in said.err
+    assert "Location" not in said.out + said.err
 
 
 # An interpreter that tells of itself by the command it is given, and makes an environment of itself at once.

@@ -72,6 +72,15 @@ def test_same_pictures_same_bytes(folder: Path, tmp_path: Path) -> None:
     assert calibrate(tmp_path / "c", BGR, images=paths).path.read_bytes() == first
 
 
+def test_an_archive_is_kept_until_one_of_its_pictures_changes(folder: Path, tmp_path: Path) -> None:
+    paths = [folder / "0.png", picture(folder / "more" / "0.png", 7)]  # two of one name
+    assert calibrate(tmp_path / "out", BGR, images=paths).remade
+    assert not calibrate(tmp_path / "out", BGR, images=paths).remade
+    for seed, path in enumerate(paths, start=10):
+        picture(path, seed)
+        assert calibrate(tmp_path / "out", BGR, images=paths).remade
+
+
 def test_where_there_are_no_images_cuts_of_one_photo_stand_in(tmp_path: Path, folder: Path) -> None:
     report = calibrate(tmp_path / "a", BGR)
     assert report.stand_in and PHOTO.name in str(report)
