@@ -36,7 +36,7 @@ OTHERS = {  # by the pen and three colours
 
 def draw(folder: Path, *, each: int, classes: int = 10, first: int = 10_000) -> Path:
     """Writes `each` PNG pictures a class into a folder per class; `first` leads past the pocket model's."""
-    with patch.object(data, "_DRAWN", [*OTHERS.values()]):
+    with patch.object(data, "DRAWN", [*OTHERS.values()]):
         for index in range(first, first + 10 * each):
             if index % 10 < classes:
                 home = folder / [*OTHERS][index % 10]
