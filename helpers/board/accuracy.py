@@ -10,11 +10,10 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from helpers.board import scores
-from helpers.board.run import ends
+from helpers.board.run import ends, engine_failed
 from helpers.board.ssh import Board, BoardError, session
 from helpers.graph.graph import Graph, load
 from helpers.graph.preprocess import BoardInput, Preprocessing, read_metadata
-from helpers.logs.failures import advise
 from helpers.paired import interval
 from helpers.quant.accuracy import crops, labelled, predictions, samples
 
@@ -155,8 +154,5 @@ def _answers(
     lines = log.read_text(errors="replace").splitlines()
     answers = [json.loads(line)["top"] for line in lines if line.startswith(_ANSWER)]
     if len(answers) != len(pairs):
-        last = next((line.strip() for line in reversed(lines) if line.strip() and line[0] != "#"), "nothing")
-        text = f"pyaxengine on {board.name} answered {len(answers)} of {len(pairs)} pictures and said: {last}"
-        advice = advise("\n".join(lines), "run") or "python3 there needs numpy and the axengine wheel"
-        raise BoardError(f"{text} (log: {log}) → {advice}")
+        raise engine_failed(board, f"answered {len(answers)} of {len(pairs)} pictures", log)
     return answers

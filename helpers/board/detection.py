@@ -7,12 +7,12 @@ from pathlib import Path
 from PIL import Image
 
 from helpers.board import objects
-from helpers.board.ssh import Board, BoardError, session
+from helpers.board.run import engine_failed
+from helpers.board.ssh import Board, session
 from helpers.detect import boxes, results
 from helpers.files import DATA
 from helpers.graph.graph import load
 from helpers.graph.preprocess import Preprocessing, as_rgb, board_crop, placed, read_metadata, upright
-from helpers.logs.failures import advise
 from helpers.logs.parse_log import parse
 from helpers.logs.records import BoardRun
 
@@ -53,7 +53,5 @@ def detect(
         each for each in parse(io.BytesIO(text.encode()), source=str(log)) if isinstance(each, BoardRun)
     ]
     if not (records and records[-1].ok):
-        advice = advise(text, "run") or "python3 there needs numpy and the axengine wheel"
-        said = next((x for x in reversed(text.splitlines()) if x.strip() and x[0] != "#"), "nothing")
-        raise BoardError(f"pyaxengine on {board.name} found nothing and said: {said} (log: {log}) → {advice}")
+        raise engine_failed(board, "found nothing", log)
     return records[-1]

@@ -14,6 +14,7 @@ from helpers.board.ssh import Board, BoardError, session
 from helpers.files import PHOTO
 from helpers.graph.graph import Axes, axes
 from helpers.graph.preprocess import SHORT_SIDE
+from helpers.logs.failures import advise
 from helpers.logs.parse_log import parse
 from helpers.logs.records import BoardRun
 
@@ -125,6 +126,15 @@ def ends(axmodel: Path) -> tuple[Axes, Axes]:
         return axes(graph.input[0]), axes(graph.output[0])
     except (DecodeError, IndexError):
         return (), ()
+
+
+def engine_failed(board: Board, told: str, log: Path) -> BoardError:
+    """What to raise where pyaxengine did not do it all: its last line, and what to do next."""
+    text = log.read_text(errors="replace")
+    advice = advise(text, "run") or "python3 there needs numpy and the axengine wheel"
+    lines = (line.strip() for line in reversed(text.splitlines()) if line[:1] != "#")
+    said = next(filter(None, lines), "nothing")
+    return BoardError(f"pyaxengine on {board.name} {told} and said: {said} (log: {log}) → {advice}")
 
 
 def speed(images: int, ms: float) -> str:

@@ -35,6 +35,11 @@ class AnchorGrid:
     ratios: tuple[float, ...] = (0.5, 1, 2)
 
     @property
+    def outputs(self) -> list[str]:
+        """The names of a detector's maps, as `detections` takes them: class_8, …, then box_8, …"""
+        return [f"{kind}_{stride}" for kind in ("class", "box") for stride in self.strides]
+
+    @property
     def per_cell(self) -> int:
         """Anchors of one cell: 9."""
         return self.octaves * len(self.ratios)

@@ -16,7 +16,7 @@ from helpers.detect.boxes import AnchorGrid, Floats, Integers, Size, decode, sup
 SCORE = 0.05  # from which a candidate counts; average precision needs the low ones as well
 CANDIDATES = 1000  # per level
 COCO_GRID = AnchorGrid()
-OUTPUTS = [f"{kind}_{stride}" for kind in ("class", "box") for stride in COCO_GRID.strides]
+OUTPUTS = COCO_GRID.outputs
 
 
 class Found(NamedTuple):
@@ -84,9 +84,8 @@ def _candidates(
         logits = flat[at]
     channel, cell = np.divmod(at, shape[0] * shape[1])
     anchor, classes = np.divmod(channel, class_map.shape[1] // grid.per_cell)
-    best = np.lexsort((classes, anchor, cell, -logits))[
-        :CANDIDATES
-    ]  # of equal ones the first, as mmdet counts
+    in_order = np.lexsort((classes, anchor, cell, -logits))  # of equal ones the first, as mmdet counts
+    best = in_order[:CANDIDATES]
     anchor, cell = anchor[best], cell[best]
     deltas = box_map.reshape(grid.per_cell, 4, -1)[anchor, :, cell]
     anchors = grid.level(stride, shape).reshape(-1, grid.per_cell, 4)[cell, anchor]

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from helpers.detect.boxes import AnchorGrid
+from helpers.detect.export import MODEL, SIZE
 from helpers.detect.network import CLASSES, Detector, m4_retinanet
 from helpers.model import layout
 from helpers.model.checkpoint import listed, read
@@ -20,9 +21,7 @@ from helpers.model.reference import one_thread, seeded, timm
 from helpers.model.source import RANDOM, CheckpointError, find
 from helpers.model.weights import load as load_classifier
 
-DETECTOR = "efficientvit_m4_retinanet"
 M4 = "efficientvit_m4"
-SIZE = 448  # pixels: at which every stage has windows of 7, as in the detector
 _OURS = re.compile(r"^(?:.*\.)?(?=(?:neck|bbox_head|rpn_head|roi_head)\.)")  # before what no classifier has
 
 
@@ -32,7 +31,7 @@ def load(checkpoint: str | Path | None = None, *, seed: int = 0) -> Detector:
     `checkpoint` is a file in the authors' layout, of which no code runs, or "random" (from `seed`); left out,
     it is what `find` decides. Raises CheckpointError, with the reason, for a file that does not fit.
     """
-    source = find(checkpoint, name=DETECTOR)
+    source = find(checkpoint, name=MODEL)
     if source.file:
         return _from_file(source.file)
     if source.checkpoint != RANDOM:

@@ -19,8 +19,7 @@ from helpers import artifacts
 from helpers.artifacts import Facts, GateFailed
 from helpers.graph import OPSET, OPSETS
 from helpers.graph.preprocess import BoardInput, Preprocessing, channels
-from helpers.model.source import HUB, POCKET, Source, find
-from helpers.model.variants import TIMM, check_size, variant
+from helpers.model.source import Source, known, ready
 
 if TYPE_CHECKING:
     from torch import nn
@@ -63,20 +62,8 @@ def export(
     that is not supported, UnknownModel, GateFailed, and what `weights.load` raises; nothing in `out` changes
     then.
     """
-    if model.startswith(TIMM):
-        from helpers.model.reference import pretrained
-
-        pretrained(model)  # knows the names
-    elif model != POCKET:
-        variant(model)
-    if image_size:
-        check_size(model, image_size)
-    weights = find(checkpoint, name=model)
-    if weights.checkpoint == HUB and weights.file is None:  # the file is what counts, so it comes first
-        from helpers.model.weights import load
-
-        load(model, HUB)
-        weights = find(HUB, name=model)
+    known(model, image_size)
+    weights = ready(checkpoint, name=model)  # the file is what counts, so it comes first
     arguments: Facts = {
         "model": model,
         "opset": opset,

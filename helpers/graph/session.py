@@ -1,8 +1,10 @@
 """ONNX Runtime on this CPU: the stand-in for the NPU."""
 
 import tempfile
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,14 +58,23 @@ def int8_instructions() -> str:
     return ", ".join(sorted(words & {"avx512_vnni", "avx_vnni", "asimddp", "i8mm"}))
 
 
+def said(
+    session: onnxruntime.InferenceSession,
+    pictures: Iterable[npt.NDArray[np.float32]],
+    beside: Mapping[str, npt.NDArray[Any]] | None = None,
+) -> list[npt.NDArray[np.float32]]:
+    """What a session says to pictures of its batch, one run each, `beside` fed in all: each output [n, …]."""
+    (fed,) = session.get_inputs()
+    runs = [session.run(None, {fed.name: picture, **(beside or {})}) for picture in pictures]
+    return [np.concatenate(parts) for parts in zip(*runs, strict=True)]
+
+
 def outputs(
     session: onnxruntime.InferenceSession, images: npt.NDArray[np.float32]
 ) -> list[npt.NDArray[np.float32]]:
     """What a session says to images [n, 3, h, w], in as many runs as its batch asks for: each [n, …]."""
     (fed,) = session.get_inputs()
-    parts = np.split(images, len(images) // fed.shape[0])
-    said = [session.run(None, {fed.name: part}) for part in parts]
-    return [np.concatenate(runs) for runs in zip(*said, strict=True)]
+    return said(session, np.split(images, len(images) // fed.shape[0]))
 
 
 def logits(session: onnxruntime.InferenceSession, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -22,7 +22,6 @@ from helpers.graph.preprocess import Preprocessing, in_board_order, normalize
 from helpers.lab.worker import PACKAGES
 from helpers.model import lite0
 from helpers.model.memory import release_memory
-from helpers.model.reference import mean_and_std
 from helpers.model.source import RANDOM
 from helpers.pocket.data import render
 from helpers.quant import photographs
@@ -109,9 +108,7 @@ def _graphs(
     def work(scratch: Path) -> Facts:
         if model == "lite0":
             network = lite0.load()
-            mean, std = mean_and_std(network)
-            graph = simplify(to_onnx(network))
-            preprocessing = Preprocessing.of(mean=mean, std=std, board_input="rgb")
+            graph, preprocessing = simplify(to_onnx(network)), Preprocessing.trained(network, "rgb")
         else:
             exported = export(model, folder / "export", checkpoint=inputs.get("checkpoint", RANDOM))
             graph, preprocessing = onnx.load(exported.simplified), exported.preprocessing

@@ -119,10 +119,7 @@ def sweep(
         done = {row.key for row in _rows(table) if row.state == worker.DONE}
         if left := [task for task in tasks if task.key not in done]:
             bar, failed = tqdm(total=len(left), desc="sweep", unit="task", smoothing=0), 0
-            with (
-                bar,
-                engine.open() as executor,
-            ):  # the bar tells the time to the end
+            with bar, engine.open() as executor:
                 for row in _driven(left, folder.resolve(), engine, executor, limit_s):
                     _write(table, row)
                     failed += row.state == worker.FAILED

@@ -96,7 +96,7 @@ def _sets(model: str, weights: Path, images: Path | None, labels: Path | None, l
         told: Facts = {"set": f"{len(names)} of {images.resolve().name}", "pictures": [*names]}
         return [told | {"labels": [*answers], "calibrating": [name for name, _ in calibrating]}]
     if model == LITE0:
-        from helpers.quant.photographs import CROPS, PHOTOGRAPHS
+        from helpers.quant.photographs import CROPS, OTHERS, PHOTOGRAPHS
 
         halves = [
             [f"photograph/{name}/{crop}" for crop in range(CROPS) for name in PHOTOGRAPHS[half::2]]
@@ -104,7 +104,7 @@ def _sets(model: str, weights: Path, images: Path | None, labels: Path | None, l
         ]
         told = {"set": f"{sum(map(len, halves))} crops of photographs", "labels": []}
         return [
-            told | {"pictures": half, "calibrating": other[:16]} for half, other in (halves, halves[::-1])
+            told | {"pictures": half, "calibrating": other[:OTHERS]} for half, other in (halves, halves[::-1])
         ]
     count = min(limit or DRAWN, DRAWN)
     return [_drawn(count, CALIBRATING) | {"labels": [place % 10 for place in range(count)]}]

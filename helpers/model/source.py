@@ -6,7 +6,7 @@ from pathlib import Path
 
 from helpers.artifacts import file_hash
 from helpers.files import DATA
-from helpers.model.variants import TIMM, VARIANTS
+from helpers.model.variants import TIMM, VARIANTS, check_size, variant
 
 ENVIRONMENT_VARIABLE = "EFFICIENTVIT_CHECKPOINT"
 RANDOM, HUB, POCKET = "random", "timm", "pocket"
@@ -59,6 +59,29 @@ def find(checkpoint: str | Path | None = None, *, name: str | None = None) -> So
     path = POCKET_WEIGHTS if chosen == POCKET else Path(chosen).expanduser()
     require_file(path)
     return Source(POCKET if chosen == POCKET else path, path)
+
+
+def ready(checkpoint: str | Path | None = None, *, name: str) -> Source:
+    """`find`; the hub's weights that were asked for and are not here yet are fetched, as `load` does it."""
+    source = find(checkpoint, name=name)
+    if source.checkpoint == HUB and source.file is None:
+        from helpers.model.weights import load
+
+        load(name, HUB)
+        source = find(HUB, name=name)
+    return source
+
+
+def known(name: str, image_size: int | None = None) -> None:
+    """Raises UnknownModel for a name that is no model's, and ValueError for a size that it cannot take."""
+    if name.startswith(TIMM):
+        from helpers.model.reference import pretrained
+
+        pretrained(name)
+    elif name != POCKET:
+        variant(name)
+    if image_size:
+        check_size(name, image_size)
 
 
 def require_file(path: Path) -> None:

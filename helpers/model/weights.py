@@ -15,8 +15,8 @@ from helpers.model.checkpoint import listed, read
 from helpers.model.memory import release_memory
 from helpers.model.randomize import randomize
 from helpers.model.reference import pocket_model, pretrained, seeded, timm, timm_model
-from helpers.model.source import HUB, POCKET, CheckpointError, find, hub_id
-from helpers.model.variants import INPUT_SIZE, TIMM, VARIANTS, WINDOW, check_size, variant
+from helpers.model.source import HUB, POCKET, CheckpointError, find, hub_id, known
+from helpers.model.variants import INPUT_SIZE, TIMM, VARIANTS, WINDOW
 
 
 class Unreachable(ConnectionError):
@@ -41,14 +41,9 @@ def load(
     Raises UnknownModel, CheckpointError for a file that cannot be used, Unreachable without the hub, and
     ValueError for a size that cannot be.
     """
-    if name.startswith(TIMM):
-        pretrained(name)  # knows the names
-    elif name != POCKET:
-        variant(name)
-    elif checkpoint == HUB:
+    if name == POCKET and checkpoint == HUB:
         raise CheckpointError("the timm hub has no pocket model: use checkpoint='pocket'")
-    if image_size:
-        check_size(name, image_size)
+    known(name, image_size)
     source = find(checkpoint, name=name)
     if source.checkpoint == HUB:
         try:

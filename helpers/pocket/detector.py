@@ -37,7 +37,7 @@ WEIGHTS = DATA / "weights" / "pocket_detector.safetensors"
 WIDTH, DEPTH = 64, 2  # channels of neck and towers, layers of a tower; the authors have 256 and 4
 GRID = AnchorGrid(strides=(16, 32, 64), scale=3)  # from 48 pixels on
 ANCHORS = GRID.all([(14, 14), (7, 7), (4, 4)])
-OUTPUTS = [f"{kind}_{stride}" for kind in ("class", "box") for stride in GRID.strides]
+OUTPUTS = GRID.outputs
 RECIPE = Recipe(
     pictures=6000,
     epochs=4,

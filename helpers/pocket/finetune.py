@@ -27,7 +27,7 @@ from helpers.graph.preprocess import SHORT_SIDE, Pixels, as_rgb, centre_crop
 from helpers.model.checkpoint import listed
 from helpers.model.memory import release_memory
 from helpers.model.reference import create_transform, seeded, to_input
-from helpers.model.source import HUB, POCKET, RANDOM, find
+from helpers.model.source import POCKET, RANDOM, ready
 from helpers.model.variants import INPUT_SIZE, variant
 from helpers.model.weights import init_model, load
 from helpers.paired import interval
@@ -60,10 +60,7 @@ def finetune(
         variant(model)
     if epochs < 0 or (rate is not None and not 0 < rate < 1):
         raise ValueError(f"epochs {epochs}, rate {rate}: give 0 or more epochs and a rate between 0 and 1")
-    weights = find(checkpoint, name=model)
-    if weights.checkpoint == HUB and weights.file is None:
-        load(model, HUB)
-        weights = find(HUB, name=model)
+    weights = ready(checkpoint, name=model)
     names, fresh = class_names(Path(images)), weights.checkpoint == RANDOM
     if len(names) < 2:
         raise ImagesError(f"{images}: {len(names)} folders; give two or more, one of pictures per class")

@@ -23,7 +23,8 @@ PHOTOGRAPHS = (
     *("coins.png", "grass.png", "gravel.png", "hubble_deep_field.jpg", "ihc.png", "retina.jpg"),
     *("rocket.jpg", "text.png"),
 )  # fmt: skip
-CROPS = 5  # of each, in a sweep
+CROPS = 5  # of each
+OTHERS = 16  # of the other photographs, that calibrate
 SHAPE = np.array([4, 3])  # width to height
 KEPT = 224 / 256  # of the short side, by the centre crop of the training
 
@@ -65,7 +66,7 @@ def crossed(
     pictures: Mapping[str, Sequence[Values]],
     quantizer: Callable[[list[Values]], onnx.ModelProto],
     *,
-    calibrating: int = 16,
+    calibrating: int = OTHERS,
 ) -> npt.NDArray[np.float32]:
     """What a graph in INT8 says to each picture when other photographs calibrated it: [n, classes].
 

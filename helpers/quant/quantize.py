@@ -34,7 +34,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from helpers.graph.graph import Graph, input_of
-from helpers.graph.session import session_of
+from helpers.graph.session import said, session_of
 from helpers.quant.params import NUMPY, WEIGHT_TOP, Codes, DType, Method, QuantParams, Values
 from helpers.quant.statistics import TensorStats, clip_range, collect_stats
 
@@ -132,9 +132,7 @@ class Adjustable:
         """What the graph says when this `calibration` of it gives the parameters: each output [n, …]."""
         values = self._written(calibration, method, int16_nodes).values
         changed = {name: now for name, now in values.items() if (now != self._values[name]).any()}
-        (fed,) = self._session.get_inputs()
-        said = [self._session.run(None, {fed.name: picture} | changed) for picture in pictures]
-        return [np.concatenate(runs) for runs in zip(*said, strict=True)]
+        return said(self._session, pictures, changed)
 
     def logits(
         self, pictures: Sequence[Values], calibration: Calibration, **chosen: Any

@@ -26,7 +26,6 @@ from helpers.graph.convert import simplify, to_onnx
 from helpers.graph.metrics import Array, cosines, nsr, sqnr_db
 from helpers.graph.preprocess import Preprocessing
 from helpers.model import lite0
-from helpers.model.reference import mean_and_std
 from helpers.paired import difference
 from helpers.quant import photographs
 from helpers.quant.params import Values
@@ -39,8 +38,7 @@ BARS = {"cosine_median": 0.985, "agreement": 0.8}  # the least that Pulsar2's ru
 def main() -> int:
     """Prints one JSON object for each quantiser, of EfficientNet-Lite0; 1 where Pulsar2's rules miss BARS."""
     network = lite0.load()
-    mean, std = mean_and_std(network)
-    fed = photographs.fed(5, Preprocessing.of(mean=mean, std=std, board_input="rgb"))
+    fed = photographs.fed(photographs.CROPS, Preprocessing.trained(network, "rgb"))
     graph = simplify(to_onnx(network))
     exact = logits(graph, [picture for several in fed.values() for picture in several])
     quantizers: dict[str, Callable[[list[Values]], onnx.ModelProto]] = {

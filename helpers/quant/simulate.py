@@ -48,10 +48,7 @@ class Int16Step:
 
 def outputs(graph: onnx.ModelProto, pictures: Sequence[Values]) -> list[npt.NDArray[np.float32]]:
     """What the graph says to each picture (float32 [1, 3, h, w]): each output [n, …]."""
-    runs = session.session_of(graph)
-    (fed,) = runs.get_inputs()
-    said = [runs.run(None, {fed.name: picture}) for picture in pictures]
-    return [np.concatenate(several) for several in zip(*said, strict=True)]
+    return session.said(session.session_of(graph), pictures)
 
 
 def logits(graph: onnx.ModelProto, pictures: Sequence[Values]) -> npt.NDArray[np.float32]:
