@@ -73,5 +73,5 @@ def _export(
 
     fed = Preprocessing.of(**IMAGENET, board_input=board_input, size=image_size, crop=1)
     fed = replace(fed, fit="letterbox")
-    facts = classifiers.write(out, load(checkpoint), fed, outputs=OUTPUTS, probes=1, **given)
+    facts = classifiers.write(out, lambda: (load(checkpoint), fed), outputs=OUTPUTS, probes=1, **given)
     return facts | {"classes": facts["classes"] // AnchorGrid().per_cell}

@@ -116,15 +116,16 @@ def _export(
 ) -> Facts:
     from helpers.model.weights import load
 
-    trained = load(model, checkpoint, image_size=image_size)
-    fed = Preprocessing.trained(trained, board_input)
-    return write(out, trained, fed, opset=opset, batch=batch, keep_residuals=keep_residuals)
+    def make() -> "tuple[nn.Module, Preprocessing]":
+        trained = load(model, checkpoint, image_size=image_size)
+        return trained, Preprocessing.trained(trained, board_input)
+
+    return write(out, make, opset=opset, batch=batch, keep_residuals=keep_residuals)
 
 
 def write(
     out: Path,
-    trained: "nn.Module",
-    preprocessing: Preprocessing,
+    make: "Callable[[], tuple[nn.Module, Preprocessing]]",
     *,
     opset: int,
     batch: int,
@@ -134,6 +135,7 @@ def write(
 ) -> Facts:
     """Folds, traces, simplifies and gates a network: its two files in `out`, and what to say of them.
 
+    `make` gives the network and its preprocessing; nobody else may hold it, so that it goes before the trace.
     Every one of `outputs` is held against PyTorch's, on `probes` runs of noise.
     """
     import onnx
@@ -144,6 +146,7 @@ def write(
     from helpers.graph.preprocess import for_board, write_metadata
     from helpers.model.memory import release_memory
 
+    trained, preprocessing = make()
     size = preprocessing.size
     images = convert.random_images(probes * batch, image_size=size)
     with torch.inference_mode():
@@ -153,9 +156,10 @@ def write(
         raise ValueError(f"it gives {exact[0].shape[1:]} for a picture, no scores: choose a classifier")
     folds = [name for name in folds_at(opset) if name != "residuals" or not keep_residuals]
     folded = for_board(fold(trained, folds=folds), preprocessing.board_input)  # a stem's branches are one now
+    del trained  # a learner has 2 GB of memory
     plain = convert.to_onnx(folded, opset=opset, batch=batch, image_size=size, outputs=outputs)
     del folded
-    release_memory()  # a learner has 2 GB
+    release_memory()
     onnx.save(plain, out / "model.onnx")
     nodes_plain = len(plain.graph.node)
     simplified = convert.simplify(plain)
