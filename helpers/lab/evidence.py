@@ -9,6 +9,8 @@ import importlib.metadata
 import math
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from IPython.display import display
 from helpers.model.memory import release_memory
 
 MIME = "application/vnd.efficientvit-edge+json"
+_unshown: list[dict[str, Any]] | None = None  # the rows of `in_one_line`
 MATTER = ("torch", "timm", "onnx", "onnxruntime", "onnxsim")  # the packages on which figures depend
 
 
@@ -80,10 +83,26 @@ def record(
         raise ValueError(f"{quantity} is {value}: a result must be a number")
     row = {"quantity": quantity, "value": value, "unit": unit, "model": model}
     row |= {"engine": engine, "device": device, "weights": weights} | conditions
+    if _unshown is not None:
+        _unshown.append(row)
+        return
     _show(
         f"→ {quantity}: {value:g} {unit}  [{model}, {engine}, {device}, weights: {weights}]",
         {"kind": "result"} | row,
     )
+
+
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """Results that only repeat what a table shows are recorded here: one line counts them."""
+    global _unshown
+    rows: list[dict[str, Any]] = []
+    _unshown = rows
+    try:
+        yield
+    finally:
+        _unshown = None
+    _show(f"→ {len(rows)} results for build/results.json", {"kind": "results", "rows": rows})
 
 
 def harvest(notebook: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -91,8 +110,8 @@ def harvest(notebook: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[s
     outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
     found = [output["data"][MIME] for output in outputs if MIME in output.get("data", {})]
     checks = [item for item in found if item["kind"] == "check"]
-    results = [item for item in found if item["kind"] == "result"]
-    return checks, [{key: item[key] for key in item if key != "kind"} for item in results]
+    results = [row for item in found if item["kind"] != "check" for row in item.get("rows", [item])]
+    return checks, [{key: row[key] for key in row if key != "kind"} for row in results]
 
 
 def _show(text: str, data: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 import pytest
 from IPython.utils.capture import capture_output
 
-from helpers.lab.evidence import MIME, check, harvest, record
+from helpers.lab.evidence import MIME, check, harvest, in_one_line, record
 
 
 def shown(function, *args, **kwargs) -> list[dict]:
@@ -39,6 +39,18 @@ def test_harvest_finds_what_cells_left_behind(ipython):
     assert [found["claim"] for found in checks] == ["a"]
     wanted = {"quantity": "latency", "value": 2, "unit": "ms", "model": "m", "engine": "e", "device": "d"}
     assert result == wanted | {"weights": "w", "batch": 8}
+
+
+def test_results_in_one_line_are_harvested_like_others(ipython):
+    def several() -> None:
+        with in_one_line():
+            for value in (1, 2):
+                record("latency", value, "ms", model="m", engine="e", device="d", weights="w")
+
+    (data,) = shown(several)
+    assert data["text/plain"].startswith("→ 2 results")
+    assert [row["value"] for row in harvest({"cells": [{"outputs": [{"data": data}]}]})[1]] == [1, 2]
+    assert len(shown(record, "after", 3, "ms", model="m", engine="e", device="d", weights="w")) == 1
 
 
 @pytest.fixture
