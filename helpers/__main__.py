@@ -2,10 +2,11 @@
 
 import json
 import os
+import re
 import signal
 import sys
 from argparse import SUPPRESS, ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,112 +17,21 @@ from helpers.graph import OPSET
 OK, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130  # exit statuses
 
 SWEPT = "--table --workers --scheduler --limit-s"
-# Name: what it does, an example, and its options; one with a ! must be given.
-COMMANDS = {
-    "deploy": (
-        "the whole way, from a checkpoint to the board's log, as far as the tools at hand allow",
-        "--model efficientvit_m5 --checkpoint my.pth --images my_pictures --out out --host my-board",
-        "--model! --out! --checkpoint --image-size --images --board-input --target-hardware --npu-mode "
-        "--batch --static-batch-sizes --max-dynamic-batch-size --host --until",
-    ),
-    "export": (
-        "write the gated ONNX files of chapter 05",
-        "--model efficientvit_m0 --checkpoint my.pth --out out",
-        "--model! --out! --checkpoint --image-size --board-input --batch --opset --keep-residuals",
-    ),
-    "calibrate": (
-        "cut pictures for the compiler",
-        "--onnx out/model-sim.onnx --images my_pictures --out out",
-        "--onnx! --out! --images",
-    ),
-    "rehearse": (
-        "simulate INT8 in ONNX Runtime, a stand-in for the NPU: one JSON object",
-        "--onnx out/model-sim.onnx --calibration out/calibration.tar --out out",
-        "--onnx! --calibration! --out! --config --pictures",
-    ),
-    "second-opinion": (
-        "measure what that simulation and ONNX Runtime's quantiser leave of a trained network's answers",
-        "",
-        "",
-    ),
-    "configure": (
-        "write pulsar2.json, with the 16 bits that a rehearsal in the same folder chose",
-        "--onnx out/model-sim.onnx --calibration out/calibration.tar --out out",
-        "--onnx! --calibration! --out! --target-hardware --npu-mode --batch --static-batch-sizes "
-        "--max-dynamic-batch-size",
-    ),
-    "preflight": (
-        "check a graph, its configuration and its pictures",
-        "--onnx out/model-sim.onnx --config out/pulsar2.json --calibration out/calibration.tar",
-        "--onnx! --config --calibration --target-hardware",
-    ),
-    "build": (
-        "compile with Pulsar2",
-        "--onnx out/model-sim.onnx --config out/pulsar2.json --calibration out/calibration.tar --out out",
-        "--onnx! --config! --calibration! --out! --docker-image",
-    ),
-    "run-board": (
-        "run a compiled model on a board over ssh, or on this machine's card",
-        "--axmodel out/compiled.axmodel --host my-board --out out",
-        "--axmodel! --host! --out! --photo --repeats --batch --affinity --images --board-input",
-    ),
-    "parse-log": (
-        "read board and build logs: one JSON object a line; times are of a run, whatever its batch",
-        "board.log",
-        "files",
-    ),
-    "forecast": (
-        "predict images/s on the AX650N at batch 8",
-        "--onnx out/model-sim.onnx",
-        "--onnx --macs-m --params-m",
-    ),
-    "tutorial": (
-        "run the notebooks in order, and keep those that ran and are still what they were",
-        "05 07",
-        "numbers --from --fresh --commit-outputs",
-    ),
-    "run": (
-        "run one notebook with your own values",
-        "05 -p model efficientvit_m0",
-        "chapter stray -p --list",
-    ),
-    "finetune": (
-        "train on your own pictures, a folder per class: a checkpoint for deploy",
-        "--model efficientvit_m0 --checkpoint timm --images my_pictures --out out",
-        "--model! --images! --out! --checkpoint --epochs --rate --seed",
-    ),
-    "weights": ("fetch timm's trained weights of all six once, for every later run", "timm", "source"),
-    "sweep accuracy": (
-        "judge models in float, INT8 and mixed, on pictures with or without labels",
-        "--models all --images imagenet/val --workers 2",
-        f"--models --precision --images --labels --checkpoint --limit {SWEPT}",
-    ),
-    "sweep speed": (
-        "the chain for each model, mode and batch: forecast, build, and each board's speed",
-        "--models all --npu-mode NPU1 NPU3 --batch 1 8 --host my-board",
-        f"--models --npu-mode+ --batch+ --host+ --images --checkpoint {SWEPT}",
-    ),
-    "sweep run": (
-        "one notebook with every combination of your values; all of model are the six",
-        "05 -p model all -p opset 11 18",
-        f"chapter -p+ {SWEPT}",
-    ),
-    "sweep show": ("print what sweeps found", "speed --format markdown", "of --table --format"),
-    "doctor": ("say what this machine has of what the tutorial needs", "", ""),
-    "bench": ("measure the ratios that the chapters rest on against their bars", "", "--device"),
-}
+# What the examples give to options.
+EXAMPLE = (
+    "--model efficientvit_m0 --checkpoint my.pth --images my_pictures --onnx out/model-sim.onnx "
+    "--config out/pulsar2.json --calibration out/calibration.tar --axmodel out/compiled.axmodel "
+    "--host my-board --out out"
+)
 FLAG = "store_true"
 # What is not given is not passed on: a default stands in the function that has it.
 OPTIONS: dict[str, dict[str, Any]] = {
     "--model": {"help": "efficientvit_m0 to _m5, _m4_retinanet, pocket, or timm/NAME for a classifier"},
     "--out": {"type": Path, "help": "the folder to write into"},
     "--checkpoint": {
-        "help": "a file, timm or random (default: EFFICIENTVIT_CHECKPOINT, else cached, else random)"
+        "help": "file, timm or random (default: EFFICIENTVIT_CHECKPOINT, else cached, else random)"
     },
-    "--image-size": {
-        "type": int,
-        "help": "pixels of a side (default 224, the detector's 448)",
-    },
+    "--image-size": {"type": int, "help": "pixels of a side (default 224, the detector's 448)"},
     "--images": {
         "help": "a folder of pictures (default: cuts of one photo); run-board: one with a folder per class; "
         "it then tells how often the model is right, and no times (needs python3 and pyaxengine there)",
@@ -177,11 +87,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--commit-outputs": {"action": FLAG, "help": "run all afresh, then put them into notebooks/"},
     "chapter": {"nargs": "?", "help": "its number, such as 05"},
     "stray": {"nargs": "*", "help": SUPPRESS},
-    "--list": {
-        "action": FLAG,
-        "dest": "only_list",
-        "help": "the chapters, or the parameters of one",
-    },
+    "--list": {"action": FLAG, "dest": "only_list", "help": "the chapters, or the parameters of one"},
     "--models": {"nargs": "+", "metavar": "MODEL", "help": "all (default), or names, also pocket and lite0"},
     "--precision": {"dest": "precisions", "nargs": "+", "choices": ["float", "int8", "mixed"]},
     "--labels": {"type": Path, "help": "for pictures side by side, a file: a picture and its class a line"},
@@ -201,15 +107,45 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+Run = Callable[..., int | None]
+PARSER = ArgumentParser(prog="python -m helpers", description=__doc__)
+COMMANDS = PARSER.add_subparsers(dest="name", required=True, metavar="COMMAND")
+_SWEEP = COMMANDS.add_parser("sweep", help="many tasks, one table, on one machine or on many")
+SWEEPS = _SWEEP.add_subparsers(dest="kind", required=True, metavar="WHAT")
+
+
+def command(options: str = "", example: str = "", *, sweep: str = "", does: str = "") -> Callable[[Run], Run]:
+    """Makes a function a command, or a `sweep`, that does what `does` says, if not its docstring.
+
+    An option with a ! must be given; these and those with a * stand in the example, before `example`.
+    """
+
+    def add(run: Run) -> Run:
+        name, does_it = sweep or run.__name__.strip("_").replace("_", "-"), does or run.__doc__
+        shown = {option[:-1] for option in options.split() if option[-1] in "!*"}
+        given = [one for one in re.findall(r"--\S+ \S+", EXAMPLE) if one.split()[0] in shown]
+        told = " ".join([f"example: python -m helpers {'sweep ' * bool(sweep)}{name}", *given, example])
+        made = (SWEEPS if sweep else COMMANDS).add_parser(
+            name, help=does_it, description=does_it, epilog=told, argument_default=SUPPRESS
+        )
+        for option in options.split():
+            needed: dict[str, Any] = {"required": True} if option.endswith("!") else {}
+            made.add_argument(option.rstrip("!*+"), **OPTIONS[option.rstrip("!*")], **needed)
+        made.set_defaults(run=run)
+        return run
+
+    return add
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns its exit status; a refusal is one sentence on stderr.
 
     Its status is 2, but for `deploy`, which answers 1 where a step failed and 2 for wrong arguments.
     """
-    given = vars(parser().parse_args(arguments))
-    name = given.pop("name")
+    given = vars(PARSER.parse_args(arguments))
+    name, run = given.pop("name"), given.pop("run")
     try:
-        return globals()[f"_{name.replace('-', '_')}"](**given) or OK
+        return run(**given) or OK
     except (ValueError, RuntimeError, OSError) as refusal:
         print(f"{name}: {in_words(refusal) if isinstance(refusal, OSError) else refusal}", file=sys.stderr)
         return FAILED if name == "deploy" and not isinstance(refusal, ValueError) else WRONG
@@ -218,28 +154,15 @@ def main(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def parser() -> ArgumentParser:
-    """The commands, the steps of the way first; each one's help ends in an example."""
-    top = ArgumentParser(prog="python -m helpers", description=__doc__)
-    commands = top.add_subparsers(dest="name", required=True, metavar="COMMAND")
-    sweeps = commands.add_parser("sweep", help="many tasks, one table, on one machine or on many")
-    kinds = sweeps.add_subparsers(dest="kind", required=True, metavar="WHAT")
-    for name, (summary, example, options) in COMMANDS.items():
-        shown = f"example: python -m helpers {name} {example}".rstrip()
-        group = kinds if name.startswith("sweep ") else commands
-        command = group.add_parser(
-            name.split()[-1], help=summary, description=summary, epilog=shown, argument_default=SUPPRESS
-        )
-        for option in options.split():
-            needed: dict[str, Any] = {"required": True} if option.endswith("!") else {}
-            command.add_argument(option.rstrip("!+"), **OPTIONS[option.rstrip("!")], **needed)
-    return top
-
-
 # Each command imports what it needs: reading a log must not wait for torch. None stands for OK.
 
 
+@command(
+    "--model! --out! --checkpoint* --image-size --images* --board-input --target-hardware --npu-mode --batch "
+    "--static-batch-sizes --max-dynamic-batch-size --host* --until"
+)
 def _deploy(until: str = "", **given: Any) -> int:
+    """The whole way, from a checkpoint to the board's log, as far as the tools at hand allow."""
     from helpers.chain import STEPS, CannotGoOn, deploy
 
     if until not in ("", *STEPS):
@@ -259,7 +182,9 @@ def _deploy(until: str = "", **given: Any) -> int:
     return OK
 
 
+@command("--model! --out! --checkpoint* --image-size --board-input --batch --opset --keep-residuals")
 def _export(**given: Any) -> None:
+    """Writes the gated ONNX files of chapter 05."""
     from helpers.detect.export import export
 
     made = export(**given)
@@ -268,7 +193,9 @@ def _export(**given: Any) -> None:
     print(f"differs from PyTorch by at most {made.parity:.1e} of the logits' standard deviation")
 
 
+@command("--onnx! --out! --images*")
 def _calibrate(onnx: Path, **given: Any) -> None:
+    """Cuts pictures for the compiler."""
     from helpers.graph.graph import load
     from helpers.pulsar2.archive import calibrate
     from helpers.pulsar2.rehearse import preprocessing_of
@@ -276,7 +203,9 @@ def _calibrate(onnx: Path, **given: Any) -> None:
     print(calibrate(preprocessing=preprocessing_of(load(onnx)), **given))
 
 
+@command("--onnx! --calibration! --out! --config --pictures")
 def _rehearse(**given: Any) -> None:
+    """Simulates INT8 in ONNX Runtime, a stand-in for the NPU: one JSON object."""
     from helpers.pulsar2.rehearse import rehearse
 
     made = asdict(rehearse(**given))
@@ -284,13 +213,20 @@ def _rehearse(**given: Any) -> None:
     print(json.dumps({key: made[key] for key in shown}))
 
 
+@command()
 def _second_opinion() -> int:
+    """Measures what that simulation and ONNX Runtime's quantiser leave of a trained network's answers."""
     from helpers.quant import second_opinion
 
     return second_opinion.main()
 
 
+@command(
+    "--onnx! --calibration! --out! --target-hardware --npu-mode --batch --static-batch-sizes "
+    "--max-dynamic-batch-size"
+)
 def _configure(onnx: Path, out: Path, **given: Any) -> None:
+    """Writes pulsar2.json, with the 16 bits that a rehearsal in the same folder chose."""
     from helpers.graph.graph import load
     from helpers.pulsar2.config import configure
     from helpers.pulsar2.rehearse import preprocessing_of
@@ -302,7 +238,9 @@ def _configure(onnx: Path, out: Path, **given: Any) -> None:
     print(configure(out, layer_configs=chosen, **fed, **given).path("pulsar2.json"))
 
 
+@command("--onnx! --config* --calibration* --target-hardware")
 def _preflight(**given: Any) -> int:
+    """Checks a graph, its configuration and its pictures."""
     from helpers.pulsar2.preflight import preflight
 
     findings = preflight(**given)
@@ -310,14 +248,18 @@ def _preflight(**given: Any) -> int:
     return FAILED if any(finding.level == "fail" for finding in findings) else OK
 
 
+@command("--onnx! --config! --calibration! --out! --docker-image")
 def _build(docker_image: str | None = None, **given: Any) -> None:
+    """Compiles with Pulsar2."""
     from helpers.pulsar2.build import compile_model
     from helpers.pulsar2.tool import find_tool
 
     print(compile_model(tool=find_tool(docker_image), **given).path("compiled.axmodel"))
 
 
+@command("--axmodel! --host! --out! --photo --repeats --batch --affinity --images --board-input")
 def _run_board(host: str, photo: Path = PHOTO, images: str = "", **given: Any) -> int:
+    """Runs a compiled model on a board over ssh, or on this machine's card."""
     from helpers.board.run import run, speed
     from helpers.board.ssh import Board
 
@@ -343,13 +285,17 @@ def _run_board(host: str, photo: Path = PHOTO, images: str = "", **given: Any) -
     return OK if all(record.ok for record in runs.records) else FAILED
 
 
+@command("files", "board.log")
 def _parse_log(files: list[str]) -> int:
+    """Reads board and build logs: one JSON object a line; times are of a run, whatever its batch."""
     from helpers.logs import parse_log
 
     return parse_log.main(files)
 
 
+@command("--onnx* --macs-m --params-m")
 def _forecast(onnx: Path | None = None, **given: float) -> None:
+    """Predicts images/s on the AX650N at batch 8."""
     from helpers.board.forecast import counts, doubts, forecast
 
     if (onnx is None) != (len(given) == 2) or (onnx and given):
@@ -366,7 +312,9 @@ def _forecast(onnx: Path | None = None, **given: float) -> None:
     print(json.dumps(rounded | {"warnings": doubts(macs_m=given["macs_m"], **size)}))
 
 
+@command("numbers --from --fresh --commit-outputs", "05 07")
 def _tutorial(**given: Any) -> int:
+    """Runs the notebooks in order, and keeps those that ran and are still what they were."""
     from helpers.artifacts import alone
     from helpers.files import BUILD
     from helpers.lab import notebooks
@@ -375,12 +323,14 @@ def _tutorial(**given: Any) -> int:
         return notebooks.tutorial(**given)
 
 
+@command("chapter stray -p --list", "05 -p model efficientvit_m0")
 def _run(
     chapter: str = "",
     stray: Sequence[str] = (),
     parameters: Sequence[tuple[str, str]] = (),
     only_list: bool = False,
 ) -> int:
+    """Runs one notebook with your own values."""
     from helpers.lab import notebooks
 
     for word in stray:
@@ -394,7 +344,9 @@ def _run(
     return notebooks.run_one(chapter, dict(parameters))
 
 
+@command("--model! --images! --out! --checkpoint* --epochs --rate --seed")
 def _finetune(model: str, **given: Any) -> None:
+    """Trains on your own pictures, a folder per class: a checkpoint for deploy."""
     from helpers.pocket.finetune import finetune
 
     made = finetune(model, **given)
@@ -404,13 +356,34 @@ def _finetune(model: str, **given: Any) -> None:
     print(f"next: python -m helpers deploy {told}", file=sys.stderr)
 
 
+@command("source", "timm")
 def _weights(source: str) -> None:
+    """Fetches timm's trained weights of all six once, for every later run."""
     from helpers.model.weights import fetch_all
 
     for name, file, fetched in fetch_all():
         print(f"{name}  {'fetched' if fetched else 'kept'}  {file}", flush=True)
 
 
+@command("of --table --format", "speed --format markdown", sweep="show", does="Prints what sweeps found.")
+@command(
+    f"chapter -p+ {SWEPT}",
+    "05 -p model all -p opset 11 18",
+    sweep="run",
+    does="One notebook with every combination of your values; all of model are the six.",
+)
+@command(
+    f"--models --npu-mode+ --batch+ --host+ --images --checkpoint {SWEPT}",
+    "--models all --npu-mode NPU1 NPU3 --batch 1 8 --host my-board",
+    sweep="speed",
+    does="The chain for each model, mode and batch: forecast, build, and each board's speed.",
+)
+@command(
+    f"--models --precision --images --labels --checkpoint --limit {SWEPT}",
+    "--models all --images imagenet/val --workers 2",
+    sweep="accuracy",
+    does="Judges models in float, INT8 and mixed, on pictures with or without labels.",
+)
 def _sweep(
     kind: str,
     of: str = "",
@@ -437,13 +410,17 @@ def _sweep(
     return FAILED if any(row.state == "failed" for row in rows) else OK
 
 
+@command()
 def _doctor() -> int:
+    """Says what this machine has of what the tutorial needs."""
     from helpers.lab import doctor
 
     return doctor.main()
 
 
+@command("--device")
 def _bench(device: str = "") -> int:
+    """Measures the ratios that the chapters rest on against their bars."""
     from helpers.lab import bench, device_bench
 
     return device_bench.main(device) if device else bench.main()

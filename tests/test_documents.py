@@ -11,7 +11,7 @@ import nbformat
 import pytest
 import yaml
 
-from helpers.__main__ import parser
+from helpers.__main__ import PARSER
 from helpers.files import DATA, ROOT
 from helpers.lab import notebooks
 from helpers.lab.evidence import harvest
@@ -85,11 +85,11 @@ def test_the_commands_exist(
         words = shlex.split(command.split(" #")[0])
         if start == "`" and words[0] != "run":  # a mention: it may leave out what goes without saying
             with pytest.raises(SystemExit, match="0"):
-                parser().parse_args([words[0], "--help"])
+                PARSER.parse_args([words[0], "--help"])
             says = capsys.readouterr().out
             assert [word for word in words if word.startswith("-") and word not in says] == [], command
         else:
-            options = parser().parse_args(words)  # it ends the test if it does not know them
+            options = PARSER.parse_args(words)  # it ends the test if it does not know them
             if options.name == "run" and getattr(options, "chapter", "").isdecimal():
                 notebook = notebooks.find(options.chapter)
                 check_parameters(notebook, from_words(notebook, dict(options.parameters)))
