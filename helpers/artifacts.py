@@ -140,28 +140,31 @@ def code_hash(*modules: str) -> str:
     Read from the source, wherever in it an import stands; nothing is imported.
     """
     content = hashlib.sha256()
-    for name in sorted(_reached(*modules)):
-        content.update(f"{name}\n{_code(name)}\n".encode())
+    for name, code in sorted(_reached(*modules).items()):
+        content.update(f"{name}\n{code}\n".encode())
     return content.hexdigest()
 
 
-def _reached(*modules: str) -> set[str]:
-    found, left = set[str](), list(modules)
+def _reached(*modules: str) -> dict[str, str]:
+    """The code of these modules and of all that they import from helpers."""
+    found, left = dict[str, str](), list(modules)
     while left:
         if (name := left.pop()) not in found:
-            found.add(name)
-            left += _imports(name)
+            found[name], more = _read(name)
+            left += more
     return found
 
 
 @cache
-def _tree(module: str) -> ast.Module:
-    return ast.parse(_file(module).read_text(encoding="utf-8"))
-
-
-@cache
-def _imports(module: str) -> tuple[str, ...]:
-    return imports(_tree(module))
+def _read(module: str) -> tuple[str, tuple[str, ...]]:
+    """Its code without docstrings, and the modules of helpers that it imports."""
+    tree = ast.parse(_file(module).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                node.body = node.body[1:]
+    return ast.dump(tree), imports(tree)
 
 
 def imports(tree: ast.Module) -> tuple[str, ...]:
@@ -173,17 +176,6 @@ def imports(tree: ast.Module) -> tuple[str, ...]:
         elif isinstance(node, ast.ImportFrom):
             names += [f"{node.module}.{name.name}" for name in node.names] + [str(node.module)]
     return tuple(name for name in names if name.partition(".")[0] == HELPERS.name and _file(name).is_file())
-
-
-@cache
-def _code(module: str) -> str:
-    tree = _tree(module)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                node.body = node.body[1:]
-    return ast.dump(tree)
 
 
 def _file(module: str) -> Path:

@@ -41,11 +41,9 @@ def probe(argv: Sequence[str], *, seconds: float) -> subprocess.CompletedProcess
     try:
         out, err = child.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        end(child)
         return None
-    except BaseException:
+    finally:
         end(child)
-        raise
     return subprocess.CompletedProcess(argv, child.returncode, out, err)
 
 
