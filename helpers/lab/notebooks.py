@@ -95,9 +95,9 @@ def tutorial(
     if commit_outputs:
         os.environ[source.ENVIRONMENT_VARIABLE] = source.RANDOM
     weights = _decide_weights()
-    first = find(start) if start else Path()
+    first = find(start).name if start else ""
     named = {find(number) for number in numbers}
-    wanted = [path for path in chapters() if path >= first and (not named or path in named)]
+    wanted = [path for path in chapters() if path.name >= first and (not named or path in named)]
     made_from = {path: _made_from(path, weights) for path in wanted}
     if fresh or commit_outputs:
         for notebook in wanted:
