@@ -1,7 +1,6 @@
 """How often a compiled model is right on the board: labelled pictures, fed by pyaxengine."""
 
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,14 +9,15 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from helpers.board import scores
-from helpers.board.run import ends, engine_failed
-from helpers.board.ssh import Board, BoardError, session
+from helpers.board.run import ends, engine_failed, on_engine
+from helpers.board.ssh import Board, BoardError
 from helpers.graph.graph import Graph, load
 from helpers.graph.preprocess import BoardInput, Preprocessing, read_metadata
 from helpers.paired import interval
 from helpers.quant.accuracy import crops, labelled, predictions, samples
 
 PORTION = 256  # pictures that go over at a time: 39 MB, which our memory and the board's /tmp can hold
+SENT = {"scores.py": Path(scores.__file__)}
 FLOAT = "model-sim.onnx"  # beside the axmodel: what it was compiled from
 _ANSWER = '{"top"'
 
@@ -90,7 +90,7 @@ def accuracy(
     classes = int(given[-1])
     pairs = labelled(images, classes=classes)
     out.mkdir(parents=True, exist_ok=True)
-    found: list[list[int]] = []
+    found, log = list[list[int]](), out / "images.log"
     with tqdm(
         total=len(pairs), desc=f"pictures on {board.name}", unit="picture", disable=not progress
     ) as bar:
@@ -102,8 +102,12 @@ def accuracy(
         while len(found) < len(pairs):
             some = pairs[len(found) : len(found) + PORTION]
             try:
-                found += _answers(board, axmodel, some, preprocessing, out / "images.log", timeout, show)
-                again = True
+                cuts = (crop for crop, _ in crops(some, preprocessing))
+                text = on_engine(board, axmodel, SENT, pictures=cuts, log=log, seconds=timeout, on_line=show)
+                answers = [json.loads(line)["top"] for line in text.splitlines() if line.startswith(_ANSWER)]
+                if len(answers) != len(some):
+                    raise engine_failed(board, f"answered {len(answers)} of {len(some)} pictures", log)
+                found, again = found + answers, True
             except BoardError:
                 if not again:
                     raise
@@ -131,28 +135,3 @@ def accuracy(
         float_top1=share(lambda label, _, one: one == label) if exact[0] is not None else None,
         agreement=share(lambda _, top, one: top[0] == one) if exact[0] is not None else None,
     )
-
-
-def _answers(
-    board: Board,
-    axmodel: Path,
-    pairs: Sequence[tuple[Path, int]],
-    preprocessing: Preprocessing,
-    log: Path,
-    seconds: float,
-    on_line: Callable[[bytes], None],
-) -> list[list[int]]:
-    """The best classes of each picture, by one session on the board; what it printed stays in `log`."""
-    with tempfile.TemporaryDirectory() as scratch:
-        pictures = Path(scratch, "pictures")
-        with pictures.open("wb") as file:
-            for crop, _ in crops(pairs, preprocessing):
-                file.write(crop.tobytes())
-        files = {"scores.py": Path(scores.__file__), "model.axmodel": axmodel, "pictures": pictures}
-        script = "run python3 scores.py model.axmodel pictures"
-        session(board, script, files=files, log=log, seconds=seconds, on_line=on_line)
-    lines = log.read_text(errors="replace").splitlines()
-    answers = [json.loads(line)["top"] for line in lines if line.startswith(_ANSWER)]
-    if len(answers) != len(pairs):
-        raise engine_failed(board, f"answered {len(answers)} of {len(pairs)} pictures", log)
-    return answers

@@ -1,14 +1,12 @@
 """A compiled detector on the board, on one picture: pyaxengine runs it, numpy there decodes its maps."""
 
-import io
-import tempfile
 from pathlib import Path
 
 from PIL import Image
 
 from helpers.board import objects
-from helpers.board.run import engine_failed
-from helpers.board.ssh import Board, session
+from helpers.board.run import engine_failed, on_engine
+from helpers.board.ssh import Board
 from helpers.detect import boxes, results
 from helpers.files import DATA
 from helpers.graph.graph import load
@@ -16,7 +14,12 @@ from helpers.graph.preprocess import Preprocessing, as_rgb, board_crop, placed, 
 from helpers.logs.parse_log import parse
 from helpers.logs.records import BoardRun
 
-SENT = {"helpers/detect/boxes.py": boxes, "helpers/detect/results.py": results, "objects.py": objects}
+SENT = {
+    "objects.py": Path(objects.__file__),
+    "helpers/detect/boxes.py": Path(boxes.__file__),
+    "helpers/detect/results.py": Path(results.__file__),
+    "coco_classes.json": DATA / "coco_classes.json",
+}
 
 
 def whole(axmodel: Path) -> Preprocessing | None:
@@ -40,18 +43,8 @@ def detect(
     sizes = [height, width, *placed((height, width), fed.size)]
     out.mkdir(parents=True, exist_ok=True)
     log = out / "board.log"
-    with tempfile.TemporaryDirectory() as scratch:
-        picture = Path(scratch, "picture")
-        picture.write_bytes(pixels.tobytes())
-        files = {name: Path(str(module.__file__)) for name, module in SENT.items()}
-        names = DATA / "coco_classes.json"
-        files |= {"model.axmodel": axmodel, "picture": picture, names.name: names}
-        script = f"run python3 objects.py model.axmodel picture {' '.join(map(str, sizes))} {repeats}"
-        session(board, script, files=files, log=log, seconds=600, on_line=lambda _: None)
-    text = log.read_text(errors="replace")
-    records = [
-        each for each in parse(io.BytesIO(text.encode()), source=str(log)) if isinstance(each, BoardRun)
-    ]
+    on_engine(board, axmodel, SENT, *sizes, repeats, pictures=[pixels], log=log)
+    records = [each for each in parse(log) if isinstance(each, BoardRun)]
     if not (records and records[-1].ok):
         raise engine_failed(board, "found nothing", log)
     return records[-1]

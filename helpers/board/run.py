@@ -2,6 +2,8 @@
 
 import io
 import re
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from helpers import artifacts
 from helpers.board.ssh import Board, BoardError, session
 from helpers.files import PHOTO
 from helpers.graph.graph import Axes, axes
-from helpers.graph.preprocess import SHORT_SIDE
+from helpers.graph.preprocess import SHORT_SIDE, Pixels
 from helpers.logs.failures import advise
 from helpers.logs.parse_log import parse
 from helpers.logs.records import BoardRun
@@ -126,6 +128,27 @@ def ends(axmodel: Path) -> tuple[Axes, Axes]:
         return axes(graph.input[0]), axes(graph.output[0])
     except (DecodeError, IndexError):
         return (), ()
+
+
+def on_engine(
+    board: Board,
+    axmodel: Path,
+    files: Mapping[str, Path],
+    *arguments: int,
+    pictures: Iterable[Pixels],
+    log: Path,
+    seconds: float = 600,
+    on_line: Callable[[bytes], None] = lambda _: None,
+) -> str:
+    """What the script that is the first of `files` has pyaxengine say of pictures; it stays in `log`."""
+    with tempfile.TemporaryDirectory() as scratch:
+        fed = Path(scratch, "pictures")
+        with fed.open("wb") as file:
+            file.writelines(picture.tobytes() for picture in pictures)
+        words = " ".join(map(str, [next(iter(files)), "model.axmodel", fed.name, *arguments]))
+        sent = {**files, "model.axmodel": axmodel, fed.name: fed}
+        session(board, f"run python3 {words}", files=sent, log=log, seconds=seconds, on_line=on_line)
+    return log.read_text(errors="replace")
 
 
 def engine_failed(board: Board, told: str, log: Path) -> BoardError:

@@ -1,11 +1,14 @@
 """Fixtures of this room: a sshd on the loopback that plays the board."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import far_side
 import pytest
 from far_side import FarSide
+
+from helpers.board.ssh import Board
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +23,17 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FarSide]:
 def far(sshd: FarSide) -> FarSide:
     sshd.fresh()
     return sshd
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
+    """This machine as the board: its python3 is ours, with what lies in `engine` as pyaxengine."""
+    for name in ("bin", "far", "engine", "out"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "bin" / "python3").symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'engine'}:{':'.join(p for p in sys.path if 'site-' in p)}")
+    return Board(host="local", folder=str(tmp_path / "far"))
 
 
 @pytest.fixture
