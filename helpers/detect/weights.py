@@ -15,7 +15,7 @@ from helpers.detect.boxes import AnchorGrid
 from helpers.detect.export import MODEL, SIZE
 from helpers.detect.network import CLASSES, Detector, m4_retinanet
 from helpers.model import layout
-from helpers.model.checkpoint import listed, read
+from helpers.model.checkpoint import read
 from helpers.model.network import rename_timm_weights
 from helpers.model.reference import one_thread, seeded, timm
 from helpers.model.source import RANDOM, CheckpointError, find
@@ -90,12 +90,7 @@ def _from_file(path: Path) -> Detector:
         neck = any("neck." in reason for reason in reasons)
         what = "a detector with another neck" if neck else "no RetinaNet on EfficientViT-M4"
         raise CheckpointError(f"{path} holds {what}: {'; '.join(reasons)}")
-    if broken := layout.unusable(state, template):
-        raise CheckpointError(
-            f"{path} holds values that cannot be meant in {len(broken)} weights: {listed(broken)}; get the "
-            "file again"
-        )
-    fitting = layout.to_timm(state, template)
+    fitting = layout.to_timm(path, state, template)
     others = {key: fitting.pop(key) for key in [*fitting] if _OURS.match(key)}
     backbone = {f"backbone.{key}": value for key, value in rename_timm_weights(fitting).items()}
     network.load_state_dict(backbone | others)

@@ -1,15 +1,16 @@
 """Folds: an exact copy of the model with fewer operators, for inference only.
 
-Each fold replaces linear operators in a row by the one that equals them:
+Each of FOLDS replaces operators in a row by one that equals them:
 
-- Conv-BN:        BN(W x) = (γ/σ) W x + (β − γ μ/σ), one convolution
-- BN-Linear:      A BN(x) + b = (A γ/σ) x + (A (β − γ μ/σ) + b), one fully connected layer
-- residual:       x + (w ∗ x) = (w + δ) ∗ x for a depth-wise kernel w; δ is 1 in its centre, else 0
-- query scale:    s · (w ∗ q + b) = (s w) ∗ q + (s b), with s = key_dim^-0.5 and the query's convolution w
-- bias table:     looked up once, a constant per head
-- transposes:     V softmax(QᵀK + B)ᵀ = V softmax over the keys of (KᵀQ + B), since B is its own transpose
-
-and windows are cut and joined by one transposition each, padded only where they do not tile the map.
+- "norms": each BatchNorm into the convolution before it, the head's into the matrix after it, as
+  `helpers.model.batchnorm` does
+- "heads": the queries' scale s = key_dim^-0.5 into their convolution w, s · (w ∗ q + b) = (s w) ∗ q + (s b);
+  the bias table looked up once, a constant per head; their norms as well
+- "transposes": in those heads, V softmax(QᵀK + B)ᵀ = V softmax over the keys of (KᵀQ + B), since B is its own
+  transpose, so one transposition of two is left
+- "windows": cut and joined by one transposition each, padded only where they do not tile the map
+- "residuals": x + (w ∗ x) = (w + δ) ∗ x for a depth-wise kernel w; δ is 1 in its centre, else 0; its norm as
+  well
 """
 
 from collections.abc import Collection
@@ -50,13 +51,7 @@ def fold(model: nn.Module, *, folds: Collection[Fold] = FOLDS) -> nn.Module:
     The copy is in eval mode and on the model's device; the argument is left as it is. Shapes in and out stay,
     outputs agree to rounding. Of another of timm's networks, the branches that its own code can merge are;
     its BatchNorms are left to the exporter. `folds` leaves some out, so that chapter 05 can show one after
-    the other, and INT8 can do without the folded residuals (chapter 06):
-
-    - "norms": each BatchNorm into the convolution before it, the head's into the matrix after it
-    - "heads": the queries' scale into their convolution, the bias table looked up; their norms as well
-    - "transposes": in those heads, softmax along the axis of the keys, so one transposition of two is left
-    - "windows": cut and joined by one transposition each, without padding
-    - "residuals": x + conv(x) as one depth-wise convolution; its norm as well
+    the other, and INT8 can do without the folded residuals (chapter 06).
     """
     folded = fresh_copy(model)
     if hasattr(model, "pretrained_cfg") and not isinstance(model, EfficientVitMsra):

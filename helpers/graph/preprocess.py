@@ -106,11 +106,11 @@ def fitted(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
     if preprocessing.fit == "crop":
         return centre_crop(image, size, short_side=preprocessing.short_side)
     colour = [preprocessing.mean[place] for place in channels(preprocessing.board_input)]
-    return letterbox(upright(image), size, colour)[0]
+    return letterbox(upright(image), size, colour)
 
 
-def letterbox(pixels: Pixels, size: int, colour: Sequence[float]) -> tuple[Pixels, tuple[int, int]]:
-    """A whole picture, uint8 [h, w, 3], on a square canvas, and the height and width that it has there.
+def letterbox(pixels: Pixels, size: int, colour: Sequence[float]) -> Pixels:
+    """A whole picture, uint8 [h, w, 3], on a square canvas, uint8 [size, size, 3].
 
     Its longer side becomes `size` pixels. It stands at the upper left, as in the training of the detector
     (mmdet 2.x); the rest has `colour`, the mean that is subtracted, so that the network sees zeros there, as
@@ -123,7 +123,7 @@ def letterbox(pixels: Pixels, size: int, colour: Sequence[float]) -> tuple[Pixel
         (np.arange(new) + 0.5) * (old / new) - 0.5 for new, old in zip(inside, pixels.shape, strict=False)
     )
     canvas[: inside[0], : inside[1]] = sample_linear(pixels, rows, columns)
-    return canvas, inside
+    return canvas
 
 
 def placed(picture: Sequence[int], size: int) -> tuple[int, int]:

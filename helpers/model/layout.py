@@ -7,12 +7,14 @@ The mapping was checked by strict loads and bit-identical outputs of all six mod
 from collections.abc import Mapping
 from itertools import takewhile
 from math import isqrt
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from helpers.model.checkpoint import listed
+from helpers.model.source import CheckpointError
 
 _BLOCKS = [f"blocks.{block}" for block in range(4)]  # of the deepest stage, M5's last
 _LATER = ["downsample.res1", "downsample.patchmerge", "downsample.res2", *_BLOCKS]
@@ -51,11 +53,6 @@ def _renamed(name: str, modules: Mapping[str, str], leaves: Mapping[str, str]) -
     for leaf, other in leaves.items():
         name = name.replace(leaf, other)
     return name
-
-
-def is_official(state: Mapping[str, Tensor]) -> bool:
-    """Whether the names are those of the official code."""
-    return any(key.startswith("blocks1.") for key in state)
 
 
 def classes(state: Mapping[str, Tensor], *, head: str = "head.linear") -> int | None:
@@ -97,7 +94,7 @@ def misfit(state: Mapping[str, Tensor], model: nn.Module) -> list[str]:
     counter. What the whole may be comes first. Names are the file's own, with timm's in parentheses where
     they differ. Values play no part, so `model` may be on the meta device.
     """
-    official = is_official(state)
+    official = any(key.startswith("blocks1.") for key in state)
     needed = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     allowed = needed | {
         key: tuple(value.shape) for key, value in model.named_buffers() if key.endswith(_BIAS_INDEX)
@@ -132,13 +129,14 @@ def misfit(state: Mapping[str, Tensor], model: nn.Module) -> list[str]:
     return reasons
 
 
-def unusable(state: Mapping[str, Tensor], model: nn.Module) -> list[str]:
-    """Weights of the right shape whose values cannot be meant: not finite, integers, or another bias index.
+def to_timm(path: Path, state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """The state in `path`, which fits `model`, under timm's names and in timm's shapes, for a strict load.
 
+    Raises CheckpointError for values that cannot be meant: not finite, integers, or another bias index.
     Official files carry `attention_bias_idxs`: which entry of a head's bias table each pair of tokens reads.
     timm computes it, so a file with another one would give wrong logits without a word.
     """
-    buffers = dict(model.named_buffers())
+    needed, buffers = model.state_dict(), dict(model.named_buffers())
 
     def wrong(key: str, value: Tensor) -> bool:
         if key.endswith(_BIAS_INDEX):
@@ -147,12 +145,11 @@ def unusable(state: Mapping[str, Tensor], model: nn.Module) -> list[str]:
             return False
         return not value.is_floating_point() or not bool(value.isfinite().all())
 
-    return [key for key, value in state.items() if wrong(key, value)]
-
-
-def to_timm(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """A state that fits `model`, under timm's names and in timm's shapes, for a strict load."""
-    needed = model.state_dict()
+    if broken := [key for key, value in state.items() if wrong(key, value)]:
+        raise CheckpointError(
+            f"{path} holds values that cannot be meant (NaN, infinite, integer, or another bias index) in "
+            f"{len(broken)} weights: {listed(broken)}; get the file again"
+        )
     return {
         timm_name(key): value.reshape(needed[timm_name(key)].shape)
         for key, value in state.items()

@@ -88,12 +88,6 @@ def fresh_copy(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model).eval()
 
 
-def mean_and_std(model: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """What the model was trained to have its pixels normalised by: RGB, in units of 0 to 1."""
-    trained: Any = model.pretrained_cfg
-    return tuple(trained["mean"]), tuple(trained["std"])
-
-
 def to_input(pictures: NDArray[np.uint8]) -> Tensor:
     """Pictures uint8 [n, h, w, 3] to float32 [n, 3, h, w], normalised as for ImageNet, channels last."""
     mean, std = (torch.tensor(values) * 255 for values in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))

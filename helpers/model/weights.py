@@ -11,7 +11,7 @@ from huggingface_hub import constants, hf_hub_download
 from torch import nn
 
 from helpers.model import layout
-from helpers.model.checkpoint import listed, read
+from helpers.model.checkpoint import read
 from helpers.model.memory import release_memory
 from helpers.model.randomize import randomize
 from helpers.model.reference import pocket_model, pretrained, seeded, timm, timm_model
@@ -89,12 +89,10 @@ def _from_file(name: str, path: Path, image_size: int | None = None) -> nn.Modul
     state = read(path)
     head = pretrained(name).classifier if name.startswith(TIMM) else "head.linear"
     classes = layout.classes(state, head=head)
+    window = image_size and layout.window(state)
+    model = init_model(name, classes=classes, image_size=image_size, window=window or WINDOW)
     if image_size:
-        window = layout.window(state) or WINDOW
-        model = init_model(name, classes=classes, image_size=image_size, window=window)
         state = layout.at_size(state, model)
-    else:
-        model = init_model(name, classes=classes)
     if reasons := layout.misfit(state, model):
         for other in {*VARIANTS, POCKET} - {name}:
             with torch.device("meta"):
@@ -102,12 +100,7 @@ def _from_file(name: str, path: Path, image_size: int | None = None) -> nn.Modul
             if not layout.misfit(state, candidate):
                 raise CheckpointError(f"{path} does not fit {name} but {other}: load it as {other!r}")
         raise CheckpointError(f"{path} does not fit {name}, nor another of the models: {'; '.join(reasons)}")
-    if broken := layout.unusable(state, model):
-        raise CheckpointError(
-            f"{path} holds values that cannot be meant (NaN, infinite, integer, or another bias index) in "
-            f"{len(broken)} weights: {listed(broken)}; get the file again"
-        )
-    model.load_state_dict(layout.to_timm(state, model))
+    model.load_state_dict(layout.to_timm(path, state, model))
     return model  # it never ran, so timm has cached no attention bias of the weights before
 
 

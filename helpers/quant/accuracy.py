@@ -133,7 +133,7 @@ def precisions(
 ) -> tuple[dict[str, onnx.ModelProto], list[str]]:
     """The graph in float, INT8 and mixed, and the kinds that have 16 bits in it: of `simulate.choose`."""
     calibration = quantize.calibrate(graph, calibrating)
-    kinds = [choice.op_type for choice in simulate.choose(calibration, calibrating[:8])[1]]
+    kinds = [*simulate.choose(calibration, calibrating[:8])[1]]
     int16 = simulate.reached(graph, *kinds)
     int8, mixed = (quantize.quantize(calibration, int16_nodes=nodes) for nodes in ((), int16))
     return {"float": graph, "INT8": int8, "mixed": mixed}, kinds

@@ -81,16 +81,16 @@ def calibrate(
     that of `QuantParams.per_channel`. Raises ValueError without a picture, and for a graph with an operator
     that has no rule here.
     """
-    layout = _Layout(graph, weight_top)
+    weights_only = Calibration(graph, {}, weight_top)
+    layout = weights_only.layout
     known = MOVING | WEIGHTED | ACTIVATIONS | GATES | OWN | {"Constant"}
     if unknown := sorted(kind for kind in layout.operators if kind not in known):
         raise ValueError(
             f"no rule says how {', '.join(unknown)} rounds in INT8: simplify the graph, or cut it before them"
         )
     sources = sorted({layout.source[name] for name in layout.rounded})
-    weights_rounded = _write(layout, {}, None, _Writing(graph)).finish()
-    stats = collect_stats(weights_rounded, pictures, sources, histograms=histograms)
-    return Calibration(graph, stats, weight_top)
+    stats = collect_stats(quantize(weights_only), pictures, sources, histograms=histograms)
+    return replace(weights_only, stats=stats)
 
 
 def quantize(
@@ -112,7 +112,7 @@ def quantize(
 class Adjustable:
     """A graph in INT8 as one session, whose parameters are fed: no other way to round needs another one.
 
-    Its `logits` are those of the graphs that `quantize` writes, to the bit.
+    Its `outputs` are those of the graphs that `quantize` writes, to the bit.
     """
 
     def __init__(self, calibration: Calibration) -> None:
@@ -134,12 +134,6 @@ class Adjustable:
         changed = {name: now for name, now in values.items() if (now != self._values[name]).any()}
         return said(self._session, pictures, changed)
 
-    def logits(
-        self, pictures: Sequence[Values], calibration: Calibration, **chosen: Any
-    ) -> npt.NDArray[np.float32]:
-        """The first of `outputs`: [n, classes]."""
-        return self.outputs(pictures, calibration, **chosen)[0]
-
     def _written(
         self, calibration: Calibration, method: Method, int16_nodes: Collection[str]
     ) -> "_AdjustableWriting":
@@ -156,12 +150,10 @@ def _parameters(
     kept = {source: clip_range(stats, method) for source, stats in calibration.stats.items()}
     params = {}
     for name in layout.rounded:
-        source = layout.source[name]
-        if source not in kept:
-            continue
-        sign = "S" if source in layout.operands else "U"
-        dtype: DType = f"{sign}{16 if source in int16 else 8}"  # type: ignore[assignment]
-        params[name] = QuantParams.over(kept[source], dtype)
+        if (source := layout.source[name]) in kept:
+            sign = "S" if source in layout.operands else "U"
+            dtype: DType = f"{sign}{16 if source in int16 else 8}"  # type: ignore[assignment]
+            params[name] = QuantParams.over(kept[source], dtype)
     return params
 
 

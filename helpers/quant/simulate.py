@@ -38,14 +38,6 @@ class LayerLoss:
     mse: float
 
 
-@dataclass(frozen=True)
-class Int16Step:
-    """One step towards the mixed graph: the kind that got 16 bits, and the noise then."""
-
-    op_type: str
-    nsr: float
-
-
 def outputs(graph: onnx.ModelProto, pictures: Sequence[Values]) -> list[npt.NDArray[np.float32]]:
     """What the graph says to each picture (float32 [1, 3, h, w]): each output [n, …]."""
     return session.said(session.session_of(graph), pictures)
@@ -123,16 +115,16 @@ def reached(graph: onnx.ModelProto, *op_types: str) -> list[str]:
     return [node.name for node in index.nodes if node.op_type in op_types and not fused(node)]
 
 
-def choose(calibration: Calibration, pictures: Sequence[Values]) -> tuple[float, list[Int16Step]]:
+def choose(calibration: Calibration, pictures: Sequence[Values]) -> tuple[float, dict[str, float]]:
     """The noise of plain INT8 on `pictures`, and the few kinds of operators that are worth 16 bits.
 
+    With each kind stands the noise that is left when it and those before it have them.
     Each kind is tried alone; of the best FEW, one after the other is added if that is WORTHWHILE.
     Convolutions and the head are no candidates: they hold nearly all multiplications, and 16-bit chains took
     about 2.5 times the time on a board (onnxsim/onnxsim, docs/axera-step-runner.md).
     """
     graph = calibration.graph
     exact = outputs(graph, pictures)
-
     rounded = Adjustable(calibration)
 
     def measured(kinds: Collection[str]) -> float:
@@ -142,14 +134,12 @@ def choose(calibration: Calibration, pictures: Sequence[Values]) -> tuple[float,
     candidates = {node.op_type for node in graph.graph.node} - MOVING - WEIGHTED
     kinds = sorted(kind for kind in candidates if reached(graph, kind))
     plain = now = measured([])
-    chosen: list[Int16Step] = []
+    chosen: dict[str, float] = {}
     alone = {kind: measured([kind]) for kind in tqdm(kinds, desc="16 bits for one kind", leave=False)}
     for kind in sorted(alone, key=lambda kind: alone[kind])[:FEW]:
-        before = [choice.op_type for choice in chosen]
-        found = measured([*before, kind]) if before else alone[kind]
+        found = measured([*chosen, kind]) if chosen else alone[kind]
         if found <= WORTHWHILE * now:
-            now = found
-            chosen.append(Int16Step(kind, now))
+            now = chosen[kind] = found
     return plain, chosen
 
 
@@ -168,7 +158,7 @@ def simulate_int8(graph: onnx.ModelProto, pictures: Sequence[Values]) -> tuple[o
     calibrating, held_out = pictures[:-apart], pictures[-apart:]
     calibration = calibrate(graph, calibrating)
     release_memory()
-    int16 = [step.op_type for step in choose(calibration, calibrating[:apart])[1]]
+    int16 = [*choose(calibration, calibrating[:apart])[1]]
     better = None
     if int16:
         better = outputs(quantize(calibration, int16_nodes=reached(graph, *int16)), held_out)

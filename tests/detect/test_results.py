@@ -7,7 +7,7 @@ from PIL import Image
 
 from helpers.detect import results
 from helpers.detect.boxes import AnchorGrid
-from helpers.graph.preprocess import Preprocessing, board_crop, letterbox
+from helpers.graph.preprocess import Preprocessing, board_crop, letterbox, placed
 
 GRID = AnchorGrid(strides=(8, 16))
 CLASSES = 3
@@ -95,8 +95,8 @@ def test_maps_in_another_order_are_refused():
 def test_a_picture_stands_whole_in_the_corner_and_the_mean_fills_the_rest():
     pixels = np.full((50, 100, 3), 200, np.uint8)
     fed = Preprocessing("bgr", (103.53, 116.28, 123.675), (58.395, 57.12, 57.375), 448, 448, "letterbox")
-    canvas, inside = letterbox(pixels, 448, (123.675, 116.28, 103.53))
-    assert inside == (224, 448)
+    canvas = letterbox(pixels, 448, (123.675, 116.28, 103.53))
+    assert placed(pixels.shape[:2], 448) == (224, 448)
     assert (canvas[:224] == 200).all()
     assert (canvas[224:] == (124, 116, 104)).all()
     assert (board_crop(Image.fromarray(pixels), fed) == canvas[..., ::-1]).all()  # in the board's order

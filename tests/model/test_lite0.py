@@ -11,7 +11,7 @@ from PIL import Image
 from helpers.files import PHOTO, packaged
 from helpers.graph.preprocess import Preprocessing
 from helpers.model import lite0
-from helpers.model.reference import class_name, mean_and_std
+from helpers.model.reference import class_name
 from helpers.model.source import CheckpointError
 from helpers.quant.photographs import as_trained
 
@@ -19,8 +19,7 @@ network = functools.cache(lite0.load)
 
 
 def test_it_knows_a_cat_and_takes_the_pixels_of_its_training():
-    mean, std = mean_and_std(network())
-    preprocessing = Preprocessing.of(mean=mean, std=std, board_input="rgb")
+    preprocessing = Preprocessing.trained(network(), "rgb")
     assert (preprocessing.mean, preprocessing.std) == ((127,) * 3, (128,) * 3)
     with torch.inference_mode():
         scores = (

@@ -12,7 +12,6 @@ from helpers.graph.convert import simplify, to_onnx
 from helpers.graph.fold import fold
 from helpers.graph.preprocess import Preprocessing
 from helpers.model import weights
-from helpers.model.reference import mean_and_std
 from helpers.pocket import data
 from helpers.quant import accuracy, quantize, simulate
 from helpers.quant.accuracy import ImagesError, evaluate, labelled, predictions, samples
@@ -77,7 +76,7 @@ def test_each_picture_either_calibrates_or_is_judged(monkeypatch: pytest.MonkeyP
 
     def choose(_: object, pictures: list[int]):
         used["choosing"] = pictures
-        return 1.0, []
+        return 1.0, {}
 
     def predicted(graphs: dict[str, object], pictures: list[tuple[int, int]], *, total: int):
         used["judged"] = [picture for picture, _ in pictures]
@@ -106,8 +105,7 @@ def test_a_trained_model_is_judged_in_three_ways(tmp_path: Path):
     pairs = labelled(tmp_path / "pictures", classes=10)
     model = fold(weights.load("pocket"))
     made = simplify(to_onnx(model))
-    mean, std = mean_and_std(model)
-    found = evaluate(made, pairs, Preprocessing.of(mean=mean, std=std, board_input="rgb"))
+    found = evaluate(made, pairs, Preprocessing.trained(model, "rgb"))
     assert list(found) == ["float", "INT8", "mixed"]
     assert all(0.75 < share <= 1 for share in found.values())
     with pytest.raises(ImagesError, match="64"):

@@ -125,7 +125,7 @@ def test_a_session_with_other_parameters_says_what_the_graph_with_them_says(
     other = quantize.calibrate(graph, [0.5 * PICTURES[2]])  # the others reach beyond its ends
     sums = simulate.reached(graph, "Add", "Softmax")
     for seen, int16 in ((calibration, []), (calibration, sums), (other, []), (calibration, [])):
-        found = adjustable.logits(PICTURES, seen, int16_nodes=int16)
+        (found,) = adjustable.outputs(PICTURES, seen, int16_nodes=int16)
         written = quantize.quantize(seen, int16_nodes=int16)
         assert np.array_equal(found, simulate.logits(written, PICTURES))
 

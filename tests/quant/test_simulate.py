@@ -110,15 +110,15 @@ def test_the_choice_lowers_the_noise_and_leaves_convolutions_alone(graph: onnx.M
     calibration = quantize.calibrate(graph, PICTURES[:2])
     plain, chosen = simulate.choose(calibration, PICTURES[2:])
     assert 1 <= len(chosen) <= simulate.FEW
-    noises = [plain, *(choice.nsr for choice in chosen)]
+    noises = [plain, *chosen.values()]
     assert all(after <= simulate.WORTHWHILE * before for before, after in pairwise(noises))
-    assert not {choice.op_type for choice in chosen} & {"Conv", "Gemm"}
-    wide = {name for choice in chosen for name in simulate.reached(graph, choice.op_type)}
+    assert not chosen.keys() & {"Conv", "Gemm"}
+    wide = simulate.reached(graph, *chosen)
     again = nsr(
         simulate.logits(quantize.quantize(calibration, int16_nodes=wide), PICTURES[2:]),
         simulate.logits(graph, PICTURES[2:]),
     )
-    assert again == pytest.approx(chosen[-1].nsr)
+    assert again == pytest.approx(noises[-1])
 
 
 def chosen_by(
@@ -141,10 +141,10 @@ def chosen_by(
     monkeypatch.setattr(simulate, "outputs", lambda *_: None)
     monkeypatch.setattr(simulate, "mean_nsr", lambda found, _: noises.get(found, 1.0))
     plain, chosen = simulate.choose(quantize.Calibration(model, {}), PICTURES)
-    letters = [choice.op_type[0] for choice in chosen]
+    letters = [kind[0] for kind in chosen]
     found = ["".join(sorted(letters[:count])) for count in range(len(letters) + 1)]
-    assert [plain, *(choice.nsr for choice in chosen)] == [noises.get(wide, 1.0) for wide in found]
-    return [choice.op_type for choice in chosen]
+    assert [plain, *chosen.values()] == [noises.get(wide, 1.0) for wide in found]
+    return [*chosen]
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_the_last_fifth_measures_and_the_others_calibrate_and_choose(
     def choose(calibration: quantize.Calibration, given: list[np.ndarray]):
         assert calibration.stats["input"].high == count - held_out
         choosing.extend(given)
-        return 0.5, [simulate.Int16Step("Add", 0.25), simulate.Int16Step("Relu", 0.125)]
+        return 0.5, {"Add": 0.25, "Relu": 0.125}
 
     monkeypatch.setattr(simulate, "choose", choose)
     quantized, made = simulate.simulate_int8(toy(), pictures)
@@ -220,7 +220,7 @@ def test_the_last_fifth_measures_and_the_others_calibrate_and_choose(
 
 
 def test_a_choice_that_other_pictures_do_not_confirm_is_dropped(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(simulate, "choose", lambda *_, **__: (0.5, [simulate.Int16Step("Add", 0.25)]))
+    monkeypatch.setattr(simulate, "choose", lambda *_, **__: (0.5, {"Add": 0.25}))
     monkeypatch.setattr(simulate, "WORTHWHILE", 0.0)
     _, made = simulate.simulate_int8(toy(), ramps(2))
     assert made["nsr_mixed"] == made["nsr"] > 0
@@ -228,7 +228,7 @@ def test_a_choice_that_other_pictures_do_not_confirm_is_dropped(monkeypatch: pyt
 
 
 def test_without_a_step_the_mixed_graph_is_the_plain_one(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(simulate, "choose", lambda *_, **__: (0.5, []))
+    monkeypatch.setattr(simulate, "choose", lambda *_, **__: (0.5, {}))
     _, made = simulate.simulate_int8(toy(), ramps(2))
     assert made["nsr_mixed"] == made["nsr"] > 0
     assert made["int16"] == []
