@@ -113,6 +113,7 @@ def test_what_is_named_counts_before_the_environment_the_cache_and_chance(
 ) -> None:
     hub.put(M0)
     assert find(name=M0).words == "random (seed 0)" and not is_trained(load(M0))
+    assert find("timm", name=M0).words == "timm hub"
     assert not hub.asked, "a host was asked that nobody named"
     assert is_trained(load(M0, "timm")) and hub.sent == 1
     hub.asked.clear()

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from torch import Tensor, nn
+from random_networks import official
+from torch import nn
 
 from helpers.model import layout, weights
 from helpers.model.source import CheckpointError
@@ -44,13 +45,6 @@ def empty(name: str) -> nn.Module:
     with torch.device("meta"):
         model: nn.Module = timm.create_model(name)
     return model
-
-
-def official(model: nn.Module) -> dict[str, Tensor]:
-    held = model.state_dict() | {
-        key: value for key, value in model.named_buffers() if key.endswith("attention_bias_idxs")
-    }
-    return {layout.official_name(key): value for key, value in held.items()}
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -1,36 +1,20 @@
 """Randomized weights: an error anywhere shows in the logits, and rounding alone does not."""
 
 import copy
-import functools
 
 import pytest
 import torch
-from torch import Tensor, nn
+from random_networks import images, logits, randomized
+from torch import nn
 
 from helpers.model.randomize import _coarse, randomize
 from helpers.model.reference import pocket_model, seeded
-from helpers.model.weights import load
-
-
-@functools.cache
-def randomized(name: str) -> nn.Module:
-    return load(name, "random")
-
-
-@torch.no_grad()
-def logits(model: nn.Module, count: int = 1) -> Tensor:
-    result: Tensor = model(images(count))
-    return result
 
 
 def settled(model: nn.Module) -> nn.Module:
     """Without the biases that timm caches."""
     model.train()
     return model.eval()
-
-
-def images(count: int = 1) -> Tensor:
-    return torch.randn(count, 3, 224, 224, generator=torch.Generator().manual_seed(7))
 
 
 def test_what_is_measured_is_rounded_beyond_the_noise_of_another_machine() -> None:
