@@ -125,9 +125,3 @@ def test_what_goes_wrong_there_is_told_with_its_remedy(here: Board, pictures: Pa
     (tmp_path / "text.axmodel").write_text("model")
     with pytest.raises(ValueError, match="no compiled model"):
         accuracy(here, tmp_path / "text.axmodel", pictures, out=tmp_path / "out", progress=False)
-
-
-def test_the_interval_of_a_share_stays_within_its_bounds_and_narrows() -> None:
-    none, few, many = Share.of([False] * 10), Share.of([True, False] * 5), Share.of([True, False] * 500)
-    assert none.low == 0 and round(none.high, 3) == 0.278  # Wilson's, in any table
-    assert few.low < many.low < 0.5 < many.high < few.high

@@ -138,11 +138,6 @@ def test_outside_the_fitted_sizes_there_is_a_warning(
     assert len(json.loads(capsys.readouterr().out)["warnings"]) == warned
 
 
-def test_the_range_is_that_of_the_models():
-    sizes = [macs_m for macs_m, _ in COUNTED.values()]
-    assert (math.floor(min(sizes)), math.ceil(max(sizes))) == RANGE
-
-
 @pytest.mark.parametrize(
     "given", [[], ["--macs-m", "5"], ["--onnx", "m", "--macs-m", "5", "--params-m", "5"]]
 )
