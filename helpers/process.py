@@ -102,8 +102,6 @@ def stream(
             if pending:
                 on_line(pending)
             return child.wait(timeout=max(deadline - time.monotonic(), 0))
-        except subprocess.TimeoutExpired:
-            raise subprocess.TimeoutExpired(list(argv), seconds) from None
         finally:
             with unhurried():
                 end(child, grace=2)

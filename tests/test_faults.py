@@ -3,11 +3,8 @@
 Faults of single parts are tested beside them.
 """
 
-import os
-import pickle
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -31,36 +28,6 @@ EXPORT = ["export", "--model", "efficientvit_m0"]
 def contents(folder: Path) -> dict[str, bytes]:
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-
-
-class Hostile:
-    """Makes a folder when unpickled."""
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, ("ran",)
-
-
-def test_a_hostile_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
-    monkeypatch.chdir(tmp_path)
-    Path("my.pth").write_bytes(pickle.dumps({"model": Hostile()}, protocol=2))
-    assert main([*EXPORT, "--checkpoint", "my.pth", "--out", "out"]) == 2
-    told = capsys.readouterr().err
-    assert "may run code when loaded" in told and told.count("\n") == 1
-    assert [*tmp_path.iterdir()] == [tmp_path / "my.pth"]
-
-
-def test_a_hostile_archive(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
-    monkeypatch.chdir(tmp_path)
-    with tarfile.open("a.tar", "w") as archive:
-        archive.addfile(tarfile.TarInfo("../escaped.png"))
-    assert main(["preflight", "--onnx", "none.onnx", "--calibration", "a.tar"]) == 1
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if "outside its folder" in line]
-    assert line.startswith("fail")
-    assert [*tmp_path.iterdir()] == [tmp_path / "a.tar"]
 
 
 def test_a_picture_too_large_to_decode(tmp_path: Path):

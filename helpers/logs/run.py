@@ -43,7 +43,6 @@ _RAW = r"-?(?:\d[\d.eE+-]{0,40}|nan|inf)"
 _PERCENT = rf"(?P<id>\d{{1,9}}): *(?P<score>{_NUMBER})%, *"
 _TIMING = re.compile(r"Repeat +(?P<repeats>\d{1,15}) +times?\b|(?:min|5%) *= *\d")
 _TIME = re.compile(rf"\b(min|max|avg|median|5%|90%|95%|99%)(?: *= *|[ _]time[ :]+)({_NUMBER}) *ms")
-_RULE = re.compile(r"-{10,}$")
 
 # Lines that begin a run; the groups are the families of programs that print them.
 _HEAD = re.compile(
@@ -118,8 +117,6 @@ class RunReader:
         family = head_family(text)
         if self._begins_another(text, family):
             return False
-        if not text or _RULE.match(text):
-            return True
         if family:
             self._family = family
             self._heads.add(_kind(text))
