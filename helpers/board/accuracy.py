@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from tqdm.auto import tqdm
 
@@ -37,7 +37,7 @@ class Share:
         return cls(*(round(value, 4) for value in (share, *interval(share, len(hits)))))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Accuracy:
     """What a model makes of labelled pictures on the NPU of `device`.
 
@@ -45,6 +45,7 @@ class Accuracy:
     of both are None without the graph of one image that the model was compiled from.
     """
 
+    kind: Literal["board_accuracy"] = "board_accuracy"
     engine: str
     device: str
     pictures: int
@@ -52,10 +53,6 @@ class Accuracy:
     top5: Share | None
     float_top1: Share | None
     agreement: Share | None
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return {"kind": "board_accuracy", **asdict(self)}
 
 
 def accuracy(
