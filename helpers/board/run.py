@@ -1,6 +1,5 @@
 """A compiled model run on a board, or on a card of this computer, its log brought back and read."""
 
-import io
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -107,7 +106,7 @@ def run(
         except BoardError as error:
             printed = log.is_file() and log.stat().st_size
             raise BoardError(f"{error} (log so far: {log})" if printed else str(error)) from error
-    runs = _records(log)
+    runs = {str(record.program): record for record in parse(log) if isinstance(record, BoardRun)}
     missing = tuple(programs[0] for programs in wanted if not runs.keys() & set(programs))
     if not runs:
         raise BoardError(
@@ -186,18 +185,3 @@ def run_once(board: Board, axmodel: Path, out: Path, *, batch: int = 0) -> artif
         arguments={"board": board.name, "batch": batch},
         inputs={"axmodel": axmodel, "photo": PHOTO},
     )
-
-
-def _records(log: Path) -> dict[str, BoardRun]:
-    """The runs of a session's log by program. The closing line decides; the exit status is only told."""
-    runs = {}
-    text = log.read_text(errors="replace")
-    for found in re.finditer(r"^# (\S+) -m (?s:.*?)(?=^# exit status (\d+)$)", text, re.MULTILINE):
-        record = list(parse(io.BytesIO(found[0].encode()), source=str(log)))[-1]
-        assert isinstance(record, BoardRun)
-        status = int(found[2])
-        if status:
-            ended = f"signal {status - 128}" if 128 < status < 160 else f"exit status {status}"
-            (record.warnings if record.ok else record.errors).append(f"the program ended with {ended}")
-        runs[found[1]] = record
-    return runs

@@ -77,6 +77,7 @@ _COMPLAINT = re.compile(
     r"|need option|undefined (?:short )?option|option needs|\bcannot |can't |out of memory|\[e\]|what\(\):"
     r"|^usage: "
 )
+_STATUS = re.compile(r"# exit status ([1-9]\d{0,2})")  # of a session of helpers/board: the timing counts more
 _WARNING = re.compile(r"WARN,|\[WARN(?:ING)?\]|\[W\]|\w{1,60}Warning:|ERROR,Func\(__syslog_parma_cfg_get\)")
 
 
@@ -222,6 +223,10 @@ class RunReader:
             self._ignored = True
         elif self._in_traceback and line[:1].isspace():
             pass
+        elif status := _STATUS.fullmatch(text):
+            number = int(status[1])
+            ended = f"signal {number - 128}" if 128 < number < 160 else f"exit status {number}"
+            self._troubles[f"the program ended with {ended}"] = False
         elif _WARNING.search(text):
             self._warn(text)
         elif self._ignored and self._in_traceback and _RAISED.match(text):
