@@ -6,9 +6,9 @@ prints fewer beside a field, they are its `Printed`. Limits: there and in advanc
 """
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StrictBool
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Strict
 from pydantic_core import PydanticCustomError
 
 CALIBRATION_SIZE = 32  # pictures: Pulsar2's default
@@ -34,20 +34,20 @@ def _only(holds: Callable[[Any], bool], allowed: str) -> AfterValidator:
     return AfterValidator(checked)
 
 
-Int = Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)]
-Count = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
-Text = Annotated[str, Field(strict=True)]
-Name = Annotated[str, Field(strict=True, min_length=1)]
-Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
-Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
-Fraction = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1)]
+T = TypeVar("T")
+List = Annotated[tuple[T, ...], Strict(False)]  # what a file has as a list
+Int = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
+Name = Annotated[str, Field(min_length=1)]
+NotNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 
 Archive = Annotated[
     Name, _only(lambda name: name.lower().endswith(ARCHIVES), f"ending in {' '.join(ARCHIVES)}")
 ]
 Size = Annotated[Int, _only(lambda size: size == -1 or size >= 1, "-1 (all files) or 1 and more")]
-Threshold = Annotated[Float, _only(lambda it: it == -1 or 0 <= it < 1e-4, "-1, or 0 to below 0.0001")]
+Threshold = Annotated[float, _only(lambda it: it == -1 or 0 <= it < 1e-4, "-1, or 0 to below 0.0001")]
 
 Hardware = Literal[
     "AX650", "AX620E", "AX615", "AX637", "AX8860", "M76H", "M57", "AX620L", "LAMBERT", "LAGUNA"
@@ -90,7 +90,7 @@ class Message(BaseModel):
     Frozen, so that a value set on a defaulted part cannot get lost when unset fields are left out in writing.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     def _require(self, holds: object, field: str, allowed: str, *, value: object = None) -> None:
         """Refuses a field, or the value given, unless the rule holds."""
@@ -109,8 +109,8 @@ class InputQuantConfig(Message):
     calibration_dataset: Archive
     calibration_format: Literal["Image", "Numpy", "Binary", "NumpyObject"] = "Image"
     calibration_size: Size = CALIBRATION_SIZE
-    calibration_mean: tuple[Float, ...] = ()
-    calibration_std: tuple[Positive, ...] = ()
+    calibration_mean: List[float] = ()
+    calibration_std: List[Positive] = ()
 
     def model_post_init(self, _: object) -> None:
         self._require_one_length("calibration_std", "calibration_mean")
@@ -119,12 +119,12 @@ class InputQuantConfig(Message):
 class LayerConfig(Message):
     """Precision of one layer, of a kind of operator, or of a subgraph: exactly one selector."""
 
-    layer_name: Text = ""
-    op_type: Text = ""
-    layer_names: tuple[Name, ...] = ()
-    op_types: tuple[Name, ...] = ()
-    start_tensor_names: tuple[Name, ...] = ()
-    end_tensor_names: tuple[Name, ...] = ()
+    layer_name: str = ""
+    op_type: str = ""
+    layer_names: List[Name] = ()
+    op_types: List[Name] = ()
+    start_tensor_names: List[Name] = ()
+    end_tensor_names: List[Name] = ()
     data_type: LayerType = "U8"
     weight_data_type: Annotated[DataType, Printed("S8 FP32")] = "S8"
     output_data_type: LayerType = "U8"
@@ -149,28 +149,28 @@ class LayerConfig(Message):
 class QuantConfig(Message):
     """Quantisation: data, method, precision per layer, analysis, fine-tuning."""
 
-    input_configs: tuple[InputQuantConfig, ...] = ()
-    layer_configs: tuple[LayerConfig, ...] = ()
+    input_configs: List[InputQuantConfig] = ()
+    layer_configs: List[LayerConfig] = ()
     calibration_method: Literal["MinMax", "Percentile", "MSE", "KL"] = "MinMax"
-    precision_analysis: StrictBool = False
+    precision_analysis: bool = False
     precision_analysis_method: Literal["PerLayer", "EndToEnd"] = "PerLayer"
     precision_analysis_mode: Literal["Reference", "NPUBackend"] = "Reference"
-    highest_mix_precision: StrictBool = False
+    highest_mix_precision: bool = False
     conv_bias_data_type: Annotated[DataType, Printed("S32 FP32")] = "S32"
     refine_weight_threshold: Threshold = 1e-6
-    enable_smooth_quant: StrictBool = False
+    enable_smooth_quant: bool = False
     smooth_quant_threshold: Fraction | None = None
-    smooth_quant_strength: Float | None = None
-    transformer_opt_level: Annotated[int, Field(strict=True, ge=0, le=2)] = 0
-    input_sample_dir: Text | None = None
+    smooth_quant_strength: float | None = None
+    transformer_opt_level: Annotated[int, Field(ge=0, le=2)] = 0
+    input_sample_dir: str | None = None
     ln_scale_data_type: Annotated[DataType, Printed("FP32 S32 U32")] = "FP32"
-    check: Annotated[int, Field(strict=True, ge=0, le=1)] = 0
-    disable_auto_refine_scale: StrictBool = False
-    enable_easy_quant: StrictBool = False
-    disable_quant_optimization: StrictBool = False
-    enable_brecq: StrictBool = False
-    enable_lsq: StrictBool = False
-    enable_adaround: StrictBool = False
+    check: Annotated[int, Field(ge=0, le=1)] = 0
+    disable_auto_refine_scale: bool = False
+    enable_easy_quant: bool = False
+    disable_quant_optimization: bool = False
+    enable_brecq: bool = False
+    enable_lsq: bool = False
+    enable_adaround: bool = False
     finetune_epochs: Count = 500
     finetune_block_size: Count = 4
     finetune_batch_size: Count = 1
@@ -181,17 +181,17 @@ class QuantConfig(Message):
 class OnnxOptimizeOption(Message):
     """What the front end does to the graph before quantisation."""
 
-    disable_onnx_optimization: StrictBool = False
-    enable_onnxsim: StrictBool = False
-    model_check: StrictBool = False
-    disable_transformation_check: StrictBool = False
-    save_tensors_data: StrictBool = False
+    disable_onnx_optimization: bool = False
+    enable_onnxsim: bool = False
+    model_check: bool = False
+    disable_transformation_check: bool = False
+    save_tensors_data: bool = False
 
 
 class Shape(Message):
     """One more input shape to compile for."""
 
-    shape: tuple[Count, ...] = Field(min_length=1)
+    shape: List[Count] = Field(min_length=1)
 
 
 class InputProcessor(Message):
@@ -207,16 +207,16 @@ class InputProcessor(Message):
     src_format: ColorSpace = "AutoColorSpace"
     src_layout: PackedLayout = "NCHW"
     src_dtype: Annotated[DataType, Printed("U8 S8 U16 S16 U32 S32 FP16 FP32")] = "FP32"
-    src_extra_shapes: tuple[Shape, ...] = ()
+    src_extra_shapes: List[Shape] = ()
     csc_mode: Literal["NoCSC", "Matrix", "FullRange", "LimitedRange"] = "NoCSC"
-    csc_mat: tuple[Float, ...] = ()
-    mean: tuple[Float, ...] = ()
-    std: tuple[Positive, ...] = ()
-    padding: tuple[Int, ...] = ()
+    csc_mat: List[float] = ()
+    mean: List[float] = ()
+    std: List[Positive] = ()
+    padding: List[Int] = ()
     padding_mode: Literal["constant"] = "constant"
     padding_constant_value: Int = 0
-    slicing: tuple[Int, ...] = ()
-    scale: Float = 0.0
+    slicing: List[Int] = ()
+    scale: float = 0.0
     zeropoint: Int = 0
 
     def model_post_init(self, _: object) -> None:
@@ -243,7 +243,7 @@ class OutputProcessor(Message):
 
     tensor_name: Name
     tensor_layout: Layout = "DefaultLayout"
-    dst_perm: tuple[Int, ...] = ()
+    dst_perm: List[Int] = ()
     output_dtype: Annotated[DataType, Printed("FP32 U8")] = "FP32"
 
     def model_post_init(self, _: object) -> None:
@@ -262,23 +262,23 @@ class ConstProcessor(Message):
     """A constant of the graph, overwritten by name."""
 
     name: Name
-    data: tuple[Float, ...] = ()
-    data_path: Text | None = None
+    data: List[float] = ()
+    data_path: str | None = None
 
 
 class Node(Message):
     """One node of a pattern."""
 
-    types: tuple[Text, ...] = ()
-    inputs: tuple[Text, ...] = ()
-    outputs: tuple[Text, ...] = ()
+    types: List[str] = ()
+    inputs: List[str] = ()
+    outputs: List[str] = ()
     properties: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class Graph(Message):
     """A pattern of nodes that the compiler schedules together."""
 
-    nodes: tuple[Node, ...] = ()
+    nodes: List[Node] = ()
     type: Literal["Tile", "Slice"] = "Tile"
     match_mode: Literal["Op", "Tensor"] = "Op"
 
@@ -286,25 +286,25 @@ class Graph(Message):
 class CompilerConfig(Message):
     """The NPU compiler. `check`: 0 none, 1 all-close, 2 all-equal, 3 cosine (the tool's own help text)."""
 
-    static_batch_sizes: tuple[Count, ...] = ()
-    max_dynamic_batch_size: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 0
+    static_batch_sizes: List[Count] = ()
+    max_dynamic_batch_size: Annotated[int, Field(ge=0, lt=2**31)] = 0
     ddr_bw_limit: NotNegative = 0.0
-    disable_ir_fix: StrictBool = False
-    check: Annotated[int, Field(strict=True, ge=0, le=3)] = 0
-    npu_perf: StrictBool = False
+    disable_ir_fix: bool = False
+    check: Annotated[int, Field(ge=0, le=3)] = 0
+    npu_perf: bool = False
     check_mode: Literal["CheckOutput", "CheckPerLayer"] = "CheckOutput"
     check_rtol: NotNegative = 1e-5
     check_atol: NotNegative = 0.0
     check_cosine_simularity: Fraction = 0.999  # the tool's spelling
-    check_tensor_black_list: tuple[Text, ...] = ()
-    enable_slice_mode: StrictBool = False
-    enable_tile_mode: StrictBool = False
-    enable_data_soft_compression: StrictBool = False
-    input_sample_dir: Text | None = None
-    compiler_group_patterns: tuple[Graph, ...] = ()
-    sub_configs: "tuple[CompilerConfig, ...]" = ()
-    start_tensor_names: tuple[Name, ...] = ()
-    end_tensor_names: tuple[Name, ...] = ()
+    check_tensor_black_list: List[str] = ()
+    enable_slice_mode: bool = False
+    enable_tile_mode: bool = False
+    enable_data_soft_compression: bool = False
+    input_sample_dir: str | None = None
+    compiler_group_patterns: List[Graph] = ()
+    sub_configs: "List[CompilerConfig]" = ()
+    start_tensor_names: List[Name] = ()
+    end_tensor_names: List[Name] = ()
 
     def model_post_init(self, _: object) -> None:
         both = self.static_batch_sizes and self.max_dynamic_batch_size
@@ -314,27 +314,27 @@ class CompilerConfig(Message):
 class Debug(Message):
     """Debug outputs. The printed list lacks this message; the build guide uses it."""
 
-    dump_frontend_graph: StrictBool = False
+    dump_frontend_graph: bool = False
 
 
 class BuildConfig(Message):
     """The whole file. `input` and `output_dir` usually come from the command line, which beats the file."""
 
-    input: Text | None = None
-    output_dir: Text | None = None
+    input: str | None = None
+    output_dir: str | None = None
     output_name: Name = "compiled.axmodel"
-    work_dir: Text | None = None
+    work_dir: str | None = None
     model_type: Literal["ONNX", "QuantAxModel", "QuantONNX", "OptimizedQuantAxModel", "ISP"] = "ONNX"
     target_hardware: Hardware = "AX650"
     npu_mode: NpuMode = "NPU1"
-    input_shapes: Text | None = None
+    input_shapes: str | None = None
     onnx_opt: OnnxOptimizeOption = OnnxOptimizeOption()
     quant: QuantConfig = QuantConfig()
-    input_processors: tuple[InputProcessor, ...] = ()
-    output_processors: tuple[OutputProcessor, ...] = ()
-    const_processors: tuple[ConstProcessor, ...] = ()
-    op_processors: tuple[OpProcessor, ...] = ()
-    quant_op_processors: tuple[OpProcessor, ...] = ()
+    input_processors: List[InputProcessor] = ()
+    output_processors: List[OutputProcessor] = ()
+    const_processors: List[ConstProcessor] = ()
+    op_processors: List[OpProcessor] = ()
+    quant_op_processors: List[OpProcessor] = ()
     compiler: CompilerConfig = CompilerConfig()
     debug: Debug = Debug()
 

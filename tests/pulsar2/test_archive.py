@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from small_archives import npy, png, tar
 
 from helpers.files import PHOTO
 from helpers.graph.preprocess import Preprocessing, as_rgb, board_crop, centre_crop, normalize
@@ -159,27 +160,6 @@ def test_no_usable_picture_leaves_the_old_archive(folder: Path, tmp_path: Path) 
         with pytest.raises(ArchiveError, match=r"tiny|none"):
             calibrate(tmp_path / "out", BGR, images=useless)
     assert (tmp_path / "out" / "calibration.tar").read_bytes() == before
-
-
-def png(size: tuple[int, int], mode: str = "RGB") -> bytes:
-    buffer = io.BytesIO()
-    Image.new(mode, size).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def npy(values: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, values)
-    return buffer.getvalue()
-
-
-def tar(path: Path, members: dict[str, bytes], mode: str = "w") -> Path:
-    with tarfile.open(path, mode) as opened:  # type: ignore[call-overload]
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            opened.addfile(info, io.BytesIO(content))
-    return path
 
 
 def zipped(path: Path, members: dict[str, bytes]) -> Path:

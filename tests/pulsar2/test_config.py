@@ -221,16 +221,9 @@ def test_what_is_asked_for_arrives(tmp_path: Path) -> None:
     assert configure(tmp_path, BGR, **again | {"max_dynamic_batch_size": 4}).remade
 
 
-@pytest.mark.parametrize(
-    ("fields", "named"),
-    [
-        ({"static_batch_sizes": [1, 8], "max_dynamic_batch_size": 8}, "compiler.max_dynamic_batch_size"),
-        ({"npu_mode": "NPU4"}, "npu_mode"),
-        ({"calibration": Path("folder")}, "quant.input_configs[0].calibration_dataset"),
-        ({"layer_configs": [{"op_type": "Add", "data_type": "U4"}]}, "quant.layer_configs[0].data_type"),
-    ],
-)
-def test_what_pulsar2_would_refuse_is_not_made(fields: dict[str, Any], named: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as caught:
-        configure(tmp_path / "out", BGR, **{"calibration": ARCHIVE, **fields})
-    assert str(caught.value).startswith(f"{named} = ") and not (tmp_path / "out").exists()
+def test_what_pulsar2_would_refuse_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="max_dynamic_batch_size = 8"):
+        configure(tmp_path, BGR, calibration=ARCHIVE, static_batch_sizes=[1], max_dynamic_batch_size=8)
+    with pytest.raises(ConfigError, match="calibration_dataset = 'folder'"):
+        configure(tmp_path, BGR, calibration=Path("folder"))
+    assert not [*tmp_path.iterdir()]

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
+from small_graphs import graph
 
 from helpers.graph.session import session_of
 from helpers.quant.params import NUMPY, DType, QuantParams
@@ -34,21 +35,12 @@ def test_codes_are_those_of_onnx_runtime(dtype: DType):
     zero = np.array(params.zero_point, NUMPY[dtype])
     nodes = [
         helper.make_node("QuantizeLinear", ["input", "scale", "zero"], ["codes"], domain="com.microsoft"),
-        helper.make_node("DequantizeLinear", ["codes", "scale", "zero"], ["back"], domain="com.microsoft"),
+        helper.make_node("DequantizeLinear", ["codes", "scale", "zero"], ["logits"], domain="com.microsoft"),
     ]
-    kind = helper.np_dtype_to_tensor_dtype(np.dtype(NUMPY[dtype]))
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, values.shape)],
-        [
-            helper.make_tensor_value_info("codes", kind, values.shape),
-            helper.make_tensor_value_info("back", TensorProto.FLOAT, values.shape),
-        ],
-        [numpy_helper.from_array(params.scale, "scale"), numpy_helper.from_array(zero, "zero")],
-    )
-    sets = [helper.make_opsetid("", 13), helper.make_opsetid("com.microsoft", 1)]
-    model = helper.make_model(graph, opset_imports=sets, ir_version=8)
+    model = graph(*nodes, opset=13, shape=[1, 1, 64, 64], scale=params.scale, zero=zero)
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    kind = helper.np_dtype_to_tensor_dtype(zero.dtype)
+    model.graph.output.insert(0, helper.make_tensor_value_info("codes", kind, values.shape))
     codes, back = session_of(model).run(None, {"input": values})
     assert np.array_equal(params.quantize(values), codes)
     assert np.array_equal(params.dequantize(codes), back)

@@ -7,19 +7,11 @@ from onnx import helper
 from small_graphs import graph as small
 from small_graphs import node
 
-from helpers.graph import convert
-from helpers.graph.fold import fold
 from helpers.graph.graph import Graph
 from helpers.graph.metrics import nsr
-from helpers.model import weights
 from helpers.quant import quantize, simulate
 
 PICTURES = [np.random.default_rng(seed).normal(size=(1, 3, 224, 224)).astype(np.float32) for seed in range(3)]
-
-
-@pytest.fixture(scope="module")
-def graph() -> onnx.ModelProto:
-    return convert.simplify(convert.to_onnx(fold(weights.load("efficientvit_m0", "random"))))
 
 
 @pytest.fixture(scope="module")

@@ -21,11 +21,6 @@ from helpers.quant.statistics import TensorReader
 PICTURES = [np.random.default_rng(seed).normal(size=(1, 3, 224, 224)).astype(np.float32) for seed in range(3)]
 
 
-@pytest.fixture(scope="module")
-def graph() -> onnx.ModelProto:
-    return convert.simplify(convert.to_onnx(fold(weights.load("efficientvit_m0", "random"))))
-
-
 def toy() -> onnx.ModelProto:
     """A product, a constant added to it, and an addition of two activations."""
     nodes = [
