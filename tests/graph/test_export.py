@@ -119,21 +119,15 @@ def test_kept_residuals_are_more_nodes(exported: Exported, tmp_path: Path):
     assert kept.nodes_simplified > exported.nodes_simplified
 
 
-def test_a_checkpoint_counts_by_its_content(tmp_path: Path):
+def test_an_export_is_kept_until_the_checkpoints_content_or_an_argument_changes(tmp_path: Path):
     for name, seed in (("a.pth", 1), ("c.pth", 2)):
         torch.save(weights.load(M0, "random", seed=seed).state_dict(), tmp_path / name)
-    made = [export(M0, tmp_path / "out", checkpoint=tmp_path / name) for name in ("a.pth", "a.pth", "c.pth")]
-    assert [each.remade for each in made] == [True, False, True]
+    asked = (("a.pth", OPSET), ("a.pth", OPSET), ("c.pth", OPSET), ("c.pth", 11))
+    made = [export(M0, tmp_path / "out", checkpoint=tmp_path / name, opset=opset) for name, opset in asked]
+    assert [each.remade for each in made] == [True, False, True, True]
+    assert made[1] == dataclasses.replace(made[0], remade=False)
     assert made[0].weights.startswith("file a.pth sha256 ")
-
-
-def test_an_export_is_kept_until_it_is_asked_for_otherwise(tmp_path: Path):
-    made, again, other = (
-        export(M0, tmp_path, checkpoint="random", opset=opset) for opset in (OPSET, OPSET, 11)
-    )
-    assert made.remade and other.remade
-    assert again == dataclasses.replace(made, remade=False)
-    assert Graph(onnx.load(made.simplified)).opset == 11
+    assert Graph(onnx.load(made[3].simplified)).opset == 11
 
 
 def test_a_gate_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -139,11 +139,6 @@ def test_a_name_in_any_encoding(tmp_path: Path, name: bytes, kind: str) -> None:
     assert same(read(path), STATE)
 
 
-def test_safetensors_by_content_not_by_name(tmp_path: Path) -> None:
-    save_file(STATE, tmp_path / "weights.pth")
-    assert same(read(tmp_path / "weights.pth"), STATE)
-
-
 def test_a_file_of_an_older_numpy(tmp_path: Path) -> None:
     path = saved(tmp_path, {"model": STATE, "best": np.float64(1)})
     with zipfile.ZipFile(path) as archive:
@@ -162,11 +157,6 @@ class Hostile:
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
         return os.mkdir, (str(self.mark),)
-
-
-class EvaluatesText:
-    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        return eval, ("print('ran')",)
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -193,7 +183,7 @@ NETWORK = network()
 @pytest.mark.parametrize(
     ("held", "expected", "told"),
     [
-        (NETWORK, NETWORK.state_dict(), "a whole pickled network"),
+        (NETWORK, NETWORK.state_dict(), r"a whole pickled network, torch\.nn\.modules\.\w+\.Module"),
         (
             {"model": NETWORK, "epoch": 3, "optimizer": torch.optim.SGD(NETWORK.parameters())},
             NETWORK.state_dict(),
@@ -236,20 +226,6 @@ def test_a_shell_runs_the_advised_command(tmp_path: Path, name: bytes) -> None:
     subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
     assert read(path.with_name(f"{path.stem}-weights.pth")).keys() == {"weight", "bias"}
     assert not (tmp_path / "mark").exists()
-
-
-@pytest.mark.parametrize(
-    ("held", "named"),
-    [
-        (EvaluatesText(), "eval"),
-        (nn.Linear(1, 1), "torch.nn.modules.linear.Linear"),
-        (io.StringIO(), "StringIO"),
-    ],
-    ids=["eval", "a whole model", "another type"],
-)
-def test_a_refusal_names_the_type(tmp_path: Path, held: object, named: str) -> None:
-    with pytest.raises(CheckpointError, match=named):
-        read(saved(tmp_path, {"model": STATE, "extra": held}))
 
 
 def test_the_harmless_types_run_nothing_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,8 +277,6 @@ def endless(path: Path) -> None:
         (lambda path: torch.save([1, 2], path), "list"),
         (lambda path: torch.save({}, path), "nothing"),
         (lambda path: torch.save({"epoch": 3}, path), "epoch"),
-        (lambda path: torch.save(STATE | {"epoch": 3}, path), "epoch"),
-        (lambda path: torch.save(STATE | {7: torch.ones(1)}, path), "7"),
         (endless, "model"),
         (lambda path: save_file(STATE, path) or path.write_bytes(path.read_bytes()[:-4]), "truncated"),
         (lambda path: path.write_bytes((9000).to_bytes(8, "little") + b"{}"), "truncated"),

@@ -214,16 +214,12 @@ def test_the_last_fifth_measures_and_the_others_calibrate_and_choose(
     assert made["layers"] == [asdict(layer) for layer in losses]
 
 
-def test_a_choice_that_other_pictures_do_not_confirm_is_dropped(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(simulate, "choose", lambda *_, **__: (0.5, {"Add": 0.25}))
-    monkeypatch.setattr(simulate, "WORTHWHILE", 0.0)
-    _, made = simulate.simulate_int8(toy(), ramps(2))
-    assert made["nsr_mixed"] == made["nsr"] > 0
-    assert made["int16"] == []
-
-
-def test_without_a_step_the_mixed_graph_is_the_plain_one(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(simulate, "choose", lambda *_, **__: (0.5, {}))
+@pytest.mark.parametrize(("picked", "worthwhile"), [({"Add": 0.25}, 0.0), ({}, simulate.WORTHWHILE)])
+def test_without_a_choice_that_other_pictures_confirm_the_mixed_graph_is_the_plain_one(
+    picked: dict[str, float], worthwhile: float, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(simulate, "choose", lambda *_, **__: (0.5, picked))
+    monkeypatch.setattr(simulate, "WORTHWHILE", worthwhile)
     _, made = simulate.simulate_int8(toy(), ramps(2))
     assert made["nsr_mixed"] == made["nsr"] > 0
     assert made["int16"] == []
