@@ -66,15 +66,6 @@ class AnchorGrid:
         return np.concatenate([self.level(stride, shape) for stride, shape in levels])
 
 
-def pyramid(height: int, width: int) -> list[Size]:
-    """The maps' heights and widths for an input of so many pixels, the finest first: strides 8 to 128."""
-    stage = math.ceil(height / 16), math.ceil(width / 16)
-    sizes = [(2 * stage[0], 2 * stage[1]), stage]
-    while len(sizes) < 5:
-        sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
-    return sizes
-
-
 def encode(anchors: Floats, boxes: Floats) -> Floats:
     """What the network must say to turn `anchors` into `boxes`, both [n, 4]: dx, dy, log w, log h ratios."""
     (centre, size), (to, wanted) = _centre_size(anchors), _centre_size(boxes)

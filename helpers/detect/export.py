@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from helpers.artifacts import Facts
-from helpers.detect.boxes import AnchorGrid, pyramid
+from helpers.detect.boxes import AnchorGrid
 from helpers.detect.results import OUTPUTS
 from helpers.graph import OPSET
 from helpers.graph import export as classifiers
@@ -13,9 +13,11 @@ from helpers.graph.export import Exported
 from helpers.graph.preprocess import LARGEST, BoardInput, Preprocessing
 from helpers.model.source import find
 
+if TYPE_CHECKING:
+    from helpers.detect.network import Detector
+
 MODEL = "efficientvit_m4_retinanet"
-SIZE = 448  # pixels, if none are asked for: the windows tile every stage, so nothing is padded
-SMALLEST = 385  # pixels: from here on the last map has the 7 × 7 tokens of a window
+SIZE = 448  # pixels, if none are asked for, and the least: its windows tile every stage without padding
 MULTIPLE = 64  # pixels: every level is then exactly half the one before, and doubles without a remainder
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}  # as in its training
 
@@ -41,37 +43,24 @@ def export(
     given["keep_residuals"] = keep_residuals
     if model != MODEL:
         return classifiers.export(model, out, checkpoint=checkpoint, **given)
-    given["image_size"] = image_size or SIZE
-    check_size(given["image_size"])
+    given["image_size"] = size = image_size or SIZE
+    check_size(size)
     weights = find(checkpoint, name=MODEL)
 
-    def work(scratch: Path) -> Facts:
-        return _export(scratch, weights.checkpoint, **given)
+    def make() -> "tuple[Detector, Preprocessing]":
+        from helpers.detect.weights import load
 
-    return classifiers.step(out, work, weights, {"model": model} | given)
+        fed = Preprocessing.of(**IMAGENET, board_input=board_input, size=size, crop=1)
+        return load(weights.checkpoint), replace(fed, fit="letterbox")
+
+    network: Facts = {"outputs": OUTPUTS, "probes": 1, "anchors": AnchorGrid().per_cell}
+    return classifiers.step(out, make, weights, {"model": model} | given, **network)
 
 
 def check_size(image_size: int) -> None:
     """Raises ValueError, with the reason, for a square input that the detector cannot be compiled for."""
-    if image_size < SMALLEST:
+    if image_size % MULTIPLE or not SIZE <= image_size <= LARGEST:
         raise ValueError(
-            f"image size {image_size} is too small: from {image_size} pixels the last stage has "
-            f"{pyramid(image_size, image_size)[3][0]} tokens a side, and its attention windows are 7 wide; "
-            "choose 448, 512 or 640"
+            f"image size {image_size}: choose a multiple of {MULTIPLE} from {SIZE} to {LARGEST}, so that "
+            "every map of the pyramid is twice the next, and the last stage has the 7 × 7 tokens of a window"
         )
-    if image_size % MULTIPLE or image_size > LARGEST:
-        raise ValueError(
-            f"image size {image_size}: choose a multiple of {MULTIPLE} up to {LARGEST}, such as 448, 512 or "
-            "640, so that every map of the pyramid is twice the next"
-        )
-
-
-def _export(
-    out: Path, checkpoint: str | Path, *, image_size: int, board_input: BoardInput, **given: Any
-) -> Facts:
-    from helpers.detect.weights import load
-
-    fed = Preprocessing.of(**IMAGENET, board_input=board_input, size=image_size, crop=1)
-    fed = replace(fed, fit="letterbox")
-    facts = classifiers.write(out, lambda: (load(checkpoint), fed), outputs=OUTPUTS, probes=1, **given)
-    return facts | {"classes": facts["classes"] // AnchorGrid().per_cell}

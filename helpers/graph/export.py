@@ -10,7 +10,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from helpers.graph.metrics import Array
+
+    Make = Callable[[], tuple[nn.Module, Preprocessing]]
 
 PARITY_LIMIT = 1e-4  # largest |Δ| of the logits, in units of their standard deviation
 
@@ -64,6 +66,13 @@ def export(
     """
     known(model, image_size)
     weights = ready(checkpoint, name=model)  # the file is what counts, so it comes first
+
+    def make() -> "tuple[nn.Module, Preprocessing]":
+        from helpers.model.weights import load
+
+        trained = load(model, weights.checkpoint, image_size=image_size)
+        return trained, Preprocessing.trained(trained, board_input)
+
     arguments: Facts = {
         "model": model,
         "opset": opset,
@@ -72,25 +81,27 @@ def export(
         "board_input": board_input,
         "keep_residuals": keep_residuals,
     }
-    return step(out, lambda scratch: _export(scratch, weights.checkpoint, **arguments), weights, arguments)
+    return step(out, make, weights, arguments)
 
 
-def step(out: Path, work: Callable[[Path], Facts], weights: Source, arguments: Facts) -> Exported:
-    """An export as a step, of whatever network: `work` is `write` with that network."""
+def step(out: Path, make: "Make", weights: Source, arguments: Facts, **network: Any) -> Exported:
+    """An export as a step, of whatever `make` gives; `network` is what `write` must know of it."""
     channels(arguments["board_input"])  # refuses another order
     if (opset := arguments["opset"]) not in OPSETS:
         raise ValueError(f"opset {opset} is not supported: choose one from {OPSETS[0]} to {OPSETS[-1]}")
     if (batch := arguments["batch"]) < 1:
         raise ValueError(f"batch {batch} is no batch size: choose 1 or more")
+    asked = {key: arguments[key] for key in ("opset", "batch", "keep_residuals")}
     words = weights.words  # asked once: it reads the whole file
     made = artifacts.step(
         "export",
         out,
-        work,
+        lambda scratch: write(scratch, make, **asked, **network),
         files=["model.onnx", "model-sim.onnx"],
         arguments=arguments | {"weights": words},
         inputs={"checkpoint": weights.file} if weights.file else {},
         packages=["torch", "timm", "onnx", "onnxsim", "onnxruntime"],
+        code=make.__module__,
     )
     facts = dict(made.facts)
     return Exported(
@@ -103,40 +114,22 @@ def step(out: Path, work: Callable[[Path], Facts], weights: Source, arguments: F
     )
 
 
-def _export(
-    out: Path,
-    checkpoint: str | Path,
-    *,
-    model: str,
-    opset: int,
-    batch: int,
-    image_size: int | None,
-    board_input: BoardInput,
-    keep_residuals: bool,
-) -> Facts:
-    from helpers.model.weights import load
-
-    def make() -> "tuple[nn.Module, Preprocessing]":
-        trained = load(model, checkpoint, image_size=image_size)
-        return trained, Preprocessing.trained(trained, board_input)
-
-    return write(out, make, opset=opset, batch=batch, keep_residuals=keep_residuals)
-
-
 def write(
     out: Path,
-    make: "Callable[[], tuple[nn.Module, Preprocessing]]",
+    make: "Make",
     *,
     opset: int,
     batch: int,
     keep_residuals: bool,
     outputs: Sequence[str] = ("logits",),
     probes: int = 4,
+    anchors: int = 1,
 ) -> Facts:
     """Folds, traces, simplifies and gates a network: its two files in `out`, and what to say of them.
 
     `make` gives the network and its preprocessing; nobody else may hold it, so that it goes before the trace.
-    Every one of `outputs` is held against PyTorch's, on `probes` runs of noise.
+    Every one of `outputs` is held against PyTorch's, on `probes` runs of noise. The first one's channels are
+    classes, of a detector those of all `anchors`.
     """
     import onnx
     import torch
@@ -179,7 +172,7 @@ def write(
         )
     return {
         "preprocessing": asdict(preprocessing),
-        "classes": exact[0].shape[1],
+        "classes": exact[0].shape[1] // anchors,
         "nodes_plain": nodes_plain,
         "nodes_simplified": len(simplified.graph.node),
         "parity": distance,

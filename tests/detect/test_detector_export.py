@@ -74,9 +74,7 @@ def _until(steps):
         return
 
 
-@pytest.mark.parametrize(
-    ("size", "said"), [(384, "6 tokens a side"), (450, "multiple of 64"), (704, "to 640")]
-)
+@pytest.mark.parametrize(("size", "said"), [(384, "7 × 7 tokens"), (450, "multiple of 64"), (704, "to 640")])
 def test_a_size_that_cannot_be_is_refused_with_the_reason(tmp_path: Path, size: int, said: str):
     with pytest.raises(ValueError, match=said):
         export(MODEL, tmp_path / "out", image_size=size)
