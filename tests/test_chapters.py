@@ -53,7 +53,7 @@ BUILT = [
     *(("02", "model/attention.py", name) for name in module("model/attention.py")),
     *(("02", "model/network.py", name) for name in ("patch_embedding", "ChannelGate", "Subsample")),
     ("03", "model/pruning.py", "importance"),
-    *(("04", "pocket/training.py", name) for name in ("rate", "batches", "train")),
+    *(("04", "pocket/training.py", name) for name in ("rate", "batches", "smoothed", "train")),
 ]
 
 

@@ -7,6 +7,7 @@ that no map needs padding.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
-from tqdm.auto import tqdm
 
 from helpers.detect import loss
 from helpers.detect.boxes import BACKGROUND, AnchorGrid, targets
@@ -26,10 +26,10 @@ from helpers.model.reference import seeded, to_input
 from helpers.model.trace import IMAGE, trace
 from helpers.model.variants import INPUT_SIZE, POCKET
 from helpers.model.weights import load as load_classifier
-from helpers.pocket import scenes
+from helpers.pocket import scenes, training
 from helpers.pocket.data import CLASSES
 from helpers.pocket.scenes import Scenes
-from helpers.pocket.training import Recipe, keep, rate, resume
+from helpers.pocket.training import Recipe
 
 Tower = Literal["dense", "depth-wise"]
 Answers = tuple[Tensor, Tensor]  # what every anchor learns: labels and deltas, `targets`
@@ -126,42 +126,15 @@ def batches(recipe: Recipe, epoch: int, drawn: Scenes) -> Iterator[tuple[Tensor,
         yield to_input(np.stack(pictures)), (labels, deltas)
 
 
-def loss_of(maps: tuple[Tensor, ...], answers: Answers) -> Tensor:
+def loss_of(_: Recipe, maps: tuple[Tensor, ...], answers: Answers) -> Tensor:
     """RetinaNet's loss, of classes and boxes, added."""
     half = len(maps) // 2
     classes, boxes = loss.losses(flat(maps[:half], len(CLASSES)), flat(maps[half:], 4), *answers)
     return classes + boxes
 
 
-def train(
-    network: Detector, drawn: Scenes, recipe: Recipe = RECIPE, *, kept: Path | None = None
-) -> list[float]:
-    """`training.train` with this loss: in place, and the loss of each epoch; `kept` resumes, bit for bit."""
-    network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    groups: list[list[nn.Parameter]] = [[], []]
-    for parameter in network.parameters():
-        groups[parameter.ndim < 2].append(parameter)  # scales and biases do not decay
-    decays = zip(groups, (recipe.weight_decay, 0.0), strict=True)
-    optimizer = torch.optim.AdamW(
-        [{"params": group, "weight_decay": decay} for group, decay in decays], fused=True
-    )
-    losses = resume(kept, recipe, network, optimizer)
-    for epoch in range(len(losses), recipe.epochs):
-        total, steps = 0.0, max(1, len(drawn) // recipe.batch)
-        bar = tqdm(batches(recipe, epoch, drawn), desc=f"epoch {epoch + 1}", total=steps)
-        for step, (images, answers) in enumerate(bar, start=1):
-            for group in optimizer.param_groups:
-                group["lr"] = rate(recipe, epoch + step / steps)
-            value = loss_of(network(images), answers)
-            optimizer.zero_grad()
-            value.backward()
-            optimizer.step()
-            total += value.item()
-            bar.set_postfix(loss=f"{total / step:.3f}", refresh=False)
-        losses.append(total / steps)
-        keep(kept, recipe, network, optimizer, losses)
-    network.eval()
-    return losses
+train = partial(training.train, batches=batches, loss_of=loss_of)
+"""The loop of chapter 04 with these batches and this loss: `train(network, recipe, scenes, kept=…)`."""
 
 
 def macs(network: nn.Module, shape: tuple[int, ...] = IMAGE) -> dict[str, int]:

@@ -48,7 +48,7 @@ def measure(
     judged = scenes.dataset(test, split="test", folder=folder)
     network = begin(tower, seed=recipe.seed)
     started = time.process_time()
-    train(network, drawn, recipe, kept=kept.with_suffix(".pt"))
+    train(network, recipe, drawn, kept=kept.with_suffix(".pt"))
     core_minutes = (time.process_time() - started) / 60
     scored = score(judged, found(network.half().float(), judged))
     ap50, (low, high) = scored.ap50(), interval(scored.ap50, test)

@@ -59,7 +59,7 @@ class Card:
     test_pictures: int = TEST_PICTURES
 
 
-# Chapter 04 holds the code of these three as well; a test compares them.
+# Chapter 04 holds the code of these four as well; a test compares them.
 def rate(recipe: Recipe, epochs_done: float) -> float:
     """Learning rate: linear warm-up, then half a cosine down to zero."""
     if epochs_done <= recipe.warmup_epochs:
@@ -88,36 +88,39 @@ def batches(
         yield to_input(batch), torch.from_numpy(labels[chosen])
 
 
-Batches = Callable[[Recipe, int, NDArray[np.uint8], NDArray[np.int64]], Iterator[tuple[Tensor, Tensor]]]
+def smoothed(recipe: Recipe, logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy with smoothed labels."""
+    return F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
 
 
 def train(
     model: nn.Module,
     recipe: Recipe,
-    pictures: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    *,
+    *drawn: NDArray[Any],
     kept: Path | None = None,
-    batches: Batches = batches,
+    batches: Callable[..., Iterator[tuple[Tensor, Any]]] = batches,
+    loss_of: Callable[[Recipe, Any, Any], Tensor] = smoothed,
 ) -> list[float]:
     """Trains `model` in place, leaves it in eval mode, and returns the loss of each epoch.
 
-    The state is kept in the file `kept` after every epoch; an interrupted training goes on from it and ends
-    in the same weights, bit for bit (same machine, same number of threads).
+    `batches` makes images and answers of (recipe, epoch, *drawn); `loss_of` takes the recipe, what the model
+    says to the images, and the answers. The state is kept in the file `kept` after every epoch; an
+    interrupted training goes on from it and ends in the same weights, bit for bit (same machine, same number
+    of threads).
     """
     model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # a tenth faster here
     matrices = [p for p in model.parameters() if p.ndim >= 2]
     vectors = [p for p in model.parameters() if p.ndim < 2]  # scales and biases do not decay
     decay = {"params": matrices, "weight_decay": recipe.weight_decay}
-    optimizer = torch.optim.AdamW([decay, {"params": vectors, "weight_decay": 0.0}])
+    optimizer = torch.optim.AdamW([decay, {"params": vectors, "weight_decay": 0.0}], fused=True)
     losses = resume(kept, recipe, model, optimizer)
     for epoch in range(len(losses), recipe.epochs):
-        total, steps = 0.0, max(1, len(pictures) // recipe.batch)
-        bar = tqdm(batches(recipe, epoch, pictures, labels), desc=f"epoch {epoch + 1}", total=steps)
+        total, steps = 0.0, max(1, len(drawn[0]) // recipe.batch)
+        bar = tqdm(batches(recipe, epoch, *drawn), desc=f"epoch {epoch + 1}", total=steps)
         for step, (images, answers) in enumerate(bar, start=1):
             for group in optimizer.param_groups:
                 group["lr"] = rate(recipe, epoch + step / steps)
-            loss = F.cross_entropy(model(images), answers, label_smoothing=recipe.label_smoothing)
+            loss = loss_of(recipe, model(images), answers)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
