@@ -26,7 +26,7 @@ from helpers.files import replacing
 from helpers.graph.preprocess import SHORT_SIDE, Pixels, as_rgb, centre_crop
 from helpers.model.checkpoint import listed
 from helpers.model.memory import release_memory
-from helpers.model.reference import create_transform, seeded, to_input
+from helpers.model.reference import create_transform, one_thread, seeded, to_input
 from helpers.model.source import POCKET, RANDOM, ready
 from helpers.model.variants import INPUT_SIZE, variant
 from helpers.model.weights import init_model, load
@@ -54,7 +54,7 @@ def finetune(
     The folders in `images`, sorted by name, are the classes. A fifth of each is held out, by the pictures'
     content and `seed`; `held-out/` links to them. At 0 `epochs` the head alone learns; where weights would be
     random, all learns from scratch. An interrupted call goes on after its last epoch and ends in the same
-    bytes (same machine, same threads). Raises ImagesError, UnknownModel, and what `weights.load` raises.
+    bytes (same machine). Raises ImagesError, UnknownModel, and what `weights.load` raises.
     """
     if model != POCKET:
         variant(model)
@@ -75,6 +75,7 @@ def finetune(
         weight_decay=1e-8,
     )
 
+    @one_thread()
     def work(scratch: Path) -> Facts:
         pictures, count = squares(paths, out / ".pictures"), len(learned)
         tuned: Any = init_model(model, seed=seed, classes=len(names))
@@ -122,7 +123,7 @@ Pairs = list[tuple[Path, int]]
 def split(pairs: Pairs, names: list[str], *, seed: int) -> tuple[Pairs, Pairs, str]:
     """Those to learn from, those held out, and a hash of all; equal pictures of a class fall on one side.
 
-    Raises ImagesError for a class of fewer than two different ones.
+    Raises ImagesError for a class of fewer than two different ones, and for one that is in two classes.
     """
     contents = [f"{file_hash(path)} {label}" for path, label in tqdm(pairs, "hashing", leave=False)]
     apart = set[str]()
@@ -133,8 +134,11 @@ def split(pairs: Pairs, names: list[str], *, seed: int) -> tuple[Pairs, Pairs, s
         drawn = sorted(mine, key=lambda content: hashlib.sha256(f"{seed} {content}".encode()).digest())
         apart.update(drawn[: max(1, round(HELD_OUT * len(mine)))])
     halves: tuple[Pairs, Pairs] = [], []
-    for content, pair in zip(contents, pairs, strict=True):
-        halves[content in apart].append(pair)
+    homes: dict[str, int] = {}
+    for content, (path, label) in zip(contents, pairs, strict=True):
+        if (home := homes.setdefault(content.split()[0], label)) != label:
+            raise ImagesError(f"{path}: the same picture is in {names[home]}; leave it in one class")
+        halves[content in apart].append((path, label))
     return *halves, hashlib.sha256(repr([names, contents]).encode()).hexdigest()
 
 
