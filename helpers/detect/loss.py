@@ -4,8 +4,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from helpers.detect.boxes import IGNORED
-
-GAMMA, ALPHA = 2.0, 0.25
+from helpers.model.reference import sigmoid_focal_loss
 
 
 def focal(logits: Tensor, labels: Tensor) -> Tensor:
@@ -18,11 +17,8 @@ def focal(logits: Tensor, labels: Tensor) -> Tensor:
     logits, labels = logits[counted], labels[counted]
     # BACKGROUND, -1, falls on a column that is cut off
     wanted = functional.one_hot(labels % (logits.shape[1] + 1), logits.shape[1] + 1)[:, :-1].to(logits)
-    surprise = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-    chance = logits.sigmoid()
-    wrong = wanted * (1 - chance) + (1 - wanted) * chance
-    share = wanted * ALPHA + (1 - wanted) * (1 - ALPHA)
-    return (share * wrong**GAMMA * surprise).sum()
+    lost: Tensor = sigmoid_focal_loss(logits, wanted, alpha=0.25, gamma=2, reduction="sum")
+    return lost
 
 
 def losses(logits: Tensor, deltas: Tensor, labels: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:

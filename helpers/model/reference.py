@@ -48,6 +48,7 @@ from timm.models.efficientvit_msra import LocalWindowAttention as LocalWindowAtt
 from timm.models.efficientvit_msra import NormLinear as NormLinear
 from timm.models.efficientvit_msra import ResidualDrop as ResidualDrop
 from timm.utils.model import reparameterize_model as reparameterize_model
+from torchvision.ops import sigmoid_focal_loss as sigmoid_focal_loss
 
 
 @contextmanager

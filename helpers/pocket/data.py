@@ -9,7 +9,7 @@ import colorsys
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -36,12 +36,16 @@ SPLITS: tuple[Split, ...] = ("train", "test")
 
 @dataclass(frozen=True)
 class Pen:
-    """Draws in an object's own coordinates, x right and y down, the object filling about [-1, 1]."""
+    """Draws in an object's own coordinates, x right and y down, the object filling about [-1, 1].
+
+    It knows how far it drew.
+    """
 
     canvas: ImageDraw.ImageDraw
     rng: np.random.Generator
     place: NDArray[np.float64]  # 2x3, from those coordinates to pixels
     outline: float  # pixels; 0 for none
+    seen: list[NDArray[np.float64]] = field(default_factory=list)
 
     def between(self, low: float, high: float) -> float:
         """One uniform number."""
@@ -49,7 +53,8 @@ class Pen:
 
     def shape(self, points: Sequence[Point], colour: Colour) -> None:
         """A filled polygon, with the object's outline around it."""
-        xy = [(float(x), float(y)) for x, y in np.asarray(points) @ self.place[:, :2].T + self.place[:, 2]]
+        self.seen.append(np.asarray(points) @ self.place[:, :2].T + self.place[:, 2])
+        xy = [(float(x), float(y)) for x, y in self.seen[-1]]
         if self.outline:
             self.canvas.line([*xy, xy[0], xy[1]], fill="black", width=round(self.outline), joint="curve")
         self.canvas.polygon(xy, fill=colour)
@@ -69,6 +74,11 @@ class Pen:
         normal = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.linalg.norm(along, axis=1, keepdims=True)
         left, right = path + normal * width / 2, path - normal * width / 2
         self.shape([*map(tuple, left), *map(tuple, right[::-1])], colour)
+
+    def extent(self) -> NDArray[np.float64]:
+        """x1, y1, x2, y2 around everything, in pixels, outlines included."""
+        points, half = np.concatenate(self.seen), self.outline / 2
+        return np.concatenate([points.min(axis=0) - half, points.max(axis=0) + half])
 
 
 def arc(x: float, y: float, width: float, height: float, start: float, stop: float) -> list[Point]:

@@ -4,8 +4,6 @@ A scene is a pure function of (split, index), like a picture of `data`, and shar
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from PIL import ImageDraw
 
 from helpers.detect.boxes import BACKGROUND
 from helpers.pocket import data
-from helpers.pocket.data import CLASSES, DRAWN, SIZE, SPLITS, SUPERSAMPLE, Colour, Pen, Point, Split
+from helpers.pocket.data import CLASSES, DRAWN, SIZE, SPLITS, SUPERSAMPLE, Pen, Split
 
 VERSION = 1
 """Raise it when a change of this file or of `data` changes any pixel or box."""
@@ -32,22 +30,6 @@ SCENE = np.dtype(
 Scenes = NDArray[np.void]
 
 
-@dataclass(frozen=True)
-class Measuring(Pen):
-    """A pen that knows how far it drew, in pixels."""
-
-    seen: list[NDArray[np.float64]] = field(default_factory=list)
-
-    def shape(self, points: Sequence[Point], colour: Colour) -> None:
-        self.seen.append(np.asarray(points) @ self.place[:, :2].T + self.place[:, 2])
-        super().shape(points, colour)
-
-    def extent(self) -> NDArray[np.float64]:
-        """x1, y1, x2, y2 around everything, outlines included."""
-        points, half = np.concatenate(self.seen), self.outline / 2
-        return np.concatenate([points.min(axis=0) - half, points.max(axis=0) + half])
-
-
 def render(index: int, *, split: Split) -> Any:
     """Draws scene `index` of a split: one SCENE."""
     rng = np.random.default_rng([1, SPLITS.index(split), index])
@@ -60,7 +42,7 @@ def render(index: int, *, split: Split) -> Any:
     for number, (x, y, radius) in enumerate(_places(rng, int(rng.integers(FEWEST, MOST + 1)))):
         label, tilt = int(rng.integers(len(CLASSES))), rng.uniform(-0.7, 0.7)
         place = data.place(rng, radius=radius, x=x, y=y, tilt=tilt, mirror=bool(rng.integers(2)))
-        pen = Measuring(canvas, rng, place, outline)
+        pen = Pen(canvas, rng, place, outline)
         DRAWN[label](pen, *data.colours(rng, 3, apart_from=ground))
         scene["boxes"][number] = np.clip(pen.extent(), 0, side) / SUPERSAMPLE
         scene["classes"][number] = label

@@ -5,7 +5,7 @@ All is kept per scene, so that drawing scenes anew (the bootstrap) gives the int
 
 import contextlib
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,7 +25,7 @@ from helpers.graph.convert import simplify, to_onnx
 from helpers.graph.fold import fold
 from helpers.graph.session import session_of
 from helpers.model.reference import to_input
-from helpers.pocket.data import CLASSES, SIZE, Pixels
+from helpers.pocket.data import CLASSES, SIZE
 from helpers.pocket.detector import GRID, OUTPUTS
 from helpers.pocket.scenes import Scenes
 from helpers.quant.quantize import calibrate, quantize
@@ -33,27 +33,18 @@ from helpers.quant.quantize import calibrate, quantize
 SHOWN = 0.3  # the score from which an application would draw a box
 
 
+@torch.inference_mode()
 def found(detector: nn.Module | onnx.ModelProto, drawn: Scenes) -> list[list[Found]]:
     """What a detector, in PyTorch or as a graph, finds in each scene, best first."""
-    run = _graph if isinstance(detector, onnx.ModelProto) else _network
-    said = run(detector, tqdm(drawn["picture"], desc="scenes", leave=False))
-    return [detections(maps, (SIZE, SIZE), (SIZE, SIZE), grid=GRID) for maps in said]
-
-
-def _graph(graph: Any, pictures: Iterable[Pixels]) -> Iterator[list[Any]]:
-    session = session_of(graph, optimized=True)
-    for picture in pictures:
-        yield session.run(None, {"input": _fed(picture)})
-
-
-@torch.inference_mode()
-def _network(network: Any, pictures: Iterable[Pixels]) -> Iterator[list[Any]]:
-    for picture in pictures:
-        yield [part.numpy() for part in network(to_input(picture[None]))]
-
-
-def _fed(picture: Pixels) -> NDArray[np.float32]:
-    return np.ascontiguousarray(to_input(picture[None]))
+    network: Any = detector
+    session = session_of(detector, optimized=True) if isinstance(detector, onnx.ModelProto) else None
+    answers = []
+    for picture in tqdm(drawn["picture"], desc="scenes", leave=False):
+        fed = to_input(picture[None])
+        said = session.run(None, {"input": fed.contiguous().numpy()}) if session else network(fed)
+        maps = [np.asarray(part) for part in said]
+        answers.append(detections(maps, (SIZE, SIZE), (SIZE, SIZE), grid=GRID))
+    return answers
 
 
 def graphs(network: nn.Module, calibrating: Scenes) -> tuple[onnx.ModelProto, onnx.ModelProto]:
@@ -62,7 +53,8 @@ def graphs(network: nn.Module, calibrating: Scenes) -> tuple[onnx.ModelProto, on
     Some 32 scenes of the training split calibrate.
     """
     graph = simplify(to_onnx(fold(network), outputs=OUTPUTS))
-    return graph, quantize(calibrate(graph, [_fed(picture) for picture in calibrating["picture"]]))
+    images = to_input(calibrating["picture"]).contiguous().numpy()
+    return graph, quantize(calibrate(graph, np.split(images, len(images))))
 
 
 @dataclass(frozen=True)
@@ -123,13 +115,8 @@ class Scored:
 
 def score(drawn: Scenes, answers: Sequence[Sequence[Found]]) -> Scored:
     """Holds what was `found` in scenes against their objects."""
-    objects = [
-        [
-            Found(int(label), 1.0, box.tolist())
-            for label, box in zip(scene["classes"], scene["boxes"], strict=True)
-        ]
-        for scene in drawn
-    ]
+    truth = zip(drawn["classes"].tolist(), drawn["boxes"].tolist(), strict=True)
+    objects = [[Found(label, 1.0, box) for label, box in zip(*scene, strict=True)] for scene in truth]
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation = COCOeval(_coco(objects), _coco(answers), "bbox")
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
@@ -140,24 +127,16 @@ def score(drawn: Scenes, answers: Sequence[Sequence[Found]]) -> Scored:
 
 def _coco(boxes: Sequence[Sequence[Found]]) -> COCO:
     """Boxes, scene by scene, as COCO's code takes them; those of BACKGROUND are none."""
-    there = [(place, one) for place, scene in enumerate(boxes) for one in scene if one.class_id != BACKGROUND]
-    held = COCO()
+    held, entries = COCO(), list[dict[str, Any]]()
+    for place, scene in enumerate(boxes):
+        for label, score, (left, top, right, bottom) in scene:
+            if label != BACKGROUND:
+                entry = {"image_id": place, "category_id": label, "score": score, "iscrowd": 0, "area": 0}
+                box = [left, top, right - left, bottom - top]
+                entries.append(entry | {"id": len(entries) + 1, "bbox": box})
     held.dataset["images"] = [{"id": place} for place in range(len(boxes))]
     held.dataset["categories"] = [{"id": label} for label in range(len(CLASSES))]
-    held.dataset["annotations"] = []
-    for number, (place, one) in enumerate(there, start=1):
-        left, top, right, bottom = one.box
-        width, height = right - left, bottom - top
-        entry = {
-            "id": number,
-            "image_id": place,
-            "category_id": one.class_id,
-            "score": one.score,
-            "iscrowd": 0,
-        }
-        held.dataset["annotations"].append(
-            entry | {"bbox": [left, top, width, height], "area": width * height}
-        )
+    held.dataset["annotations"] = entries
     held.createIndex()
     return held
 

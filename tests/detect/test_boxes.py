@@ -100,35 +100,8 @@ def test_suppression_is_torchvisions():
     draw = np.random.default_rng(7)
     found, scores, classes = drawn(60, seed=7), draw.random(60, dtype=np.float32), draw.integers(0, 2, 60)
     # of torchvision 0.29.1's batched_nms; its operator loads only where torch has its CUDA libraries as well
-    theirs = [
-        33,
-        26,
-        39,
-        52,
-        0,
-        12,
-        3,
-        11,
-        44,
-        56,
-        15,
-        20,
-        54,
-        34,
-        17,
-        35,
-        5,
-        24,
-        57,
-        1,
-        37,
-        45,
-        4,
-        31,
-        59,
-        32,
-    ]
-    theirs += [29, 14, 28, 48, 58, 38, 9, 10, 7, 41, 16, 46, 8, 47, 13]
+    theirs = [33, 26, 39, 52, 0, 12, 3, 11, 44, 56, 15, 20, 54, 34, 17, 35, 5, 24, 57, 1, 37, 45, 4]
+    theirs += [31, 59, 32, 29, 14, 28, 48, 58, 38, 9, 10, 7, 41, 16, 46, 8, 47, 13]
     with contextlib.suppress(NotImplementedError, RuntimeError):
         tensors = map(torch.tensor, (found, scores, classes))
         assert theirs == torchvision_boxes.batched_nms(*tensors, 0.3).tolist()

@@ -30,7 +30,7 @@ def test_a_box_is_as_large_as_what_the_pen_drew() -> None:
     for label, draw in enumerate(data.DRAWN):
         image, rng = Image.new("RGB", (400, 400), "white"), np.random.default_rng(label)
         place = data.place(rng, radius=120, x=200, y=200, tilt=0.5, mirror=True)
-        pen = scenes.Measuring(ImageDraw.Draw(image), rng, place, outline=6.0 * (label % 2))
+        pen = data.Pen(ImageDraw.Draw(image), rng, place, outline=6.0 * (label % 2))
         draw(pen, (200, 0, 0), (0, 200, 0), (0, 0, 200))
         rows, columns = np.nonzero((np.asarray(image) != 255).any(axis=2))
         assert pen.extent() == pytest.approx(
