@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
@@ -11,10 +12,10 @@ import matplotlib as mpl
 import pytest
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from helpers.files import NOTEBOOKS
-from helpers.lab import site
+from helpers.lab import pages, site
 from helpers.lab.notebooks import chapters
 from helpers.view.style import figure, svg
 
@@ -34,27 +35,29 @@ class Word(NamedTuple):
     inside: bool
 
 
-def face(font: str) -> str:
-    """The style sheet that draws all text in `font`, whatever the reader's system has."""
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that has these fonts, whatever the reader's system has."""
     folder = Path(mpl.get_data_path(), "fonts", "ttf")
-    weights = {font: 400, font + FONTS[font]: 700}
     faces = [
-        f"@font-face {{ font-family: T; font-weight: {weight}; src: url(data:font/ttf;base64,"
-        f"{base64.b64encode((folder / f'{name}.ttf').read_bytes()).decode()}) }}"
-        for name, weight in weights.items()
+        f"@font-face {{ font-family: {font}; font-weight: {weight}; src: url(data:font/ttf;base64,"
+        f"{base64.b64encode((folder / f'{font}{end}.ttf').read_bytes()).decode()}) }}"
+        for font, bold in FONTS.items()
+        for weight, end in ((400, ""), (700, bold))
     ]
-    return "\n".join([*faces, "text { font-family: T !important }"])
-
-
-def words(browser: Browser, figures: list[str], font: str) -> list[list[Word]]:
-    """Each figure's text as Chromium draws it in `font`."""
     page = browser.new_page(viewport={"width": 900, "height": 900})
-    drawn = "".join(f"<div>{figure}</div>" for figure in figures)
-    page.set_content(f"<style>{face(font)}</style><b>b</b><body style='font-family: T'>{drawn}")
+    page.set_content("\n".join(["<style>", *faces, "text { font-family: var(--font) !important }</style>"]))
+    page.evaluate("() => Promise.all([...document.fonts].map(font => font.load()))")
+    yield page
+    page.close()
+
+
+def words(page: Page, figures: list[str], font: str) -> list[list[Word]]:
+    """Each figure's text as Chromium draws it in `font`."""
     found = page.evaluate(
-        """async () => {
-          await document.fonts.ready;
-          if (![...document.fonts].every(font => font.status === 'loaded')) throw Error('fonts');
+        """([figures, font]) => {
+          document.documentElement.style.setProperty('--font', font);
+          document.body.innerHTML = figures.map(figure => `<div>${figure}</div>`).join('');
           return [...document.querySelectorAll('div > svg')].map(svg => {
             const whole = svg.getBoundingClientRect();
             const scale = whole.width / svg.viewBox.baseVal.width;
@@ -70,9 +73,9 @@ def words(browser: Browser, figures: list[str], font: str) -> list[list[Word]]:
               return [text.textContent, left, top, right, bottom, inside];
             });
           });
-        }"""
+        }""",
+        [figures, font],
     )
-    page.close()
     return [[Word(*word) for word in figure] for figure in found]
 
 
@@ -86,12 +89,12 @@ def overlaps(drawn: list[Word]) -> set[tuple[int, int]]:
     }
 
 
-def misplaced(browser: Browser, figures: list[str]) -> list[str]:
+def misplaced(page: Page, figures: list[str]) -> list[str]:
     """What sticks out of its figure in any font, or covers what it does not cover as laid out."""
     faults = []
-    before = words(browser, figures, LAID_OUT)
-    for font in FONTS:
-        for place, (laid, drawn) in enumerate(zip(before, words(browser, figures, font), strict=True)):
+    found = {font: words(page, figures, font) for font in FONTS}
+    for font, in_font in found.items():
+        for place, (laid, drawn) in enumerate(zip(found[LAID_OUT], in_font, strict=True)):
             faults += [
                 f"{font}, figure {place}: {word.said!r} sticks out" for word in drawn if not word.inside
             ]
@@ -102,50 +105,42 @@ def misplaced(browser: Browser, figures: list[str]) -> list[str]:
     return faults
 
 
-def shown(notebook: Path) -> list[str]:
-    """The figures in a notebook's outputs."""
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    outputs = [output for cell in cells for output in cell.get("outputs", [])]
-    return [
-        "".join(data["image/svg+xml"]) for out in outputs if "image/svg+xml" in (data := out.get("data", {}))
-    ]
-
-
 @pytest.mark.parametrize("chapter", chapters(), ids=lambda path: path.stem[:2])
-def test_text_keeps_its_place_in_three_fonts(chapter: Path, browser: Browser):
-    figures = shown(site.executed(chapter))
+def test_text_keeps_its_place_in_three_fonts(chapter: Path, page: Page):
+    shown = pages.figures(json.loads(site.executed(chapter).read_text(encoding="utf-8")))
+    figures = ["".join(figure["data"]["image/svg+xml"]) for figure in shown]
     assert figures and all("<text" in figure for figure in figures)
-    assert misplaced(browser, figures) == []
+    assert misplaced(page, figures) == []
 
 
-def test_the_maps_text_keeps_its_place_in_three_fonts(browser: Browser):
+def test_the_maps_text_keeps_its_place_in_three_fonts(page: Page):
     maps = [path.read_text(encoding="utf-8") for path in sorted(NOTEBOOKS.glob("pictures/map*.svg"))]
     assert all("<text" in one for one in maps)
-    assert misplaced(browser, maps) == []
+    assert misplaced(page, maps) == []
 
 
-def test_what_is_misplaced_is_found(browser: Browser):
+def test_what_is_misplaced_is_found(page: Page):
     """Two texts that touch the next one and the edge in the font that laid them out cross it in a wider."""
     line, font = "EfficientViT-M5", FontProperties(size=20)
     width, height, _ = text_to_path.get_text_width_height_descent(line, font, ismath=False)
     texts = [f'<text x="{place}" y="{2 * height}" font-size="20px">{line}</text>' for place in (0, width + 2)]
     size = f'width="{2 * width + 2}" height="{3 * height}"'
     faults = misplaced(
-        browser, [f"<svg {size} viewBox='0 0 {2 * width + 2} {3 * height}'>{''.join(texts)}</svg>"]
+        page, [f"<svg {size} viewBox='0 0 {2 * width + 2} {3 * height}'>{''.join(texts)}</svg>"]
     )
     assert {fault.split(",")[0] for fault in faults} == {"DejaVuSerif"}
     assert {"meets", "sticks"} <= set(" ".join(faults).split())
 
 
 @pytest.mark.parametrize("side", ["left", "center", "right"])
-def test_the_lines_of_one_text_stay_aligned(side: str, browser: Browser):
+def test_the_lines_of_one_text_stay_aligned(side: str, page: Page):
     drawn, (axes,) = figure()
     axes.set_axis_off()
     axes.text(0.5, 0.5, "a long line of text\nand a short one", ha=side)
     text = svg(drawn, alt="two lines")
     assert len(re.findall("text-anchor: (?:start|middle|end)", text)) == 2
     for font in FONTS:
-        ((one, two),) = words(browser, [text], font)
+        ((one, two),) = words(page, [text], font)
         edges = {"left": (0, 1), "center": (0.5, 0.5), "right": (1, 0)}[side]
         at = [edges[1] * word.left + edges[0] * word.right for word in (one, two)]
         assert at[0] == pytest.approx(at[1], abs=1), font
