@@ -4,7 +4,6 @@ Papermill and its like take seconds to import, so functions import them, after t
 """
 
 import ast
-import hashlib
 import json
 import os
 import re
@@ -70,7 +69,7 @@ def run_one(chapter: str, words: Mapping[str, str]) -> int:
     values = "".join(f"__{name}={word}" for name, word in short.items())
     output = BUILD / "runs" / f"{notebook.stem}{values}.ipynb"
     parameters = from_words(notebook, words)
-    progress = Progress(notebook.stem, expected=_expected()[notebook.stem])
+    progress = Progress(notebook.stem, expected=_expected(notebook))
     print(_table([run(notebook, output=output, parameters=parameters, progress=progress)]))
     print(f"\nRead it: {here(output)}")
     return 0
@@ -102,13 +101,10 @@ def tutorial(
     if fresh or commit_outputs:
         for notebook in wanted:
             _report(notebook).unlink(missing_ok=True)
-    kept = {
-        path for path in wanted if artifacts.kept(_report(path), _files(path), made_from[path]) is not None
-    }
-    seconds = _expected()
-    foreseen = sum(seconds[path.stem] for path in wanted if path not in kept)
-    count = f"{len(wanted) - len(kept)} of {len(wanted)}"
-    print(f"{count} chapters to run, about {foreseen / 60:.0f} min", flush=True)
+    left = [path for path in wanted if artifacts.kept(_report(path), _files(path), made_from[path]) is None]
+    seconds = {path: _expected(path) for path in left}
+    foreseen = sum(seconds.values()) / 60
+    print(f"{len(left)} of {len(wanted)} chapters to run, about {foreseen:.0f} min", flush=True)
     from helpers.lab import pages
     from helpers.lab.runner import NotebookFailed, run
 
@@ -118,22 +114,21 @@ def tutorial(
     spent = planned = 0.0
     for number, notebook in enumerate(wanted, start=1):
         place, output = f"{number}/{len(wanted)}", out / notebook.name
-        if notebook in kept:
+        if notebook not in left:
             date = datetime.fromtimestamp(output.stat().st_mtime)
             print(f"{place} {notebook.stem:<40} kept from {date:%Y-%m-%d %H:%M}")
             continue
         pace = spent / planned if planned else 1.0  # this machine's, against the one that was foreseen
-        later = (seconds[path.stem] for path in wanted[number:] if path not in kept)
-        expected = pace * seconds[notebook.stem]
+        expected, later = pace * seconds[notebook], (seconds.get(path, 0) for path in wanted[number:])
         progress = Progress(notebook.stem, place=place, expected=expected, ahead=pace * sum(later))
         try:
             done = run(notebook, output=output, progress=progress)
         except NotebookFailed as failure:
-            for left in (output.with_suffix(".html"), _report(notebook)):  # they say that a run ended well
-                left.unlink(missing_ok=True)
+            for old in (output.with_suffix(".html"), _report(notebook)):  # they say that a run ended well
+                old.unlink(missing_ok=True)
             print(_table(_publish()), f"\n{failure}", sep="\n")
             return 1
-        spent, planned = spent + done.seconds, planned + seconds[notebook.stem]
+        spent, planned = spent + done.seconds, planned + seconds[notebook]
         write(output.with_suffix(".html"), pages.page(output, texts=NOTEBOOKS))
         files, facts = _files(notebook), asdict(done)
         write(_report(notebook), artifacts.vouched(out, files, facts, made_from[notebook]))
@@ -205,16 +200,18 @@ def _made_from(notebook: Path, weights: Mapping[str, str]) -> dict[str, Any]:
     """All that a chapter's outputs depend on; nothing of it is imported."""
     from helpers.lab import evidence
 
-    data = filter(Path.is_file, sorted(DATA.rglob("*")))
-    return {
-        "cells": hashlib.sha256("\0".join(sources(notebook)).encode()).hexdigest(),
-        "code": artifacts.code_hash("helpers.lab.pages", *imported(notebook)),
-        "data": {path.relative_to(DATA).as_posix(): artifacts.file_hash(path) for path in data},
-        "scripts": {path.name: artifacts.file_hash(path) for path in sorted(_LIVE.glob("*.js"))},
-        "weights": dict(weights),
-        "machine": evidence.cpu(),
-        "packages": evidence.versions(*evidence.MATTER, *_PACKAGES),
-    }
+    machine = [evidence.cpu(), evidence.versions()]
+    return artifacts.ingredients(
+        {"cells": sources(notebook), "weights": dict(weights), "machine": machine},
+        data() | {path.name: path for path in _LIVE.glob("*.js")},
+        (*evidence.MATTER, *_PACKAGES),
+        ["helpers.lab.pages", *imported(notebook)],
+    )
+
+
+def data() -> dict[str, Path]:
+    """All files that a chapter may read, by their place in data/."""
+    return {path.relative_to(DATA).as_posix(): path for path in sorted(DATA.rglob("*")) if path.is_file()}
 
 
 def imported(notebook: Path) -> list[str]:
@@ -232,17 +229,11 @@ def sources(notebook: Path, *, kind: str | None = None) -> list[str]:
     return ["".join(cell["source"]) for cell in cells if kind in (None, cell["cell_type"])]
 
 
-def _expected() -> dict[str, float]:
-    """The seconds of each chapter: of its last run here, else as the notebook has them from its commit."""
-    committed = {
-        notebook.stem: json.loads(notebook.read_text(encoding="utf-8"))["metadata"].get("seconds", _SECONDS)
-        for notebook in chapters()
-    }
-    try:
-        last = json.loads((BUILD / "results.json").read_text(encoding="utf-8"))["notebooks"]
-        return committed | {run["name"]: run["seconds"] for run in last}
-    except (OSError, ValueError, KeyError, TypeError):
-        return committed
+def _expected(notebook: Path) -> float:
+    """The seconds of a chapter: of its last run here, else as it has them from its commit."""
+    last = BUILD / "notebooks" / notebook.name
+    told = json.loads((last if last.exists() else notebook).read_text(encoding="utf-8"))["metadata"]
+    return float(told.get("papermill", {}).get("duration") or told.get("seconds", _SECONDS))
 
 
 def _table(runs: Sequence["NotebookRun"]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from helpers.artifacts import Facts
-from helpers.files import DATA, packaged
+from helpers.files import packaged
 from helpers.lab import notebooks
 from helpers.lab.sweep import Task
 from helpers.model.source import POCKET, RANDOM, find
@@ -187,7 +187,6 @@ def chapters(chapter: str = "", grid: Mapping[str, Sequence[str]] | None = None)
     from helpers.lab.parameters import FILES, check_parameters, from_words
 
     notebook, tasks, grid = notebooks.find(chapter), [], grid or {}
-    data = {path.relative_to(DATA).as_posix(): path for path in sorted(DATA.rglob("*")) if path.is_file()}
     values = [[*VARIANTS] if (name, *words) == ("model", "all") else words for name, words in grid.items()]
     for words in itertools.product(*values):
         typed = dict(zip(grid, words, strict=True))
@@ -200,7 +199,7 @@ def chapters(chapter: str = "", grid: Mapping[str, Sequence[str]] | None = None)
                 ", ".join([notebook.stem, *(f"{name} {word}" for name, word in typed.items())]),
                 CHAPTER,
                 {"parameters": parameters, "weights": find().words},
-                inputs={"notebook": notebook} | data | files,
+                inputs={"notebook": notebook} | notebooks.data() | files,
                 code=notebooks.imported(notebook),
             )
         )

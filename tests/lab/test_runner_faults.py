@@ -1,6 +1,5 @@
 """The runner when things go wrong: a killed kernel, a full disk, two at once."""
 
-import json
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,14 +11,18 @@ from small_books import CHECKS, book
 from helpers.__main__ import main
 from helpers.artifacts import alone
 
-EXPORT = """
+STEP = """
 import os, signal
 from pathlib import Path
-from helpers.graph import convert
-from helpers.graph.export import export
-if width == 2:
-    convert.check = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)  # both graphs are written by then
-print(export("efficientvit_m0", Path({out!r})).nodes_simplified)
+from helpers.artifacts import step
+
+def work(scratch):
+    (scratch / "half").touch()
+    if width == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {{}}
+
+step("step", Path({out!r}), work, files=["half"], arguments={{}}, code="helpers.files")
 """
 
 
@@ -27,7 +30,7 @@ def test_a_killed_kernel_is_told_and_the_same_command_then_succeeds(
     house: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ):
     made = house / "made"
-    book(house / "notebooks" / "01_killed.ipynb", "width = 1", EXPORT.format(out=str(made)))
+    book(house / "notebooks" / "01_killed.ipynb", "width = 1", STEP.format(out=str(made)))
     assert main(["run", "01", "-p", "width", "2"]) == 2
     left = house / "build" / "runs" / "01_killed__width=2.failed.ipynb"
     assert capsys.readouterr().err == (
@@ -39,21 +42,7 @@ def test_a_killed_kernel_is_told_and_the_same_command_then_succeeds(
     assert not caplog.records, "papermill says it too"
     assert [path.name for path in made.iterdir() if path.is_file()] == [".lock"], "half-made, by its own name"
     assert main(["run", "01"]) == 0
-    said = json.loads((made / "export.json").read_text())
-    assert said["sha256"].keys() == {path.name for path in made.glob("*.onnx")}
-
-
-def test_a_chapter_that_fails_takes_its_old_page_along(house: Path, capsys: pytest.CaptureFixture[str]):
-    """A page is there only where its chapter ran to its end: the web book goes by that."""
-    built = house / "build" / "notebooks"
-    path = book(house / "notebooks" / "01_once.ipynb", "width = 2", CHECKS)
-    assert main(["tutorial"]) == 0
-    assert (built / "01_once.html").exists()
-    book(path, "width = 2", "import os\nos.kill(os.getpid(), 9)")
-    assert main(["tutorial"]) == 1
-    assert "01_once stopped in cell 2 of 2\nits kernel was killed" in capsys.readouterr().out
-    assert {file.name for file in built.glob("01*")} == {"01_once.ipynb", "01_once.failed.ipynb"}
-    assert json.loads((house / "build" / "results.json").read_text())["notebooks"] == []
+    assert {path.name for path in made.iterdir()} == {".lock", "half", "step.json"}
 
 
 def test_a_full_disk_keeps_the_last_run_whole(
