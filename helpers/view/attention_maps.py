@@ -4,7 +4,7 @@ import base64
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from helpers.view.images import Picture, picture, thinned
-from helpers.view.style import ATTENTION, GREY, INK, ORANGE, QUERY, ROLES, figure, headline
+from helpers.view.style import ATTENTION, GREY, INK, ORANGE, QUERY, ROLES, Words, figure
 
 Array = NDArray[np.floating]
 Token = tuple[int, int]
@@ -63,7 +63,7 @@ def one_head(
     scores = products + bias
     shares = np.exp(scores) / np.exp(scores).sum()
     inside = np.abs(np.indices(bias.shape) - np.reshape(token, (2, 1, 1))).max(axis=0) <= near // 2
-    drawn, panels = figure(7.5, 7.0, columns=4, rows=3)
+    drawn, panels = figure(7.5, 7.0, columns=4, rows=3, title=title, note=note)
     drawn.set_layout_engine("constrained", rect=(0.02, 0, 0.96, 1), hspace=0.08, h_pad=0.06)  # words apart
     for first, letter, role, maps in ((0, "Q", "Q/K", q), (2, "K", "Q/K", k), (8, "V", "V", v)):
         channels = {f"{letter}, channel {place}": one for place, one in enumerate(maps, start=1)}
@@ -77,7 +77,6 @@ def one_head(
         axes.set_xlabel(f"mixed by share: {digits((shares * channel).sum())}", fontsize=10)
     for axes in panels:
         _outline(axes, token, len(bias))
-    headline(drawn, title, note)
     return drawn
 
 
@@ -85,7 +84,7 @@ _HEAD: dict[str, Any] = {"fontsize": 10, "loc": "center", "pad": 4}
 
 
 def attention_grid(
-    photo: Picture, blocks: Mapping[str, Maps], *, point: tuple[int, int], title: str, note: str
+    photo: Picture, blocks: Mapping[str, Maps], *, point: tuple[int, int], **words: Unpack[Words]
 ) -> Figure:
     """One row per block, one panel per head: how much the token at `point` (x, y in pixels) looks where.
 
@@ -93,7 +92,8 @@ def attention_grid(
     panels; each head's own largest stands above it. A dashed line is the token's window, where it has one.
     """
     columns = 1 + max(map(len, blocks.values()))
-    drawn, panels = figure(7.5, 0.65 + (7.5 / columns + 0.1) * len(blocks), columns=columns, rows=len(blocks))
+    height = 0.65 + (7.5 / columns + 0.1) * len(blocks)
+    drawn, panels = figure(7.5, height, columns=columns, rows=len(blocks), **words)
     for axes in panels:
         axes.set_axis_off()
     for row, (name, maps) in enumerate(blocks.items()):
@@ -108,12 +108,11 @@ def attention_grid(
             if not look.any(axis=0).all():
                 _dashed(axes, look > 0)
             axes.set_title(f"head {head}\nup to {100 * look.max():.0f} %", **_HEAD)
-    headline(drawn, title, note)
     return drawn
 
 
 def cascade_cut(
-    photo: Picture, chained: Maps, alone: Maps, *, point: tuple[int, int], title: str, note: str
+    photo: Picture, chained: Maps, alone: Maps, *, point: tuple[int, int], **words: Unpack[Words]
 ) -> Figure:
     """One column per head: where the token at `point` looks with the cascade and without, and what moved.
 
@@ -122,7 +121,7 @@ def cascade_cut(
     (token, before), (_, after) = (looks(maps, photo, point) for maps in (chained, alone))
     change = after - before
     largest = max(before.max(), after.max())
-    drawn, panels = figure(7.5, 6.0, columns=len(before), rows=3)
+    drawn, panels = figure(7.5, 6.0, columns=len(before), rows=3, **words)
     for head, moved in enumerate(change):
         column = panels[head :: len(change)]
         for axes, look in zip(column, (before[head], after[head], moved.clip(min=0)), strict=True):
@@ -135,7 +134,6 @@ def cascade_cut(
     names = ("with the cascade", "cascade cut", "blue more, orange less")
     for axes, name in zip(panels[:: len(change)], names, strict=True):
         axes.set_ylabel(name, fontsize=10)
-    headline(drawn, title, note)
     return drawn
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,7 +14,7 @@ from matplotlib.path import Path
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from helpers.view.style import BLUE, GREY, HOLLOW, INK, PALE, ROLES, TINT, bar, figure, headline
+from helpers.view.style import BLUE, GREY, HOLLOW, INK, PALE, ROLES, TINT, Words, bar, figure
 
 WIDTH = 7.5
 SPAN = 2.15  # inches that all channels are long
@@ -69,14 +69,14 @@ def lights(kinds: Sequence[Kind]) -> list[dict[str, Any]]:
     return made
 
 
-def three_ways(kinds: Sequence[Kind], *, width: int, title: str, note: str) -> Figure:
+def three_ways(kinds: Sequence[Kind], *, width: int, **words: Unpack[Words]) -> Figure:
     """A column per kind: shares of the channels on top, heads below, who hears whom, the weights to scale.
 
     Lengths are channels. What the last head of each kind hears is drawn strongly. Parts have their names as
     ids, for `live/heads.js`.
     """
     heads = len(kinds[0].reads)
-    drawn, axes = page(3.55 + 0.22 * heads, title, note)
+    drawn, axes = page(3.55 + 0.22 * heads, **words)
     whole = sum(kinds[0].weights(width))
     for left, kind in zip(0.2 + 2.53 * np.arange(len(kinds)), kinds, strict=True):
         _ways(axes, left, kind, width)
@@ -142,7 +142,7 @@ def _ways(axes: Axes, left: float, kind: Kind, width: int) -> None:
 
 
 def reach(
-    rows: Mapping[str, Sequence[tuple[str, str, Mask]]], *, window: int, title: str, note: str
+    rows: Mapping[str, Sequence[tuple[str, str, Mask]]], *, window: int, **words: Unpack[Words]
 ) -> Figure:
     """How far one token gets: in each row, after each step, the tokens that have noticed it.
 
@@ -150,7 +150,7 @@ def reach(
     before it; the dark lines bound windows of `window` tokens.
     """
     columns, tall = max(len(steps) for steps in rows.values()), 2.05
-    drawn, axes = page(tall * len(rows), title, note)
+    drawn, axes = page(tall * len(rows), **words)
     pitch = WIDTH / columns
     side = 0.86 * pitch
     for (name, steps), top in zip(rows.items(), tall * np.arange(len(rows), 0, -1), strict=True):
@@ -189,7 +189,7 @@ def cascade(*, width: int, heads: int, key_dim: int, kernels: Sequence[int], tit
     inch = 1 / (2 * key_dim + share)  # of a channel: Q, K and V are an inch together
     tall, whole = 1 + 2 * gap, width * inch
     height = (heads - 1) * pitch + tall + 0.55
-    drawn, axes = page(height, title, note)
+    drawn, axes = page(height, title=title, note=note)
     rows = [height - 0.45 - tall / 2 - row * pitch for row in range(heads)]
     middle = (rows[0] + rows[-1]) / 2
     for row, y in enumerate(rows):
@@ -241,7 +241,7 @@ def subgraphs(columns: Mapping[str, Subgraph], *, computes: Collection[str], tit
     places = {name: _lanes_and_rows(operators) for name, operators in columns.items()}
     height = pitch * (1 + max(row for placed in places.values() for _, row in placed))
     note = "blue: computes · white: moves numbers or works out sizes · struck out: gone in the next"
-    drawn, axes = page(height + 0.55, title, note)
+    drawn, axes = page(height + 0.55, title=title, note=note)
     axes.set(xlim=(0, len(columns)), ylim=(height, -0.55))
     kinds = [[kind for kind, _ in operators] for operators in columns.values()]
     for column, (name, operators) in enumerate(columns.items()):
@@ -282,13 +282,11 @@ def _lanes_and_rows(operators: Subgraph) -> list[tuple[float, int]]:
     return list(zip(lanes, rows, strict=True))
 
 
-def page(height: float, title: str = "", note: str = "") -> tuple[Figure, Axes]:
+def page(height: float, **words: Unpack[Words]) -> tuple[Figure, Axes]:
     """A figure of empty axes whose units are about inches."""
-    drawn, (axes,) = figure(WIDTH, height + (0.6 if title else 0))
+    drawn, (axes,) = figure(WIDTH, height + (0.6 if words else 0), **words)
     axes.set(xlim=(0, WIDTH), ylim=(0, height))
     axes.set_axis_off()
-    if title:
-        headline(drawn, title, note)
     return drawn, axes
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from helpers.view.style import BLUE, GREY, INK, ORANGE, TINT, Words, figure, headline
+from helpers.view.style import BLUE, GREY, INK, ORANGE, TINT, Words, figure
 
 Picture = NDArray[np.uint8]
 """RGB, [height, width, 3]"""
@@ -32,11 +32,11 @@ def picture(axes: Axes, shown: NDArray[Any], **look: Any) -> None:
     axes.spines[:].set_visible(True)
 
 
-def contact_sheet(rows: Mapping[str, Sequence[tuple[Picture, str]]], *, title: str) -> Figure:
+def contact_sheet(rows: Mapping[str, Sequence[tuple[Picture, str]]], **words: Unpack[Words]) -> Figure:
     """Rows of (picture, caption), each with its name above it; a short row ends early."""
     columns = max(len(row) for row in rows.values())
     side = 7.5 / columns
-    drawn, places = figure(7.5, len(rows) * (side + 0.42) + 0.4, columns=columns, rows=len(rows))
+    drawn, places = figure(7.5, len(rows) * (side + 0.42) + 0.4, columns=columns, rows=len(rows), **words)
     for axes in places:
         axes.set_axis_off()
     for number, (name, row) in enumerate(rows.items()):
@@ -44,7 +44,6 @@ def contact_sheet(rows: Mapping[str, Sequence[tuple[Picture, str]]], *, title: s
         for axes, (one, caption) in zip(places[number * columns :], row, strict=False):
             picture(axes, thinned(one))
             axes.set_xlabel(caption, fontsize=9)
-    headline(drawn, title)
     return drawn
 
 
@@ -84,9 +83,9 @@ def boxes(
     return drawn
 
 
-def confusion_matrix(counts: NDArray[np.number], names: Sequence[str], *, title: str, note: str) -> Figure:
+def confusion_matrix(counts: NDArray[np.number], names: Sequence[str], **words: Unpack[Words]) -> Figure:
     """`counts[true, predicted]`: what is right is plain, errors are coloured, and zeros stay out of sight."""
-    drawn, (axes,) = figure(7.5, 4.9)
+    drawn, (axes,) = figure(7.5, 4.9, **words)
     errors = np.ma.masked_array(counts, mask=np.eye(len(counts), dtype=bool))
     axes.imshow(errors, cmap=ERRORS, vmin=0, aspect="auto", interpolation="nearest")
     for (row, column), count in np.ndenumerate(counts):
@@ -97,5 +96,4 @@ def confusion_matrix(counts: NDArray[np.number], names: Sequence[str], *, title:
     axes.set_yticks(range(len(names)), names, fontsize=10)
     axes.set(xlabel="answered", ylabel="drawn")
     axes.spines[:].set_visible(False)
-    headline(drawn, title, note)
     return drawn

@@ -110,7 +110,9 @@ def figure(
     for place, axes in enumerate(drawn):
         axes.set(xlabel=words.get("xlabel", ""), ylabel="" if place % columns else words.get("ylabel", ""))
     if "title" in words:
-        headline(made, words["title"], words.get("note", ""))
+        made.suptitle(words["title"], x=0.01, ha="left", fontsize=12.5, fontweight="bold")
+    if words.get("note"):
+        made.supxlabel(words["note"], x=0.01, ha="left", fontsize=10, color=GREY)
     return made, drawn
 
 
@@ -143,13 +145,6 @@ def bare(axes: Axes) -> None:
     """Neither ticks nor lines around what carries its own numbers; names at the left stay."""
     axes.set_xticks([])
     axes.spines[:].set_visible(False)
-
-
-def headline(drawn: Figure, title: str, note: str = "") -> None:
-    """What the figure shows, at its left edge; below it, in grey, `note`: conditions and source."""
-    drawn.suptitle(title, x=0.01, ha="left", fontsize=12.5, fontweight="bold")
-    if note:
-        drawn.supxlabel(note, x=0.01, ha="left", fontsize=10, color=GREY)
 
 
 def bar(role: str, *, otherwise: str = BLUE) -> dict[str, Any]:
