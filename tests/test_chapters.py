@@ -6,7 +6,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from helpers.artifacts import HELPERS
+from helpers.lab import notebooks
 
 
 class _Bare(ast.NodeTransformer):
@@ -39,14 +40,8 @@ def definitions(source: str) -> dict[str, str]:
     return found
 
 
-def chapter(number: str) -> str:
-    (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
-    cells = nbformat.read(path, as_version=4).cells
-    return "\n".join(cell.source for cell in cells if cell.cell_type == "code")
-
-
 def module(name: str) -> dict[str, str]:
-    return definitions((ROOT / "helpers" / name).read_text(encoding="utf-8"))
+    return definitions((HELPERS / name).read_text(encoding="utf-8"))
 
 
 BUILT = [
@@ -59,20 +54,13 @@ BUILT = [
 
 @pytest.mark.parametrize(("number", "file", "name"), BUILT)
 def test_the_chapter_builds_the_modules_code_and_does_not_import_it(number: str, file: str, name: str):
-    source = chapter(number)
+    source = "\n".join(notebooks.sources(notebooks.find(number), kind="code"))
     assert definitions(source)[name] == module(file)[name]
     nodes = list(ast.walk(ast.parse(source)))
     assert name not in {
         alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names
     }
     assert name not in {node.attr for node in nodes if isinstance(node, ast.Attribute)} - {"train"}
-
-
-CHAPTERS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-
-
-def code_cells(path: Path) -> list[nbformat.NotebookNode]:
-    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
 
 
 def names(source: str) -> tuple[set[str], set[str]]:
@@ -100,10 +88,10 @@ def hidden(sources: list[str], place: int) -> set[str]:
     return (made & later) | definitions(sources[place]).keys() | claims
 
 
-@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem[:2])
+@pytest.mark.parametrize("path", notebooks.chapters(), ids=lambda path: path.stem[:2])
 def test_what_is_folded_teaches_nothing(path: Path):
     """Imports come first and are folded; of the others those may be that only draw or record."""
-    cells = code_cells(path)
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     sources = [cell.source for cell in cells]
     folded = [place for place, cell in enumerate(cells) if "hide-input" in cell.metadata.get("tags", [])]
     assert folded[:1] == [0]

@@ -136,7 +136,7 @@ def test_on_a_phone_nothing_sticks_out_and_no_other_host_is_asked(book: Path, se
 def test_no_page_scrolls_sideways(name: str, served: str, browser: Browser):
     """From a small phone to a wide screen; from 1,313 to 1,375 px both sidebars just do not fit in."""
     page = browser.new_page()
-    page.goto(f"{served}/{name}.html", wait_until="networkidle")
+    page.goto(f"{served}/{name}.html")
     for width in (320, 360, 480, 640, 768, 1024, 1200, 1312, 1313, 1340, 1366, 1375, 1376, 1440, 1920):
         page.set_viewport_size({"width": width, "height": 800})
         assert widest(page) <= width
@@ -148,7 +148,7 @@ def test_the_first_two_screens_are_more_picture_than_code(number: str, served: s
     """Of the chapter's own: the map does not count."""
     (chapter,) = (path for path in chapters() if path.name.startswith(number))
     page = browser.new_page(viewport={"width": 1440, "height": 900})
-    page.goto(f"{served}/notebooks/{chapter.stem}.html", wait_until="networkidle")
+    page.goto(f"{served}/notebooks/{chapter.stem}.html")
     pictures, code = page.evaluate(
         """[".cell_output img, .live", ".cell_input pre"].map(kind =>
           [...document.querySelectorAll(kind)].filter(one => one.checkVisibility()).map(one => {
@@ -163,7 +163,7 @@ def test_the_first_two_screens_are_more_picture_than_code(number: str, served: s
 @pytest.mark.parametrize("name", ["index", "README.ja"])
 def test_the_cover_has_a_card_with_a_picture_for_each_chapter(name: str, served: str, browser: Browser):
     page = browser.new_page(viewport={"width": 1366, "height": 900})
-    page.goto(f"{served}/{name}.html", wait_until="networkidle")
+    page.goto(f"{served}/{name}.html")
     cards = page.locator(".cards li")
     assert cards.count() == len(chapters())
     for card, chapter in zip(cards.all(), chapters(), strict=True):

@@ -10,10 +10,9 @@ NUMBERS = [chapter.number for chapter in CHAPTERS]
 
 @pytest.mark.parametrize("here", NUMBERS)
 def test_one_card_is_marked(here: str) -> None:
-    marked = [patch for patch in journey(here).axes[0].patches if patch.get_facecolor() == to_rgba(HERE)]
-    white = [text.get_text() for text in journey(here).axes[0].texts if text.get_color() == "white"]
-    assert len(marked) == 1
-    assert [text[:2] for text in white] == [here]
+    (axes,) = journey(here).axes
+    assert [patch.get_facecolor() for patch in axes.patches].count(to_rgba(HERE)) == 1
+    assert [text.get_text()[:2] for text in axes.texts if text.get_color() == "white"] == [here]
     assert f"You are at {here}" in alt(here)
 
 

@@ -11,17 +11,21 @@ import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page
 
 from helpers.lab import pages, site
 from helpers.view import live
 from helpers.view.attention_maps import live_maps
+from helpers.view.diagrams import FAINT, Kind, lights, three_ways
+from helpers.view.style import svg
 
 EYE = np.eye(4)[None]  # one window of 2 x 2 tokens, each looks at itself
 MAPS = {
     "four windows": [np.repeat(EYE, 4, axis=0), np.full((4, 4, 4), 0.25)],
     "one window": [EYE, EYE[:, ::-1] * 0.5 + EYE * 0.5],
 }
+OWN = np.eye(3, dtype=bool)
+KINDS = [Kind("Groups", "", OWN, False, 4, 4), Kind("CGA", "", OWN, True, 2, 4)]
 NASTY = {"words": "</script><script>window.broken = true</script><!-- & é", "map": [0, 0.5]}
 STILL = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9" role="img"><title>still</title></svg>'
 
@@ -133,6 +137,41 @@ def test_on_the_cat_mouse_keys_and_stage_choose_what_every_head_shows(page_file:
     }
     assert cat.locator(".heads .window").first.bounding_box()["width"] > 0
     page.close()
+
+
+def bright(shown: Locator) -> set[str]:
+    """The parts that are drawn strongly; every other part is faint."""
+    shapes = shown.locator("[id] > path").evaluate_all(
+        "all => all.map(one => [one.parentElement.id, getComputedStyle(one).opacity])"
+    )
+    named = [(name, float(opacity)) for name, opacity in shapes if name.startswith(("Groups", "CGA"))]
+    lit = {name for name, opacity in named if opacity == 1}
+    assert {opacity for name, opacity in named if name not in lit} == {FAINT}
+    return lit
+
+
+def test_what_a_head_hears_lights_up(browser: Browser):
+    """By mouse and by keyboard; the static figure stands before it, as the page of a run has them."""
+    still = svg(three_ways(KINDS, width=12, title="t", note="n"), alt="still")
+    html = live.live_html("heads", data={"svg": still, "heads": lights(KINDS), "faint": FAINT}, alt="live")
+    page, faults = browser.new_page(), list[str]()
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.set_content(f'<div class="output">{still}</div><div class="output">{html}</div>')
+    shown, parts = page.locator(".live"), [set(head["parts"]) for head in lights(KINDS)]
+    assert not page.get_by_role("img", name="still").is_visible()
+    assert bright(shown) == parts[2], "it opens as the static figure is"
+    shown.locator("[id='CGA-look-1']").hover()
+    assert bright(shown) == parts[1]
+    assert {"Groups-look-1", "CGA-hand-1", "CGA-share-0"} <= parts[1] and "Groups-share-0" not in parts[1]
+    slider = shown.get_by_role("slider")
+    slider.focus()
+    for key, head in (("ArrowLeft", 0), ("ArrowLeft", 0), ("ArrowRight", 1), ("ArrowUp", 2)):
+        page.keyboard.press(key)
+        assert bright(shown) == parts[head]
+        assert slider.get_attribute("aria-valuetext") == lights(KINDS)[head]["says"]
+        assert shown.get_by_text(lights(KINDS)[head]["says"]).is_visible()
+    page.close()
+    assert not faults
 
 
 @pytest.fixture
