@@ -24,8 +24,8 @@ KEY_PICTURES = {
     "07": "rgb-bytes-and-bgr-bytes",
     "08": "what-the-network-gets-of-a-photo",
     "09": "lead-by-engine",
-    "10": "accuracy-against-speed",
-    "11": "margin-against-speed",
+    "10": "npu-time-against-macs",
+    "11": "accuracy-against-speed",
     "12": "mistakes-of-int8",
 }
 """Of each chapter the figure that its card shows, by its name."""
