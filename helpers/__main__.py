@@ -260,6 +260,7 @@ def _build(docker_image: str | None = None, **given: Any) -> None:
 @command("--axmodel! --host! --out! --photo --repeats --batch --affinity --images --board-input")
 def _run_board(host: str, photo: Path = PHOTO, images: str = "", **given: Any) -> int:
     """Runs a compiled model on a board over ssh, or on this machine's card."""
+    from helpers.board.detection import detect, whole
     from helpers.board.run import run, speed
     from helpers.board.ssh import Board
 
@@ -271,8 +272,6 @@ def _run_board(host: str, photo: Path = PHOTO, images: str = "", **given: Any) -
         print(json.dumps(asdict(accuracy(Board.at(host), images=Path(images), **given))))
         return OK
     given.pop("board_input", None)
-    from helpers.board.detection import detect, whole
-
     if fed := whole(given["axmodel"]):
         print(json.dumps(detect(Board.at(host), photo=photo, fed=fed, **given).to_json(), allow_nan=False))
         return OK

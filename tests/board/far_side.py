@@ -13,7 +13,6 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx
 from onnx import TensorProto, helper
@@ -42,11 +41,11 @@ class FarSide:
     def known_hosts(self) -> Path:
         return self.root / "known_hosts"
 
-    def board(self, folder: Path, **changes: Any) -> Board:
+    def board(self, folder: Path) -> Board:
         """The board as a user names it; runs make their folders in `folder`."""
         folder.mkdir(exist_ok=True)
-        values = {"host": "127.0.0.1", "user": USER, "port": self.port, "config": self.root / "ssh_config"}
-        return Board(**(values | changes), folder=str(folder))
+        config = self.root / "ssh_config"
+        return Board(host="127.0.0.1", user=USER, port=self.port, config=config, folder=str(folder))
 
     def program(self, name: str, script: str) -> Path:
         """A stand-in that notes itself and its arguments in `calls`, one per line, and runs the script."""
