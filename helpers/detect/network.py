@@ -76,6 +76,11 @@ def layer(convolution: nn.Module) -> nn.Sequential:
     return nn.Sequential(OrderedDict(conv=convolution))
 
 
+def dense(width: int) -> nn.Conv2d:
+    """The authors' layer of a tower: 3 × 3 over all channels."""
+    return nn.Conv2d(width, width, 3, padding=1)
+
+
 class EfficientViTFPN(nn.Module):
     """Three stages to five levels of one width, strides 8 to 128; neither norm nor activation.
 
@@ -86,10 +91,10 @@ class EfficientViTFPN(nn.Module):
     def __init__(self, inputs: Sequence[int], width: int = WIDTH) -> None:
         super().__init__()
         self.lateral_convs = nn.ModuleList(layer(nn.Conv2d(channels, width, 1)) for channels in inputs)
-        self.fpn_convs = nn.ModuleList(layer(nn.Conv2d(width, width, 3, padding=1)) for _ in inputs)
+        self.fpn_convs = nn.ModuleList(layer(dense(width)) for _ in inputs)
         self.fpn_convs.append(layer(nn.Conv2d(inputs[-1], width, 3, stride=2, padding=1)))
         self.extra_trans_convs = nn.ModuleList([layer(nn.ConvTranspose2d(width, width, 2, stride=2))])
-        self.extra_fpn_convs = nn.ModuleList([layer(nn.Conv2d(width, width, 3, padding=1))])
+        self.extra_fpn_convs = nn.ModuleList([layer(dense(width))])
 
     def forward(self, stages: list[Tensor]) -> list[Tensor]:
         levels = [lateral(stage) for lateral, stage in zip(self.lateral_convs, stages, strict=True)]
@@ -115,7 +120,7 @@ class RetinaHead(nn.Module):
         *,
         depth: int = TOWER,
         anchors: int = AnchorGrid().per_cell,
-        convolution: Callable[[int], nn.Module] = lambda width: nn.Conv2d(width, width, 3, padding=1),
+        convolution: Callable[[int], nn.Module] = dense,
     ) -> None:
         super().__init__()
         self.cls_convs = nn.ModuleList(layer(convolution(width)) for _ in range(depth))

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from helpers.detect import loss
 from helpers.detect.boxes import BACKGROUND, AnchorGrid, targets
-from helpers.detect.network import Backbone, Detector, RetinaHead, flat
+from helpers.detect.network import Backbone, Detector, RetinaHead, dense, flat
 from helpers.files import DATA
 from helpers.model.network import rename_timm_weights
 from helpers.model.reference import seeded, to_input
@@ -55,7 +55,7 @@ class PocketFPN(nn.Module):
     def __init__(self, inputs: Sequence[int], width: int) -> None:
         super().__init__()
         self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in inputs)
-        self.output = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in inputs)
+        self.output = nn.ModuleList(dense(width) for _ in inputs)
 
     def forward(self, stages: list[Tensor]) -> list[Tensor]:
         levels = [lateral(stage) for lateral, stage in zip(self.lateral, stages, strict=True)]
@@ -64,11 +64,6 @@ class PocketFPN(nn.Module):
             doubled = functional.interpolate(levels[place], scale_factor=2, mode="nearest")
             levels[place - 1] = levels[place - 1] + doubled[:, :, :height, :width]  # 7 is 2 · 4 less one
         return [output(level) for output, level in zip(self.output, levels, strict=True)]
-
-
-def dense(width: int) -> nn.Module:
-    """The authors' layer of a tower: 3 × 3 over all channels."""
-    return nn.Conv2d(width, width, 3, padding=1)
 
 
 def depth_wise(width: int) -> nn.Module:

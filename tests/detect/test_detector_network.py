@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from helpers.detect import weights
@@ -27,12 +27,6 @@ SHAPES = {
     "bbox_head.retina_cls": (720, 256, 3, 3),
     "bbox_head.retina_reg": (36, 256, 3, 3),
 }
-
-
-def m4(size: int, state: Mapping[str, Tensor]) -> nn.Module:
-    model: nn.Module = timm.create_model(M4, img_size=size, num_classes=0)
-    model.load_state_dict(state)
-    return model.eval()
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +63,9 @@ def maps(state: Mapping[str, Tensor], images: Tensor) -> list[Tensor]:
         for key, value in state.items()
         if key.startswith("backbone.") and not key.endswith("idxs")
     }
-    backbone, x, stages = m4(images.shape[-1], held), images, []
-    x = backbone.patch_embed(x)
+    backbone = timm.create_model(M4, img_size=images.shape[-1], num_classes=0).eval()
+    backbone.load_state_dict(held)
+    x, stages = backbone.patch_embed(images), []
     for stage in backbone.stages:
         stages.append(x := stage(x))
 
