@@ -54,17 +54,10 @@ def run(
     check_parameters(notebook, parameters or {})
     progress = progress or Progress(notebook.stem)
     progress.cells = len(nbformat.read(notebook, as_version=4).cells) + bool(parameters)  # one more is put in
-    stopped: Any = None
-    peak_mb = 0.0
-
-    def cell_done(cell: Any, cell_index: int, execute_reply: Any) -> None:
-        nonlocal peak_mb
-        peak_mb = max(peak_mb, _peak_of_children_mb())
-
-    failed = output.with_suffix(".failed.ipynb")
+    peaks, failed = [0.0], output.with_suffix(".failed.ipynb")
     with replacing(output) as beside:
-        with progress:
-            try:
+        try:
+            with progress:
                 papermill.execute_notebook(
                     notebook,
                     beside,
@@ -73,22 +66,18 @@ def run(
                     progress_bar=False,
                     extra_arguments=["--log-level=CRITICAL"],  # the kernel's own log is not the notebook's
                     on_cell_start=progress.cell_started,
-                    on_cell_executed=cell_done,
+                    on_cell_executed=lambda **_: peaks.append(_peak_of_children_mb()),
                 )
-            except (PapermillExecutionError, DeadKernelError) as error:
-                stopped = error
-        executed = nbformat.read(beside, as_version=4)
-        _drop_widgets(executed)
-        beside.write_text(str(nbformat.writes(executed)) + "\n", encoding="utf-8")
-        if stopped:
-            raised = isinstance(stopped, PapermillExecutionError)
-            why = f"{stopped.ename}: {stopped.evalue}" if raised else _KILLED
+        except (PapermillExecutionError, DeadKernelError) as error:
+            _drop_widgets(beside)
+            why = _KILLED if isinstance(error, DeadKernelError) else f"{error.ename}: {error.evalue}"
             told = f"{notebook.stem} stopped in cell {progress.cell} of {progress.cells}\n{why}"
             path = here(beside.replace(failed))
-            raise NotebookFailed(f"{told}\nWhat it did up to there: {path}") from stopped
+            raise NotebookFailed(f"{told}\nWhat it did up to there: {path}") from error
+        executed = _drop_widgets(beside)
     failed.unlink(missing_ok=True)
     checks, results = harvest(executed)
-    return NotebookRun(notebook.stem, progress.seconds, peak_mb, checks, results)
+    return NotebookRun(notebook.stem, progress.seconds, max(peaks), checks, results)
 
 
 def row(out: Path, inputs: Mapping[str, Path], *, parameters: Mapping[str, Any], **_: Any) -> dict[str, Any]:
@@ -112,9 +101,12 @@ def _peak_of_children_mb() -> float:
     return peak
 
 
-def _drop_widgets(executed: nbformat.NotebookNode) -> None:
+def _drop_widgets(path: Path) -> nbformat.NotebookNode:
     """Takes out what a finished progress bar leaves: a widget without its state, which nothing can show."""
     widget = "application/vnd.jupyter.widget-view+json"
+    executed: nbformat.NotebookNode = nbformat.read(path, as_version=4)
     for cell in executed.cells:
         if "outputs" in cell:
             cell.outputs = [output for output in cell.outputs if widget not in output.get("data", {})]
+    path.write_text(str(nbformat.writes(executed)) + "\n", encoding="utf-8")
+    return executed

@@ -77,4 +77,3 @@ def test_a_second_tutorial_is_refused_while_one_runs(house: Path, capsys: pytest
         f"tutorial: process {os.getpid()} is at work in build/: wait until it has ended, or end it\n"
     )
     assert not (house / "build" / "notebooks").exists()
-    assert main(["tutorial"]) == 0
