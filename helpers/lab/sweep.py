@@ -27,7 +27,7 @@ from helpers.lab import worker
 FOLDER = BUILD / "sweep"  # where nobody names another
 LIMIT_S = 4 * 3600.0
 LOSSES = 2  # a task whose worker was lost is done again as often
-AT_ONCE = 1000  # tasks that a cluster's scheduler gets at once
+AT_ONCE = 1000  # tasks that an executor gets at once
 ANSWER_S = 10  # seconds that a scheduler has to answer
 
 
@@ -82,24 +82,19 @@ class Row:
     worker: str = ""
 
 
-@dataclass(frozen=True)
-class Engine:
-    """Where tasks run: how many may wait or run there, and what opens its executor."""
-
-    at_once: int
-    open: Callable[[], AbstractContextManager[Executor]]
+Engine = Callable[[], AbstractContextManager[Executor]]  # opens what tasks run on
 
 
 def processes(count: int = 1) -> Engine:
     """So many processes of this machine. Raises ValueError below one."""
     if count < 1:
         raise ValueError(f"--workers {count}: give 1 or more")
-    return Engine(count, partial(worker.threads, count))
+    return partial(worker.threads, count)
 
 
 def dask(address: str) -> Engine:
     """The workers of the Dask cluster at `address`, which have the same checkout and packages."""
-    return Engine(AT_ONCE, partial(_cluster, address))
+    return partial(_cluster, address)
 
 
 def sweep(
@@ -114,14 +109,14 @@ def sweep(
     if len({task.name for task in tasks}) < len(tasks):
         raise ValueError("two tasks of a sweep have one name: give each value once")
     keys = [task.key for task in tasks]  # the fingerprints of all: what cannot be read is told now
-    engine = engine or processes()
     with artifacts.alone(folder), _table(folder) as table:
         done = {row.key for row in _rows(table) if row.state == worker.DONE}
         if left := [task for task in tasks if task.key not in done]:
             bar, failed = tqdm(total=len(left), desc="sweep", unit="task", smoothing=0), 0
-            with bar, engine.open() as executor:
-                for row in _driven(left, folder.resolve(), engine, executor, limit_s):
-                    _write(table, row)
+            with bar, (engine or processes())() as executor:
+                for row in _driven(left, folder.resolve(), executor, limit_s):
+                    told = (row.name, row.key, json.dumps(asdict(row)))
+                    table.execute("INSERT OR REPLACE INTO tasks VALUES (?, ?, ?)", told)
                     failed += row.state == worker.FAILED
                     bar.set_postfix(failed=failed, refresh=False)
                     bar.update()
@@ -137,15 +132,13 @@ def read(folder: Path = FOLDER) -> list[Row]:
         return _rows(table)
 
 
-def _driven(
-    left: list[Task], folder: Path, engine: Engine, executor: Executor, limit_s: float
-) -> Iterator[Row]:
+def _driven(left: list[Task], folder: Path, executor: Executor, limit_s: float) -> Iterator[Row]:
     """A row when a task has ended for good; those whose word is taken wait, and others pass them."""
     running: dict[Future[Facts], Task] = {}
     ended, attempts = queue.SimpleQueue[Future[Facts]](), Counter[str]()
     while left or running:
         for task in [*left]:
-            if len(running) >= engine.at_once:
+            if len(running) >= AT_ONCE:
                 break
             if task.alone and task.alone in {other.alone for other in running.values()}:
                 continue
@@ -159,8 +152,6 @@ def _driven(
             answer = future.result()
         except (Exception, CancelledError) as error:  # the executor's own: it lost the worker
             answer = {"state": worker.LOST, "sentence": f"its worker was lost ({type(error).__name__})"}
-            if type(error).__name__ == "KilledWorker":  # and tried again itself
-                attempts[task.name] += LOSSES
         if answer["state"] == worker.LOST:
             if attempts[task.name] <= LOSSES:
                 left.append(task)
@@ -188,12 +179,6 @@ def _rows(table: sqlite3.Connection) -> list[Row]:
     return [Row(**json.loads(told)) for (told,) in table.execute("SELECT row FROM tasks ORDER BY name")]
 
 
-def _write(table: sqlite3.Connection, row: Row) -> None:
-    """One statement, so that nothing can come between."""
-    told = (row.name, row.key, json.dumps(asdict(row)))
-    table.execute("INSERT OR REPLACE INTO tasks VALUES (?, ?, ?)", told)
-
-
 @contextmanager
 def _cluster(address: str) -> Iterator[Executor]:
     """Dask's executor, once every worker has said that its code is this one's."""
@@ -207,7 +192,8 @@ def _cluster(address: str) -> Iterator[Executor]:
         raise SweepError(f"{address}: no Dask scheduler answers ({error}): start one") from error
     with client:
         try:
-            client.run_on_scheduler(_allow)
+            # A lost task is tried again by the sweep, not by Dask as well.
+            client.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 0))
             theirs = client.run(artifacts.code_hash, __name__)
         except Exception as error:
             raise SweepError(f"{address} cannot import helpers ({error}): install it there") from error
@@ -215,12 +201,4 @@ def _cluster(address: str) -> Iterator[Executor]:
         if others or not theirs:
             told = f"other code than here on {', '.join(others)}" if others else "no worker has joined it"
             raise SweepError(f"{address}: {told}; bring all to the same state and start them")
-        executor = client.get_executor(pure=False)  # a task is no pure function of what Dask sees
-        try:
-            yield executor
-        finally:
-            executor.shutdown(wait=False)
-
-
-def _allow(dask_scheduler: object) -> None:
-    vars(dask_scheduler)["allowed_failures"] = LOSSES
+        yield client.get_executor(pure=False)  # a task is no pure function of what Dask sees

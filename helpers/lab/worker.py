@@ -65,16 +65,20 @@ def perform(task: Facts, limit_s: float) -> Facts:
     if _closing.is_set():
         _end(child)
     started = time.monotonic()
+    assert child.stdin is not None and child.stdout is not None
     try:
-        answer = _ask(child, task, limit_s)
-    except TimeoutError:
-        _end(child)
-        answer = {"state": FAILED, "sentence": f"it took longer than its {limit_s:g} s and was ended"}
+        child.stdin.write(json.dumps(task).encode() + b"\n")
+        child.stdin.flush()
+        if connection.wait([child.stdout.fileno()], limit_s):
+            answer = json.loads(child.stdout.readline())
+        else:
+            _end(child)
+            answer = {"state": FAILED, "sentence": f"it took longer than its {limit_s:g} s and was ended"}
     except (OSError, ValueError):  # its pipe broke, was closed, or ended within a line
         _end(child)
         ended = f"its process ended with status {child.returncode} (-9: mostly for want of memory)"
         answer = {"state": LOST, "sentence": f"{ended}; what it said is in {log}"}
-    return answer | {"seconds": time.monotonic() - started, "worker": f"{platform.node()}:{child.pid}"}
+    return {**answer, "seconds": time.monotonic() - started, "worker": f"{platform.node()}:{child.pid}"}
 
 
 def _start(log: Path) -> subprocess.Popen[bytes]:
@@ -91,15 +95,6 @@ def _start(log: Path) -> subprocess.Popen[bytes]:
         )
     _children.add(child)
     return child
-
-
-def _ask(child: subprocess.Popen[bytes], task: Facts, limit_s: float) -> Facts:
-    assert child.stdin is not None and child.stdout is not None
-    child.stdin.write(json.dumps(task).encode() + b"\n")
-    child.stdin.flush()
-    if not connection.wait([child.stdout.fileno()], limit_s):
-        raise TimeoutError
-    return dict(json.loads(child.stdout.readline()))
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
