@@ -4,8 +4,9 @@ All are free to use; data/images/CREDITS.md says whose they are. scikit-image's 
 they are drawings, too small, or of unclear licence.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,17 +27,17 @@ PHOTOGRAPHS = (
 CROPS = 5  # of each
 OTHERS = 16  # of the other photographs, that calibrate
 SHAPE = np.array([4, 3])  # width to height
-KEPT = 224 / 256  # of the short side, by the centre crop of the training
+Picture = TypeVar("Picture")
 
 
-def cuts(count: int, *, seed: int = 0) -> dict[str, list[Image.Image]]:
-    """`count` pictures in RGB, 4 : 3, of each photograph: its middle, and places and sizes that `seed` draws.
+def cuts(count: int) -> dict[str, list[Image.Image]]:
+    """`count` pictures in RGB, 4 : 3, of each photograph: its middle, and places and sizes that are drawn.
 
     Raises FileNotFoundError without scikit-image.
     """
     found: dict[str, list[Image.Image]] = {}
     for place, name in enumerate(PHOTOGRAPHS):
-        draw = np.random.default_rng([seed, place])
+        draw = np.random.default_rng([0, place])
         with Image.open(packaged("scikit-image", f"skimage/data/{name}")) as file:
             photograph = as_rgb(file)
         whole = np.array(photograph.size)
@@ -49,34 +50,38 @@ def cuts(count: int, *, seed: int = 0) -> dict[str, list[Image.Image]]:
     return found
 
 
-def fed(count: int, preprocessing: Preprocessing, *, seed: int = 0) -> dict[str, list[Values]]:
+def fed(count: int, preprocessing: Preprocessing) -> dict[str, list[Values]]:
     """`cuts`, each `as_trained`."""
-    found = cuts(count, seed=seed)
-    return {name: [as_trained(cut, preprocessing) for cut in several] for name, several in found.items()}
+    return {name: [as_trained(cut, preprocessing) for cut in each] for name, each in cuts(count).items()}
 
 
 def as_trained(picture: Image.Image, preprocessing: Preprocessing) -> Values:
     """A picture as the training fed it, float32 [1, 3, size, size]: bicubic, its middle cut out, RGB."""
     size = (preprocessing.size, preprocessing.size)
-    fitted = ImageOps.fit(picture, size, Image.Resampling.BICUBIC, bleed=(1 - KEPT) / 2)
+    cut_off = 1 - preprocessing.size / preprocessing.short_side
+    fitted = ImageOps.fit(picture, size, Image.Resampling.BICUBIC, bleed=cut_off / 2)
     return normalize(np.asarray(fitted), preprocessing)
+
+
+def halves(pictures: Mapping[str, Sequence[Picture]]) -> Iterator[tuple[list[str], list[Picture]]]:
+    """Every second photograph, and then the others: their names, and what calibrates for them.
+
+    That is OTHERS of the other half's pictures, as many of each photograph as may be; all have as many.
+    """
+    names = list(pictures)
+    for judged, others in ((names[::2], names[1::2]), (names[1::2], names[::2])):
+        in_turn = chain.from_iterable(zip(*(pictures[name] for name in others), strict=True))
+        yield judged, [*islice(in_turn, OTHERS)]
 
 
 def crossed(
     pictures: Mapping[str, Sequence[Values]],
     quantizer: Callable[[list[Values]], onnx.ModelProto],
-    *,
-    calibrating: int = OTHERS,
 ) -> npt.NDArray[np.float32]:
-    """What a graph in INT8 says to each picture when other photographs calibrated it: [n, classes].
-
-    `pictures` of each photograph, as many of all; every second photograph calibrates for the others, with
-    `calibrating` pictures, as many of each as may be.
-    """
-    halves, found = (list(pictures)[::2], list(pictures)[1::2]), dict[str, npt.NDArray[np.float32]]()
-    for judged, others in (halves, halves[::-1]):
-        in_turn = chain.from_iterable(zip(*(pictures[name] for name in others), strict=True))
-        graph = quantizer([*islice(in_turn, calibrating)])
+    """What a graph in INT8 says to each picture when other photographs calibrated it: [n, classes]."""
+    found = dict[str, npt.NDArray[np.float32]]()
+    for judged, others in halves(pictures):
+        graph = quantizer(others)
         release_memory()
         said = logits(graph, [picture for name in judged for picture in pictures[name]])
         release_memory()

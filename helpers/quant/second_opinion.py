@@ -10,17 +10,12 @@ import logging
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    CalibrationMethod,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 from helpers.graph.convert import simplify, to_onnx
 from helpers.graph.metrics import Array, cosines, nsr, sqnr_db
@@ -71,16 +66,9 @@ def kept(found: Array, exact: Array, *, of: int) -> dict[str, Any]:
     }
 
 
-class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, name: str, pictures: Sequence[Values]) -> None:
-        self._fed = iter([{name: picture} for picture in pictures])
-
-    def get_next(self) -> dict[str, Values] | None:
-        return next(self._fed, None)
-
-
 def by_onnxruntime(graph: onnx.ModelProto, pictures: Sequence[Values]) -> onnx.ModelProto:
     """`graph`, of opset 13 or later, with QDQ operators: U8 tensors by MinMax, S8 weights per channel."""
+    fed = iter([{graph.graph.input[0].name: picture} for picture in pictures])
     log = logging.getLogger()
     level = log.level
     with tempfile.TemporaryDirectory() as scratch:
@@ -91,7 +79,7 @@ def by_onnxruntime(graph: onnx.ModelProto, pictures: Sequence[Values]) -> onnx.M
             quantize_static(
                 exact,
                 path,
-                _Reader(graph.graph.input[0].name, pictures),
+                SimpleNamespace(get_next=lambda: next(fed, None)),  # a CalibrationDataReader
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
