@@ -4,7 +4,7 @@ import hashlib
 import resource
 import time
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from pydantic import TypeAdapter
 from helpers import artifacts
 from helpers.artifacts import Facts
 from helpers.graph import session
-from helpers.graph.convert import simplify, to_onnx
 from helpers.graph.export import export
 from helpers.graph.preprocess import Preprocessing, in_board_order, normalize
 from helpers.lab.worker import PACKAGES
@@ -24,8 +23,7 @@ from helpers.model import lite0
 from helpers.model.memory import release_memory
 from helpers.model.source import RANDOM
 from helpers.pocket.data import render
-from helpers.quant import photographs
-from helpers.quant.accuracy import precisions as graphs_of
+from helpers.quant import photographs, quantize, simulate
 from helpers.quant.accuracy import samples
 from helpers.quant.params import Values
 
@@ -89,12 +87,12 @@ def picture(name: str, inputs: Mapping[str, Path], preprocessing: Preprocessing)
         return next(samples([(inputs[name], 0)], preprocessing))[0]
     kind, group, index = name.split("/")
     if kind == "photograph":
-        return _photographs(preprocessing)[group][int(index)]
+        return photographs.as_trained(_cuts(photographs.CROPS)[group][int(index)], preprocessing)
     drawn, _ = render(int(index), split="train" if group == "train" else "test")
     return normalize(in_board_order(drawn, preprocessing), preprocessing)
 
 
-_photographs = lru_cache(maxsize=1)(lambda preprocessing: photographs.fed(photographs.CROPS, preprocessing))
+_cuts = cache(photographs.cuts)
 
 
 def _graphs(
@@ -107,14 +105,19 @@ def _graphs(
 
     def work(scratch: Path) -> Facts:
         if model == "lite0":
+            from helpers.graph.convert import simplify, to_onnx  # graphs that are kept need no torch
+
             network = lite0.load()
             graph, preprocessing = simplify(to_onnx(network)), Preprocessing.trained(network, "rgb")
         else:
             exported = export(model, folder / "export", checkpoint=inputs.get("checkpoint", RANDOM))
             graph, preprocessing = onnx.load(exported.simplified), exported.preprocessing
-        graphs, kinds = graphs_of(graph, [picture(name, inputs, preprocessing) for name in calibrating])
-        for precision, made in zip(PRECISIONS, graphs.values(), strict=True):
-            onnx.save(made, scratch / f"{precision}.onnx")
+        seen = [picture(name, inputs, preprocessing) for name in calibrating]
+        calibration = quantize.calibrate(graph, seen)
+        kinds = [*simulate.choose(calibration, seen[:8])[1]]
+        onnx.save(graph, scratch / "float.onnx")
+        for precision, nodes in (("int8", ()), ("mixed", simulate.reached(graph, *kinds))):
+            onnx.save(quantize.quantize(calibration, int16_nodes=nodes), scratch / f"{precision}.onnx")
         return {"preprocessing": vars(preprocessing), "int16": kinds}
 
     made = artifacts.step(

@@ -8,10 +8,13 @@ from pathlib import Path
 from helpers.artifacts import Facts
 from helpers.files import packaged
 from helpers.lab import notebooks
+from helpers.lab.judge import PRECISIONS
 from helpers.lab.sweep import Task
+from helpers.model import lite0
 from helpers.model.source import POCKET, RANDOM, find
 from helpers.model.variants import VARIANTS, variant
 from helpers.quant.accuracy import ImagesError, labelled, listed
+from helpers.quant.photographs import CROPS, PHOTOGRAPHS, halves
 
 PART = 250  # pictures of a task
 CALIBRATING = 32
@@ -24,7 +27,7 @@ WAITS = "waits for trained weights (`weights timm`, or --checkpoint) and labelle
 def accuracies(
     models: Sequence[str] = ("all",),
     *,
-    precisions: Sequence[str] = ("float", "int8", "mixed"),
+    precisions: Sequence[str] = PRECISIONS,
     images: Path | str | None = None,
     labels: Path | None = None,
     checkpoint: str | Path | None = None,
@@ -51,23 +54,17 @@ def accuracies(
         for found in _sets(model, weights, images, labels, limit):
             for start in range(0, len(found["pictures"]), PART):
                 part = {name: found[name][start : start + PART] for name in ("pictures", "labels")}
+                name = f"{model}, {weights.name}, {found['set']}, {len(of_model) + 1:03d}"
                 files = [*part["pictures"], *found["calibrating"]] if images else []
-                of_model.append(
-                    Task(
-                        f"{model}, {weights.name}, {found['set']}, {len(of_model) + 1:03d}",
-                        JUDGE,
-                        told | found | part,
-                        inputs={"checkpoint": weights} | {name: Path(images or "", name) for name in files},
-                    )
-                )
+                inputs = {"checkpoint": weights} | {file: Path(images or "", file) for file in files}
+                of_model.append(Task(name, JUDGE, told | found | part, inputs=inputs))
         parts.append(of_model)
     return [task for together in itertools.zip_longest(*parts) for task in together if task]
 
 
 def timings(pictures: int = 16) -> list[Task]:
     """The time of the six on a few drawings, with random weights: never an accuracy."""
-    told = _drawn(pictures, pictures) | {"weights": RANDOM, "labels": []}
-    told |= {"precisions": ["float", "int8", "mixed"]}
+    told = _drawn(pictures, pictures) | {"weights": RANDOM, "labels": [], "precisions": [*PRECISIONS]}
     return [
         Task(f"{model}, {told['set']} for the time", JUDGE, {"model": model} | told) for model in VARIANTS
     ]
@@ -76,8 +73,6 @@ def timings(pictures: int = 16) -> list[Task]:
 def _weights(model: str, checkpoint: str | Path | None) -> Path | None:
     """The file of a model's weights; None where they would be random, or are not here yet."""
     if model == LITE0:
-        from helpers.model import lite0
-
         return packaged(lite0.PACKAGE, lite0.FILE)
     return find(checkpoint, name=model if model == POCKET else variant(model).name).file
 
@@ -96,15 +91,11 @@ def _sets(model: str, weights: Path, images: Path | None, labels: Path | None, l
         told: Facts = {"set": f"{len(names)} of {images.resolve().name}", "pictures": [*names]}
         return [told | {"labels": [*answers], "calibrating": [name for name, _ in calibrating]}]
     if model == LITE0:
-        from helpers.quant.photographs import CROPS, OTHERS, PHOTOGRAPHS
-
-        halves = [
-            [f"photograph/{name}/{crop}" for crop in range(CROPS) for name in PHOTOGRAPHS[half::2]]
-            for half in (0, 1)
-        ]
-        told = {"set": f"{sum(map(len, halves))} crops of photographs", "labels": []}
+        crops = {name: [f"photograph/{name}/{crop}" for crop in range(CROPS)] for name in PHOTOGRAPHS}
+        told = {"set": f"{CROPS * len(crops)} crops of photographs", "labels": []}
         return [
-            told | {"pictures": half, "calibrating": other[:OTHERS]} for half, other in (halves, halves[::-1])
+            told | {"pictures": [crop for name in judged for crop in crops[name]], "calibrating": others}
+            for judged, others in halves(crops)
         ]
     count = min(limit or DRAWN, DRAWN)
     return [_drawn(count, CALIBRATING) | {"labels": [place % 10 for place in range(count)]}]

@@ -11,7 +11,6 @@ from tqdm.auto import tqdm
 
 from helpers.graph.preprocess import Pixels, Preprocessing, as_rgb, board_crop, normalize
 from helpers.graph.session import session_of
-from helpers.quant import quantize, simulate
 from helpers.quant.params import Values
 
 Labels = npt.NDArray[np.int64]
@@ -29,22 +28,18 @@ def labelled(folder: Path, *, classes: int | Sequence[str]) -> list[tuple[Path, 
     when numbers as names are in another order than they count, or when there is no picture.
     """
     names = class_names(folder)
-    if not isinstance(classes, int):
-        labels = _numbers(classes, names, folder)
-    elif len(names) != classes:
-        raise ImagesError(
-            f"{folder}: {len(names)} folders, but the model has {classes} classes; give one folder per class"
-        )
-    else:
+    if isinstance(classes, int):
+        if len(names) != classes:
+            told = f"{len(names)} folders, but the model has {classes} classes"
+            raise ImagesError(f"{folder}: {told}; give one folder per class")
         counted = sorted(names, key=int) if all(name.isdecimal() for name in names) else names
         if both := next((both for both in zip(names, counted, strict=True) if both[0] != both[1]), None):
             raise ImagesError(
                 f"{folder}: by name {both[0]} comes where {both[1]} counts; name all as long: 000, 001"
             )
-        labels = [*range(classes)]
-    found = [
-        (path, label) for name, label in zip(names, labels, strict=True) for path in _pictures(folder / name)
-    ]
+        classes = names
+    labelled = zip(names, _numbers(classes, names, folder), strict=True)
+    found = [(path, label) for name, label in labelled for path in _pictures(folder / name)]
     if not found:
         raise ImagesError(f"{folder}: no picture in its class folders; give JPEG or PNG files")
     return found
@@ -126,31 +121,3 @@ def predictions(
             scores = session.run(None, {"input": batch})[0]
             given[name].append(scores.reshape(len(batch), -1).argmax(axis=1))
     return {name: np.concatenate(labels) for name, labels in given.items()}, np.hstack(truth)
-
-
-def precisions(
-    graph: onnx.ModelProto, calibrating: Sequence[Values]
-) -> tuple[dict[str, onnx.ModelProto], list[str]]:
-    """The graph in float, INT8 and mixed, and the kinds that have 16 bits in it: of `simulate.choose`."""
-    calibration = quantize.calibrate(graph, calibrating)
-    kinds = [*simulate.choose(calibration, calibrating[:8])[1]]
-    int16 = simulate.reached(graph, *kinds)
-    int8, mixed = (quantize.quantize(calibration, int16_nodes=nodes) for nodes in ((), int16))
-    return {"float": graph, "INT8": int8, "mixed": mixed}, kinds
-
-
-def evaluate(
-    graph: onnx.ModelProto, pairs: Sequence[tuple[Path, int]], preprocessing: Preprocessing
-) -> dict[str, float]:
-    """The accuracy (0 to 1) of a graph in float, in INT8, and mixed: 16 bits where `simulate.choose` says.
-
-    32 of the pictures, spread over all, calibrate; the others are judged. ImagesError for fewer than 64.
-    """
-    if len(pairs) < 64:
-        raise ImagesError(f"{len(pairs)} pictures: give 64 or more, since 32 of them only calibrate")
-    apart = np.linspace(0, len(pairs) - 1, 32).astype(int).tolist()
-    calibrating = [picture for picture, _ in samples([pairs[place] for place in apart], preprocessing)]
-    judged = [pair for place, pair in enumerate(pairs) if place not in apart]
-    graphs, _ = precisions(graph, calibrating)
-    given, truth = predictions(graphs, samples(judged, preprocessing), total=len(judged))
-    return {name: float((labels == truth).mean()) for name, labels in given.items()}

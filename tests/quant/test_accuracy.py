@@ -1,112 +1,95 @@
 """Labelled pictures, and what graphs make of them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
 from PIL import Image
 from small_graphs import graph, node
 
-from helpers.graph.convert import simplify, to_onnx
-from helpers.graph.fold import fold
 from helpers.graph.preprocess import Preprocessing
-from helpers.model import weights
-from helpers.pocket import data
-from helpers.quant import accuracy, quantize, simulate
-from helpers.quant.accuracy import ImagesError, evaluate, labelled, predictions, samples
+from helpers.quant.accuracy import ImagesError, labelled, listed, predictions, samples
 
 PREPROCESSING = Preprocessing.of(mean=(0, 0, 0), std=(1, 1, 1), board_input="rgb", size=8)
+CLASSES = ["n01440764", "n01443537", "n01484850"]
+THOUSAND = [*CLASSES, *(f"n9{place:07d}" for place in range(997))]
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Two classes, one red picture and two blue ones, and a file that is no picture."""
-    for name, colour in {"b/1.png": "red", "a/2.png": "blue", "a/1.jpg": "blue"}.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.new("RGB", (20, 16), colour).save(tmp_path / name)
-    (tmp_path / "a" / "notes.txt").write_text("no picture")
-    return tmp_path
+def pictures(folder: Path, *names: str) -> Path:
+    """Red PNG and blue JPEG files; a name without an ending is a folder."""
+    for path in (folder / name for name in names):
+        (path.parent if path.suffix else path).mkdir(parents=True, exist_ok=True)
+        if path.suffix:
+            Image.new("RGB", (20, 16), "red" if path.suffix == ".png" else "blue").save(path)
+    return folder
 
 
-def brightest_channel() -> onnx.ModelProto:
+def told(pairs: Sequence[tuple[Path, int]]) -> list[tuple[str, int]]:
+    return [(path.name, label) for path, label in pairs]
+
+
+def test_a_folder_is_the_class_of_its_name_or_of_its_place(tmp_path: Path):
+    folder = pictures(tmp_path, "n01484850/b.jpg", "n01440764/a.png", "n01440764/c.png", ".hidden/c.png")
+    (folder / "n01440764" / "notes.txt").write_text("no picture")
+    assert told(labelled(folder, classes=CLASSES)) == [("a.png", 0), ("c.png", 0), ("b.jpg", 2)]
+    assert told(labelled(folder, classes=2)) == [("a.png", 0), ("c.png", 0), ("b.jpg", 1)]
+
+
+@pytest.mark.parametrize(
+    ("names", "classes", "named"),
+    [
+        (["0/a.png", "1/a.png", "2/a.png"], CLASSES, "0, 1, 2"),
+        (["n01440764/a.png", "n99999999/a.png"], CLASSES, "n99999999"),
+        (["a.png"], CLASSES, "no picture"),
+        (["a", "b"], 2, "no picture"),
+        (["a/1.png", "b/2.png"], 1000, r"2 folders.* 1000 classes"),
+        ([str(number) for number in range(11)], 11, "10 comes where 2 counts"),
+        ([], 2, "no such folder"),
+    ],
+)
+def test_folders_that_do_not_fit_are_refused(
+    names: list[str], classes: int | list[str], named: str, tmp_path: Path
+):
+    with pytest.raises(ImagesError, match=named):
+        labelled(pictures(tmp_path / "wrong", *names), classes=classes)
+
+
+@pytest.mark.parametrize(
+    ("lines", "classes", "found"),
+    [
+        ("a.png n01484850\nb.png n01440764\n", CLASSES, [2, 0]),
+        ("ImageId,PredictionString\na,n01484850 1 2 3 4\nb,n01440764 5 6 7 8\n", CLASSES, [2, 0]),
+        ("a.png 999\nb.png 0\n", THOUSAND, [999, 0]),
+        ("a.png 1000\nb.png 1\n", THOUSAND, "1000"),
+        ("a.png 2\nb.png n01440764\n", THOUSAND, "2"),
+        ("a.png 2\n", CLASSES, "2"),
+        ("a.png n99999999\n", CLASSES, "n99999999"),
+        ("c.png n01440764\n", CLASSES, "c.png"),
+        ("490\n361\n", THOUSAND, "490"),
+    ],
+)
+def test_a_file_of_labels_says_the_classes_of_pictures_side_by_side(
+    lines: str, classes: list[str], found: list[int] | str, tmp_path: Path
+):
+    (file := tmp_path / "labels").write_text(lines)
+    folder = pictures(tmp_path / "val", "a.png", "b.png")
+    if isinstance(found, str):
+        with pytest.raises(ImagesError, match=f"labels.*{found}"):
+            listed(folder, file, classes=classes)
+    else:
+        assert told(listed(folder, file, classes=classes)) == [("a.png", found[0]), ("b.png", found[1])]
+
+
+def test_what_each_graph_says(tmp_path: Path):
     """A classifier of three classes: the mean of each channel."""
-    return graph(node("GlobalAveragePool"), shape=[1, 3, 8, 8], out=[1, 3, 1, 1])
-
-
-def test_folders_are_classes_in_alphabetical_order(folder: Path):
-    assert [(path.name, label) for path, label in labelled(folder, classes=2)] == [
-        ("1.jpg", 0),
-        ("2.png", 0),
-        ("1.png", 1),
-    ]
-
-
-def test_what_each_graph_says(folder: Path):
-    pairs = labelled(folder, classes=2)
-    found, truth = predictions({"mean": brightest_channel()}, samples(pairs, PREPROCESSING), total=3)
+    pairs = labelled(pictures(tmp_path, "a/1.jpg", "a/2.jpg", "b/1.png"), classes=2)
+    channels = graph(node("GlobalAveragePool"), shape=[1, 3, 8, 8], out=[1, 3, 1, 1])
+    found, truth = predictions({"mean": channels}, samples(pairs, PREPROCESSING), total=3)
     assert list(found["mean"]) == [2, 2, 0]
     assert list(truth) == [0, 0, 1]
 
 
-def test_folders_that_do_not_fit_are_refused(folder: Path, tmp_path: Path):
-    with pytest.raises(ImagesError, match=r"2 folders.* 1000 classes"):
-        labelled(folder, classes=1000)
-    with pytest.raises(ImagesError, match="none"):
-        labelled(tmp_path / "none", classes=2)
-    for number in range(11):
-        (tmp_path / "a" / "numbers" / str(number)).mkdir(parents=True)
-    with pytest.raises(ImagesError, match="10 comes where 2 counts"):
-        labelled(tmp_path / "a" / "numbers", classes=11)
-    for path in folder.rglob("*.*g"):
-        path.unlink()
-    with pytest.raises(ImagesError, match="no picture"):
-        labelled(folder, classes=2)
-
-
-def test_a_broken_picture_is_named(folder: Path):
-    (folder / "a" / "1.jpg").write_bytes(b"cut off")
+def test_a_broken_picture_is_named(tmp_path: Path):
+    (pictures(tmp_path, "a/1.jpg") / "a" / "1.jpg").write_bytes(b"cut off")
     with pytest.raises(ImagesError, match=r"1\.jpg"):
-        list(samples(labelled(folder, classes=2), PREPROCESSING))
-
-
-def test_each_picture_either_calibrates_or_is_judged(monkeypatch: pytest.MonkeyPatch):
-    """64 pictures, the fewest that are taken; here each is only its number."""
-    used: dict[str, list[int]] = {}
-
-    def choose(_: object, pictures: list[int]):
-        used["choosing"] = pictures
-        return 1.0, {}
-
-    def predicted(graphs: dict[str, object], pictures: list[tuple[int, int]], *, total: int):
-        used["judged"] = [picture for picture, _ in pictures]
-        assert total == len(used["judged"])
-        return {name: np.zeros(total) for name in graphs}, np.arange(total) % 4
-
-    monkeypatch.setattr(accuracy, "samples", lambda pairs, _: [(int(path.stem), 0) for path, _ in pairs])
-    monkeypatch.setattr(quantize, "calibrate", lambda _, pictures: used.update(calibrating=pictures))
-    monkeypatch.setattr(quantize, "quantize", lambda *_, **__: None)
-    monkeypatch.setattr(simulate, "choose", choose)
-    monkeypatch.setattr(accuracy, "predictions", predicted)
-    pairs = [(Path(f"{number}.png"), 0) for number in range(64)]
-    assert evaluate(brightest_channel(), pairs, PREPROCESSING) == {"float": 0.25, "INT8": 0.25, "mixed": 0.25}
-    assert sorted(used["calibrating"] + used["judged"]) == list(range(64))
-    assert len(used["calibrating"]) == 32 and {0, 63} <= set(used["calibrating"])
-    assert used["choosing"] == used["calibrating"][:8]
-
-
-def test_a_trained_model_is_judged_in_three_ways(tmp_path: Path):
-    """The pocket model on drawn pictures, kept as files in one folder per class."""
-    for index in range(80):
-        pixels, label = data.render(index, split="test")
-        place = tmp_path / "pictures" / f"{label}" / f"{index}.png"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(place)
-    pairs = labelled(tmp_path / "pictures", classes=10)
-    model = fold(weights.load("pocket"))
-    made = simplify(to_onnx(model))
-    found = evaluate(made, pairs, Preprocessing.trained(model, "rgb"))
-    assert list(found) == ["float", "INT8", "mixed"]
-    assert all(0.75 < share <= 1 for share in found.values())
-    with pytest.raises(ImagesError, match="64"):
-        evaluate(made, pairs[:63], PREPROCESSING)
+        list(samples(labelled(tmp_path, classes=1), PREPROCESSING))
