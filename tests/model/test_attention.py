@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from functools import cache
 
 import pytest
-import timm
 import torch
+from random_networks import images, randomized
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers.model.attention import MHSA, CascadedGroupAttention, WindowAttention, distance_index
 from helpers.model.network import from_timm
-from helpers.model.randomize import randomize
 from helpers.model.variants import VARIANTS
 
 TOLERANCE = 1e-5
@@ -40,22 +39,15 @@ class Pair:
 
 
 @cache
-def timm_model(name: str) -> nn.Module:
-    model = timm.create_model(name)
-    randomize(model, seed=3)
-    return model.eval()
-
-
-@cache
 def pairs(name: str) -> list[Pair]:
     """Every block of a model, in order, from one run of timm's."""
-    model, seen = timm_model(name), []
+    model, seen = randomized(name), []
     blocks = [block for stage in model.stages for block in stage.blocks]
     hooks = [
         block.register_forward_hook(lambda block, x, out: seen.append((block, x[0], out))) for block in blocks
     ]
     with torch.no_grad():
-        model(torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(5)))
+        model(images(2))
     for hook in hooks:
         hook.remove()
     ours = [block for stage in from_timm(model).stages for block in stage.blocks]

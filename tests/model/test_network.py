@@ -3,7 +3,8 @@
 import pytest
 import timm
 import torch
-from torch import Tensor, nn
+from random_networks import images, logits, randomized
+from torch import nn
 
 from helpers.model.batchnorm import fuse_batchnorm
 from helpers.model.network import EfficientViT, from_timm, rename_timm_weights
@@ -14,20 +15,11 @@ from helpers.model.variants import VARIANTS
 TOLERANCE = 1e-5
 
 
-def randomized(model: nn.Module) -> nn.Module:
-    randomize(model, seed=3)
-    return model.eval()
-
-
-def images(count: int) -> Tensor:
-    return torch.randn(count, 3, 224, 224, generator=torch.Generator().manual_seed(5))
-
-
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["efficientvit_m0", "efficientvit_m5"])
 def test_logits_agree_with_timm(name: str) -> None:
-    reference = randomized(timm.create_model(name))
-    ours, expected = from_timm(reference)(images(2)), reference(images(2))
+    reference = randomized(name)
+    ours, expected = logits(from_timm(reference), 2), logits(reference, 2)
     assert expected.isfinite().all()
     assert (expected[0] - expected[1]).abs().max() > 0.01 * expected.std(), (
         "the logits must depend on the image"
@@ -39,7 +31,8 @@ def test_logits_agree_with_timm(name: str) -> None:
 def test_a_narrow_model_keeps_its_plan() -> None:
     """The pocket model of chapter 04 is timm's class at other widths."""
     plan = {"embed_dim": (32, 64, 96), "depth": (1, 1, 2), "num_heads": (2, 4, 3), "kernels": (5, 3, 3, 7)}
-    reference = randomized(EfficientVitMsra(num_classes=10, key_dim=(8, 8, 8), **plan))
+    reference = EfficientVitMsra(num_classes=10, key_dim=(8, 8, 8), **plan).eval()
+    randomize(reference, seed=3)
     expected = reference(images(1))
     assert (from_timm(reference)(images(1)) - expected).abs().max() < TOLERANCE * expected.std()
 
