@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 from playwright.sync_api import Browser, sync_playwright
 
 # Tests run side by side: more threads than cores only wait for each other. Notebook kernels inherit it.
@@ -33,6 +34,14 @@ def browser() -> Iterator[Browser]:
         )
         yield launched
         launched.close()
+
+
+@pytest.fixture
+def shell() -> Iterator[None]:
+    """`display` prints plain text unless a shell is there to take the data."""
+    InteractiveShell.instance()
+    yield
+    InteractiveShell.clear_instance()
 
 
 @pytest.fixture

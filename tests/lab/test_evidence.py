@@ -15,7 +15,7 @@ def test_a_check_that_fails_says_what_was_claimed():
         check("water is dry", False, "0.3 dry")
 
 
-def test_a_check_that_holds_is_shown_with_its_figure(ipython):
+def test_a_check_that_holds_is_shown_with_its_figure(shell: None):
     (data,) = shown(check, "water is wet", True, "1.0 wet")
     assert data["text/plain"] == "✓ water is wet  (1.0 wet)"
     assert data[MIME]["kind"] == "check"
@@ -27,7 +27,7 @@ def test_a_result_must_be_a_number(value: float):
         record("latency", value, "ms", model="m", engine="e", device="d", weights="w")
 
 
-def test_harvest_finds_what_cells_left_behind(ipython):
+def test_harvest_finds_what_cells_left_behind(shell: None):
     (checked,) = shown(check, "a", True)
     (measured,) = shown(record, "latency", 2, "ms", model="m", engine="e", device="d", weights="w", batch=8)
     cells = [
@@ -41,7 +41,7 @@ def test_harvest_finds_what_cells_left_behind(ipython):
     assert result == wanted | {"weights": "w", "batch": 8}
 
 
-def test_results_in_one_line_are_harvested_like_others(ipython):
+def test_results_in_one_line_are_harvested_like_others(shell: None):
     def several() -> None:
         with in_one_line():
             for value in (1, 2):
@@ -51,13 +51,3 @@ def test_results_in_one_line_are_harvested_like_others(ipython):
     assert data["text/plain"].startswith("→ 2 results")
     assert [row["value"] for row in harvest({"cells": [{"outputs": [{"data": data}]}]})[1]] == [1, 2]
     assert len(shown(record, "after", 3, "ms", model="m", engine="e", device="d", weights="w")) == 1
-
-
-@pytest.fixture
-def ipython():
-    """`display` prints plain text unless a shell is there to take the data."""
-    from IPython.core.interactiveshell import InteractiveShell
-
-    InteractiveShell.instance()
-    yield
-    InteractiveShell.clear_instance()

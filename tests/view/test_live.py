@@ -9,7 +9,6 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from playwright.sync_api import Browser, Locator, Page
 
@@ -172,13 +171,6 @@ def test_what_a_head_hears_lights_up(browser: Browser):
         assert shown.get_by_text(lights(KINDS)[head]["says"]).is_visible()
     page.close()
     assert not faults
-
-
-@pytest.fixture
-def shell() -> Iterator[None]:
-    InteractiveShell.instance()
-    yield
-    InteractiveShell.clear_instance()
 
 
 def test_it_has_words_for_those_who_see_no_html_and_refuses_what_json_cannot_hold(shell: None):
