@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from test_chapters import chapter
 from torch import nn
 
+from helpers.lab import notebooks
 from helpers.model.reference import timm_model
 
 
@@ -19,7 +19,8 @@ def book() -> dict[str, Any]:
         constant = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).replace(" ", "").isupper()
         return constant or isinstance(node, ast.ImportFrom | ast.Import | ast.FunctionDef)
 
-    body = [node for node in ast.parse(chapter("01")).body if kept(node)]
+    source = "\n".join(notebooks.sources(notebooks.find("01"), kind="code"))
+    body = [node for node in ast.parse(source).body if kept(node)]
     names: dict[str, Any] = {"timed": {}, "counted": {}, "passes": 2, "model": "efficientvit_m0"}
     names["chosen"] = type("Chosen", (), {"short": "M0"})
     exec(compile(ast.Module(body, []), "chapter 01", "exec"), names)
