@@ -66,6 +66,9 @@ class AnchorGrid:
         return np.concatenate([self.level(stride, shape) for stride, shape in levels])
 
 
+COCO_GRID = AnchorGrid()  # the authors'
+
+
 def encode(anchors: Floats, boxes: Floats) -> Floats:
     """What the network must say to turn `anchors` into `boxes`, both [n, 4]: dx, dy, log w, log h ratios."""
     (centre, size), (to, wanted) = _centre_size(anchors), _centre_size(boxes)

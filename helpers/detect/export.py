@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers.artifacts import Facts
-from helpers.detect.boxes import AnchorGrid
+from helpers.detect.boxes import COCO_GRID
 from helpers.detect.results import OUTPUTS
 from helpers.graph import OPSET
 from helpers.graph import export as classifiers
@@ -53,7 +53,7 @@ def export(
         fed = Preprocessing.of(**IMAGENET, board_input=board_input, size=size, crop=1)
         return load(weights.checkpoint), replace(fed, fit="letterbox")
 
-    network: Facts = {"outputs": OUTPUTS, "probes": 1, "anchors": AnchorGrid().per_cell}
+    network: Facts = {"outputs": OUTPUTS, "probes": 1, "anchors": COCO_GRID.per_cell}
     return classifiers.step(out, make, weights, {"model": model} | given, **network)
 
 

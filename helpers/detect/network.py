@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from helpers.detect.boxes import AnchorGrid
+from helpers.detect.boxes import COCO_GRID
 from helpers.model.attention import WindowAttention
 from helpers.model.network import EfficientViT
 from helpers.model.variants import VARIANTS, Variant
@@ -119,7 +119,7 @@ class RetinaHead(nn.Module):
         width: int = WIDTH,
         *,
         depth: int = TOWER,
-        anchors: int = AnchorGrid().per_cell,
+        anchors: int = COCO_GRID.per_cell,
         convolution: Callable[[int], nn.Module] = dense,
     ) -> None:
         super().__init__()

@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers.detect.boxes import AnchorGrid, Floats, Integers, Size, decode, suppress
+from helpers.detect.boxes import COCO_GRID, AnchorGrid, Floats, Integers, Size, decode, suppress
 
 SCORE = 0.05  # from which a candidate counts; average precision needs the low ones as well
 CANDIDATES = 1000  # per level
-COCO_GRID = AnchorGrid()
 OUTPUTS = COCO_GRID.outputs
 
 

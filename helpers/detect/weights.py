@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from helpers.detect.boxes import AnchorGrid
+from helpers.detect.boxes import COCO_GRID
 from helpers.detect.export import MODEL, SIZE
 from helpers.detect.network import CLASSES, Detector, m4_retinanet
 from helpers.model import layout
@@ -83,7 +83,7 @@ def _from_file(path: Path) -> Detector:
             "that begins with it (helpers.detect.weights.from_classifier)"
         )
     bias = state.get("bbox_head.retina_cls.bias")
-    network = m4_retinanet(CLASSES if bias is None else max(1, bias.numel() // AnchorGrid().per_cell))
+    network = m4_retinanet(CLASSES if bias is None else max(1, bias.numel() // COCO_GRID.per_cell))
     template = _template()
     template.neck, template.bbox_head = network.neck, network.bbox_head
     if reasons := layout.misfit(state, template):
