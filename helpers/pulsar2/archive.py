@@ -182,7 +182,7 @@ def _unfit(image: Image.Image) -> str:
 class Member(NamedTuple):
     """What a file in an archive is: a picture by size and mode, an array by shape and dtype, or a name."""
 
-    format: str  # Image, Numpy or Binary, as Pulsar2 calls them
+    format: str  # Image, Numpy, NumpyObject or Binary, as Pulsar2 calls them
     shape: tuple[int, ...]  # of a picture width and height, of a raw file its bytes
     detail: str
 
@@ -204,7 +204,7 @@ def _member(name: str, content: bytes) -> Member:
             one = version == (1, 0)
             header = np.lib.format.read_array_header_1_0 if one else np.lib.format.read_array_header_2_0
             shape, _, dtype = header(file)
-            return Member("Numpy", tuple(shape), str(dtype))
+            return Member("NumpyObject" if dtype.hasobject else "Numpy", tuple(shape), str(dtype))
         with Image.open(file) as image:
             return Member("Image", image.size, image.mode)
     except Exception:  # decoders raise nearly anything on damaged files
@@ -254,11 +254,12 @@ def _judged(
     groups = [f"{number} {kind} {list(shape)} {detail}" for (kind, shape, detail), number in held.items()]
     said = ", ".join(groups[:5]) or "no files"
     formats = {member.format for member in held}
-    held_first = next((kind for kind in ("Image", "Numpy") if kind in formats), "Binary")
+    held_first = next((kind for kind in ("Image", "Numpy", "NumpyObject") if kind in formats), "Binary")
     wanted = entry.calibration_format if entry else held_first
-    wanted = "Numpy" if wanted == "NumpyObject" else wanted
     if formats != {wanted}:
         return "fail", f"not all members are of the format {wanted}: {said}; chapter 07 makes one"
+    if wanted == "NumpyObject":
+        return "warn", f"{said}: not looked into, as reading pickled arrays can run code"
     if mismatch := _mismatch(held, entry.tensor_name if entry else EVERY, graph):
         return "fail", mismatch
     if wanted == "Image" and (odd := sorted({member.detail for member in held} - {"RGB"})):

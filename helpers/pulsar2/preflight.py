@@ -127,7 +127,7 @@ def _valid(model: onnx.ModelProto) -> Verdict:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         return "fail", f"onnx's checker refuses it: {reason}; export it again"
     written = f"{model.producer_name} {model.producer_version}".strip() or "an unnamed producer"
-    return "ok", f"valid ONNX, IR {model.ir_version}, written by {written}"
+    return "ok", f"valid ONNX, file format (IR) {model.ir_version}, written by {written}"
 
 
 def _opset(graph: Graph) -> Verdict:

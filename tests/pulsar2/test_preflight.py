@@ -350,17 +350,22 @@ def test_odd_or_too_few_pictures_are_told(
 
 
 @pytest.mark.parametrize(
-    ("array", "count", "level"),
+    ("form", "array", "count", "level"),
     [
-        (np.zeros((1, 3, 8, 8), F32), 32, "ok"),
-        (np.zeros((1, 3, 8, 8), F32), 1, "warn"),
-        (np.zeros((3, 8, 8), F32), 32, "fail"),
-        (np.zeros((1, 3, 8, 8), np.float64), 32, "fail"),
+        ("Numpy", np.zeros((1, 3, 8, 8), F32), 32, "ok"),
+        ("Numpy", np.zeros((1, 3, 8, 8), F32), 1, "warn"),
+        ("Numpy", np.zeros((3, 8, 8), F32), 32, "fail"),
+        ("Numpy", np.zeros((1, 3, 8, 8), np.float64), 32, "fail"),
+        ("Numpy", np.array({"input": np.zeros((1, 3, 8, 8), F32)}), 32, "fail"),
+        ("NumpyObject", np.array({"input": np.zeros((1, 3, 8, 8), F32)}), 32, "warn"),
+        ("NumpyObject", np.zeros((1, 3, 8, 8), F32), 32, "fail"),
     ],
 )
-def test_arrays_must_be_what_the_model_gets(small: Path, array: np.ndarray, count: int, level: str) -> None:
+def test_arrays_must_be_what_the_model_gets(
+    small: Path, form: str, array: np.ndarray, count: int, level: str
+) -> None:
     tar(small.parent / "a.tar", {f"{index}.npy": npy(array) for index in range(count)})
-    entry = {"calibration_format": "Numpy"}
+    entry = {"calibration_format": form}
     assert only(check(small, config(entry=entry)), "calibration").level == level
     assert only(check(small, config()), "calibration").level == "fail"  # the pictures that it names
 
