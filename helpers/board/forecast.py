@@ -51,7 +51,7 @@ _T_QUANTILE = {2: 2.920, 3: 2.353, 4: 2.132}  # Student's t, two-sided 90 %, by 
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """Images/s at batch 8; in 90 of 100 such forecasts the board should lie between `low` and `high`."""
+    """Images/s at batch 8, with the bounds of an interval of nominally 90 %: it takes the terms for given."""
 
     fps: float
     low: float
