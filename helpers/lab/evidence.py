@@ -86,10 +86,9 @@ def record(
     if _unshown is not None:
         _unshown.append(row)
         return
-    _show(
-        f"→ {quantity}: {value:g} {unit}  [{model}, {engine}, {device}, weights: {weights}]",
-        {"kind": "result"} | row,
-    )
+    measured = f"{value:g}" if unit == "1" else f"{value:g} {unit}"
+    told = f"→ {quantity}: {measured}  [{model}, {engine}, {device}, weights: {weights}]"
+    _show(told, {"kind": "result"} | row)
 
 
 @contextmanager
