@@ -33,8 +33,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--image-size": {"type": int, "help": "pixels of a side (default 224, the detector's 448)"},
     "--images": {
-        "help": "a folder of pictures (default: cuts of one photo); run-board: one with a folder per class; "
-        "it then tells how often the model is right, and no times (needs python3 and pyaxengine there)",
+        "help": "a folder of pictures (default: cuts of one photo; of a sweep: drawings and photographs); "
+        "run-board: one with a folder per class; it then tells how often the model is right, and no times "
+        "(needs python3 and pyaxengine there)",
     },
     "--board-input": {"help": "order of colours: bgr, of the C++ samples (default), or rgb"},
     "--target-hardware": {"help": "the chip (default AX650)"},
