@@ -13,11 +13,10 @@ docs/axera-pulsar-free-calibration.md; 16 bits: scripts/axera/u16_chain.py):
 
 Assumed, because nothing documents it: a tensor is as wide as the operator that writes it; the output of a
 Concat (a standalone one stays float in that source), of a mean, of a Resize and of all of OWN has parameters
-of its own; the largest of some values
-(MaxPool) has theirs; the other ACTIVATIONS, and x · GATE(x), are part of the convolution or matrix before
-them like a ReLU (`python -m helpers second-opinion`: EfficientNet-Lite0, whose convolutions end in Clip,
-keeps its answer on 80 % of 70 cuts of photographs so, and on 54 % with rounding before the Clip). A graph
-with an operator that has no rule is refused.
+of its own; the largest of some values (MaxPool) has theirs; the other ACTIVATIONS, and x · GATE(x), are part
+of the convolution or matrix before them like a ReLU (`python -m helpers second-opinion`: EfficientNet-Lite0,
+whose convolutions end in Clip, keeps its answer on 80 % of 70 cuts of photographs so, and on 54 % with
+rounding before the Clip). A graph with an operator that has no rule is refused.
 
 ONNX Runtime's own quantiser is a second opinion only (`second_opinion`): it has no rule for what shares
 parameters or is signed. ONNX Runtime runs the result; the Q and DQ operators are its contrib ones, which know
