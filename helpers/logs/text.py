@@ -41,15 +41,18 @@ def iter_lines(stream: BinaryIO) -> Iterator[str]:
     """
     read = getattr(stream, "read1", stream.read)  # a pipe's lines are read as they come
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+    held = b""  # of a line's end that may go on in the next block
     raw = line = ""  # the begin of the last line, as it came and, where noise has cut it, cleaned
     while block := read(_BLOCK):
-        raw += decoder.decode(block.translate(None, _CONTROL).replace(b"\r\r\n", b"\n"))
+        block = held + block.translate(None, _CONTROL)
+        held = b"\r\r"[: block.endswith(b"\r") + block.endswith(b"\r\r")]
+        raw += decoder.decode(block[: len(block) - len(held)].replace(b"\r\r\n", b"\n"))
         end = raw.rfind("\n") + 1
         *lines, line = (line[:MAX_LINE] + _clean(raw[:end])).split("\n")
         raw = raw[end:][: 4 * MAX_LINE]
         for whole in lines:
             yield whole[:MAX_LINE]
-    line += _clean(raw + decoder.decode(b"", final=True))
+    line += _clean(raw + decoder.decode(held, final=True)).rstrip("\n")
     if line:
         yield line[:MAX_LINE]
 

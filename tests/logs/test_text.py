@@ -31,6 +31,8 @@ def lines(data: bytes, *, block: int = 65_536) -> list[str]:
     [
         (b"one\ntwo", ["one", "two"]),
         (b"one\r\n\r\ntwo\r\nthree\n", ["one", "", "two", "three"]),
+        (b"one\r\r\ntwo\r\r\n", ["one", "two"]),  # doubled by a terminal within a terminal
+        (b"one\r50 %\r", ["one", "50 %"]),
         (b" 10%|#\r 20%|##\rdone\n", [" 10%|#", " 20%|##", "done"]),
         (b"\x1b[1;32mgreen\x1b[0m \x1b]0;title\x07text\x1b[2K", ["green text"]),
         (b"caf\xc3\xa9 \xff\xfe broken \xc3", ["café \ufffd\ufffd broken \ufffd"]),
@@ -42,10 +44,6 @@ def lines(data: bytes, *, block: int = 65_536) -> list[str]:
 )
 def test_bytes_become_clean_lines(data: bytes, expected: list[str], block: int) -> None:
     assert lines(data, block=block) == expected
-
-
-def test_a_line_end_that_a_terminal_has_doubled_makes_no_blank_line() -> None:
-    assert lines(b"one\r\r\ntwo\r\r\n") == ["one", "two"]
 
 
 def test_a_long_line_keeps_its_beginning_and_the_next_line_survives() -> None:
