@@ -93,7 +93,7 @@ def ingredients(
     return {
         "arguments": json.loads(json.dumps(arguments)),  # tuples become lists, as they are read back
         "inputs": {key: file_hash(path) for key, path in inputs.items()},
-        "packages": {package: importlib.metadata.version(package) for package in packages},
+        "packages": {package: _version(package) for package in packages},
         "code": code_hash(*code),
     }
 
@@ -126,6 +126,9 @@ def kept(report: Path, files: Sequence[str], made_from: Facts) -> Facts | None:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return None
+
+
+_version = cache(importlib.metadata.version)  # it reads files each time
 
 
 def file_hash(path: Path) -> str:
