@@ -43,7 +43,11 @@ _NUMBERS = {
     "assemb": re.compile(r"assemb(?:le|el) model .{1,120}\] b(\d{1,6})"),
 }
 _SUBGRAPH = re.compile(r"subgraph \[(\d{1,9})\](?:, group: (\d{1,9}))?, type: GraphType\.(\w{1,20})")
-_FUSED = re.compile(r"fuse \d{1,9} subgraph\(s\)")
+# By a part of the place that prints it: the line after which nothing but checks can fail.
+_SUCCESS = {
+    "compile_ptq_model": re.compile(r"fuse \d{1,9} subgraph\(s\)"),
+    "llm_build:": re.compile(r"build llm model done"),
+}
 _AFTERMATH = ("Traceback (most recent", "During handling of", "The above exception was", "Killed")
 _RANGE_HINT = "These op contains very big range"
 
@@ -134,7 +138,8 @@ class BuildReader:
         self._failure.pause()
 
     def finish(self) -> BuildLog:
-        """The record, with the verdict: only the line `fuse N subgraph(s)` makes a build a success.
+        """The record, with the verdict: only the line `fuse N subgraph(s)` makes a build a success, and of a
+        language model `build llm model done!`.
 
         A traceback of the compiler's own right after it takes the success back: the model was not written.
         """
@@ -159,7 +164,11 @@ class BuildReader:
         return log
 
     def _feed_after_success(self, line: str) -> bool:
-        """Nothing of this build can follow but a failure to write the model; False for any other line."""
+        """Nothing can follow but a failure to write the model, and the checks of a language model; False for
+        any other line.
+        """
+        if "llm_build:" in line[:120] and "check llm" in line:
+            return True
         if not (line.startswith(_AFTERMATH) or self._failure.in_traceback):
             return False
         if "<frozen " in line or line.startswith("Killed"):
@@ -181,7 +190,7 @@ class BuildReader:
             if not self._failure.feed(text):
                 self._failure.add_plain(text)
         self._feed_text(text)
-        self._done = "compile_ptq_model" in where and _FUSED.match(text) is not None
+        self._done = any(name in where and line.match(text) for name, line in _SUCCESS.items())
         return True
 
     def _feed_text(self, text: str) -> None:

@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
@@ -38,10 +38,14 @@ _CARRIERS = frozenset(["docker", "podman", "ssh", "adb", "bash", "sh", "timeout"
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command that was typed: the executable's base name, None where it has none, and its arguments."""
+    """A command that was typed: the executable's base name, None where it has none, and its arguments.
+
+    `bare`: without a prompt, as in a script's text.
+    """
 
     program: str | None
     arguments: tuple[str, ...] = ()
+    bare: bool = False
 
     @property
     def starts(self) -> Literal["build", "simulation", "board_run"] | None:
@@ -52,11 +56,15 @@ class Command:
         return "board_run" if _BOARD_PROGRAM.fullmatch(self.program or "") else None
 
     def option(self, *names: str) -> str | None:
-        """The value of the first of these options that is given: `-r 10`, `-r10` or `--repeat=10`."""
+        """The value of the first of these options that is given: `-r 10`, `-r10` or `--repeat=10`.
+
+        None where the shell would put something else for it.
+        """
         for index, word in enumerate(self.arguments):
             for name in names:
                 if word == name:
-                    return next(iter(self.arguments[index + 1 :]), None)
+                    value = next(iter(self.arguments[index + 1 :]), "$")
+                    return None if "$" in value else value
                 value = word.removeprefix(name)
                 if word.startswith(name + "="):
                     return value[1:]
@@ -77,11 +85,12 @@ def read_command(line: str) -> Command | None:
     prompted = "#" in line or "$" in line or "%" in line or ">" in line or "❯" in line or "➜" in line
     if prompted and (found := _SURE_PROMPT.match(line)):
         return _parse(found["command"]) or Command(None)
-    found = (_LIKELY_PROMPT.match(line) if prompted or line[:1] == "+" else None) or _NO_PROMPT.match(line)
+    likely = _LIKELY_PROMPT.match(line) if prompted or line[:1] == "+" else None
+    found = likely or _NO_PROMPT.match(line)
     if found and _KNOWN.search(found["command"]):
         command = _parse(found["command"])
         if command and _KNOWN.fullmatch(command.program or ""):
-            return command
+            return replace(command, bare=not likely)
     return None
 
 

@@ -29,12 +29,12 @@ _PLAIN = re.compile(
     r"^\s*Killed\b|\bline \d{1,9}: +\d{1,9} Killed\b|Sentinel key not found|cannot execute binary file"
     r"|command not found|\bpulsar2(?: \w{1,20})?: error: |^docker: |Error response from daemon"
     r"|(?i:to the docker (?:daemon|api))|Unable to find image|No space left on device"
-    r"|Segmentation fault|\bAborted\b|Illegal instruction|^\^C"
+    r"|Segmentation fault|\bAborted\b|Illegal instruction|^\^C|std::bad_alloc|\bexit code 137\b"
 )
 # Without one of these in a line nothing above matches it; the patterns themselves are slow on each line.
 _HINTS = (
     *("rror", "xception", "illed", "found", "execute", "Unable", "No space"),
-    *("fault", "Abort", "Illegal", "Interrupt", "docker", "^C"),
+    *("fault", "Abort", "Illegal", "Interrupt", "docker", "^C", "bad_alloc", "code 137"),
 )
 
 

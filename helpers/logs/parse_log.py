@@ -60,6 +60,8 @@ class _Splitter:
     def __init__(self, source: str) -> None:
         self._source = source
         self._command: Command | None = None  # the last one typed
+        self._silent: Command | None = None  # a command after which nothing came
+        self._script: list[Command] = []  # commands of a text that was shown before any of them ran
         self._reader: RunReader | BuildReader | None = None
         self._perhaps = False  # whether the build is known by the name of a failure only
         self._stray = FailureReader()  # failures printed while no run and no build is open
@@ -94,7 +96,11 @@ class _Splitter:
         if isinstance(reader, BuildReader) and is_progress(line):  # half of a build log
             return None
         command = None if line[0] in _BOX_CHARACTERS else read_command(line)  # tables are most of the rest
-        if command:
+        if command and command.bare and self._silent:
+            self._script = [*(self._script or [self._silent]), command]
+            self._command = self._reader = reader = None
+        elif command:
+            self._script.clear()
             self._begin(command)
         elif reader is None:
             self._feed_idle(line)
@@ -102,7 +108,9 @@ class _Splitter:
             self._reader = None
             self._feed_idle(line)
         else:
+            self._silent = None
             return None
+        self._silent = command
         return reader
 
     def _shows_another(self, line: str) -> bool:
@@ -123,6 +131,7 @@ class _Splitter:
         if shows_run(line):
             self._open_run().feed(line)
         elif not self._simulates() and shows_build(line):
+            self._next_of_script("build")
             build = BuildReader(source=self._source)
             self._reader, self._perhaps = build, names_failure(line)
             for one in (*self._recent, line):
@@ -132,11 +141,20 @@ class _Splitter:
             self._recent = [*self._recent[1 - _MAX_RECENT :], line]
 
     def _open_run(self) -> RunReader:
-        self._reader = RunReader(source=self._source, command=self._command)
+        self._next_of_script("board_run")
+        command = self._command if self._command and self._command.program != "pulsar2" else None
+        self._reader = RunReader(source=self._source, command=command)
         if self._command:  # its arguments are those of its first run only
             self._command = Command(self._command.program)
         self._recent.clear()
         return self._reader
+
+    def _next_of_script(self, kind: str) -> None:
+        """What begins is of the next command that starts such."""
+        if self._script:
+            left = iter(self._script)
+            self._command = next((one for one in left if one.starts == kind), None)
+            self._script = [*left]
 
     def _simulates(self) -> bool:
         return self._command is not None and self._command.starts == "simulation"

@@ -11,7 +11,8 @@ _BLOCK = 1 << 18
 
 _ANSI = re.compile(
     r"\x1b(?:\[[0-?]*+[ -/]*+[@-~]"  # colours and cursor movements
-    r"|\][^\x07\x1b\n]*+(?:\x07|\x1b\\)"  # window titles and links
+    r"|[\]k][^\x07\x1b\n]*+(?:\x07|\x1b\\)"  # window titles and links
+    r"|[()][0-9A-Z]"  # character sets
     r"|[@-Z\\^_=>]?)"
 )
 _CONTROL = bytes({*range(0x20), 0x7F} - {*b"\n\r\t\x07\x1b"})
@@ -29,6 +30,17 @@ _NOISE = re.compile(
 )
 # One of these stands in every noise: texts without them need no closer look.
 _NOISE_HINTS = ("AX_SYS_LOG]", "__sys_", "libax_sys", " kernel: ", " user.", " kern.", " daemon.", ",Func(__")
+# What a Chinese or Japanese shell says, as an English one: everything else here reads English.
+_LOCALISED = {
+    "行 (?=\\d+: +\\d+ 已杀死)": "line ",
+    "已杀死|強制終了": "Killed",
+    "段错误": "Segmentation fault",
+    "已放弃": "Aborted",
+    "：?未找到命令": ": command not found",
+    "コマンドが見つかりません": "command not found",
+    "没有那个文件或目录|そのようなファイルやディレクトリはありません": "No such file or directory",
+}
+_LOCALISED_HINTS = ("已", "強制", "段错误", "未找到", "コマンド", "没有", "そのような")
 _KERNEL_TIME = re.compile(r"\[ {0,8}\d{1,8}\.\d{6}\] ")
 
 
@@ -36,14 +48,20 @@ def iter_lines(stream: BinaryIO) -> Iterator[str]:
     """Yield the lines of a byte stream as text, blank ones included, without their line ends.
 
     A carriage return ends a line too, so each state of a progress bar is a line of its own. Bytes that are
-    not UTF-8 become U+FFFD; colours, cursor movements, control characters and the messages of the board's
-    log daemon are removed, also from the middle of a line. A line keeps its first `MAX_LINE` characters.
+    not UTF-8 (UTF-16 after its mark, as from PowerShell) become U+FFFD; colours, cursor movements, control
+    characters and the messages of the board's log daemon are removed, also from the middle of a line. A line
+    keeps its first `MAX_LINE` characters.
     """
     read = getattr(stream, "read1", stream.read)  # a pipe's lines are read as they come
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+    wide: codecs.IncrementalDecoder | None = None
     held = b""  # of a line's end that may go on in the next block
     raw = line = ""  # the begin of the last line, as it came and, where noise has cut it, cleaned
-    while block := read(_BLOCK):
+    for number, block in enumerate(iter(lambda: read(_BLOCK), b"")):
+        if number == 0 and block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            wide = codecs.getincrementaldecoder("utf-16")("replace")
+        if wide:
+            block = wide.decode(block).encode(errors="replace")
         block = held + block.translate(None, _CONTROL)
         held = b"\r\r"[: block.endswith(b"\r") + block.endswith(b"\r\r")]
         raw += decoder.decode(block[: len(block) - len(held)].replace(b"\r\r\n", b"\n"))
@@ -62,4 +80,7 @@ def _clean(text: str) -> str:
         text = _ANSI.sub("", text)
     if any(hint in text for hint in _NOISE_HINTS) or _KERNEL_TIME.search(text):
         text = _NOISE.sub("", text)
-    return text.replace("\x07", "").removeprefix("\ufeff")
+    if any(hint in text for hint in _LOCALISED_HINTS):
+        for pattern, english in _LOCALISED.items():
+            text = re.sub(pattern, english, text)
+    return text.replace("\x07", "").replace("\xa0", " ").removeprefix("\ufeff")

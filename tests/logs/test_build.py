@@ -61,6 +61,13 @@ def test_only_the_success_line_makes_a_build_a_success() -> None:
     assert not build(elsewhere).ok
 
 
+def test_a_language_model_is_built_when_its_own_line_says_so() -> None:
+    place = "2024-08-22 16:16:04.364 | SUCCESS  | yamain.command.llm_build:llm_build:155 - "
+    text = f"{place}prepare llm model done!\n{place}build llm model done!\n"
+    assert build(f"{text}{place}check llm model done!\n").ok
+    assert build(text).ok and not build(text.splitlines()[0]).ok
+
+
 def test_builds_that_follow_each_other_without_a_prompt_are_told_apart() -> None:
     body = "\n".join(SPECIMEN.read_text().splitlines()[1:]) + "\n"
     cut = body[: body.index("compile npu subgraph")]

@@ -95,6 +95,21 @@ def test_a_record_is_given_before_the_rest_of_the_log_is_read() -> None:
     assert stream.tell() < 1_000_000
 
 
+def test_a_script_that_is_shown_before_it_runs_is_no_run_and_names_what_follows() -> None:
+    script = b"pulsar2 build -h\nclassification.py -m a -i $IN\nclassification.py -m b -i dog.jpg\n"
+    one = b"[INFO] Available providers: x\nmin = 1 ms max = 1 ms avg = 1 ms\n"
+    said = [
+        (record["kind"], record["model"], record["image"])
+        for record in records(script + b"## out\n" + one + one)
+    ]
+    assert said == [("board_run", "a", None), ("board_run", "b", "dog.jpg")]
+
+
+def test_a_run_behind_the_compilers_command_is_not_the_compilers() -> None:
+    (record,) = records(b"root@x:~# pulsar2 version\nmodel file : a\n")
+    assert record["program"] is None
+
+
 def test_a_command_line_stands_for_its_first_run_only() -> None:
     head = b"root@board:~# ax_classification -m a -i fox.jpg -r 3\n"
     first, second = records(head + b"model file : a\nmodel file : b\n")

@@ -39,11 +39,22 @@ def lines(data: bytes, *, block: int = 65_536) -> list[str]:
         (b"\xef\xbb\xbffirst", ["first"]),
         (b"a\x00b\x08c\x07d", ["abcd"]),
         (b"", []),
+        (b"a\xc2\xa0b \x1b(B\x1bktitle\x1b\\c", ["a b c"]),
+        (
+            "b.sh: 行 3:  41 已杀死  pulsar2\n段错误".encode(),
+            ["b.sh: line 3:  41 Killed  pulsar2", "Segmentation fault"],
+        ),
+        ("pulsar2：未找到命令".encode(), ["pulsar2: command not found"]),
         (b"cut at the end[AX_SYS_LOG] x", ["cut at the end"]),
     ],
 )
 def test_bytes_become_clean_lines(data: bytes, expected: list[str], block: int) -> None:
     assert lines(data, block=block) == expected
+
+
+@pytest.mark.parametrize("code", ["utf-16-le", "utf-16-be"])
+def test_a_file_of_powershell_is_read_by_its_mark(code: str) -> None:
+    assert lines("\ufeffone\r\n│ two".encode(code), block=7) == ["one", "│ two"]
 
 
 def test_a_long_line_keeps_its_beginning_and_the_next_line_survives() -> None:
