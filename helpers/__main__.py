@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import sys
 from argparse import SUPPRESS, ArgumentParser
@@ -194,14 +195,14 @@ def _export(**given: Any) -> None:
     print(f"differs from PyTorch by at most {made.parity:.1e} of the logits' standard deviation")
 
 
-@command("--onnx! --out! --images*")
-def _calibrate(onnx: Path, **given: Any) -> None:
+@command("--onnx! --out! --images* --config")
+def _calibrate(onnx: Path, config: Path | None = None, **given: Any) -> None:
     """Cuts pictures for the compiler."""
     from helpers.graph.graph import load
     from helpers.pulsar2.archive import calibrate
     from helpers.pulsar2.rehearse import preprocessing_of
 
-    print(calibrate(preprocessing=preprocessing_of(load(onnx)), **given))
+    print(calibrate(preprocessing=preprocessing_of(load(onnx), config), **given))
 
 
 @command("--onnx! --calibration! --out! --config --pictures")
@@ -352,8 +353,8 @@ def _finetune(model: str, **given: Any) -> None:
     made = finetune(model, **given)
     file = made.path("finetuned.safetensors")
     print(json.dumps(made.facts), file, sep="\n")
-    told = f"--model {model} --checkpoint {file} --images {given['images']} --out {given['out']}"
-    print(f"next: python -m helpers deploy {told}", file=sys.stderr)
+    told = ["--model", model, "--checkpoint", file, "--images", given["images"], "--out", given["out"]]
+    print(f"next: python -m helpers deploy {shlex.join(map(str, told))}", file=sys.stderr)
 
 
 @command("source", "timm")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers.artifacts import Facts, GateFailed
+from helpers.artifacts import Facts, GateFailed, file_hash
 from helpers.board.forecast import COUNTED, forecast
 from helpers.board.run import run_once, speed
 from helpers.board.ssh import Board
@@ -21,6 +21,7 @@ from helpers.pulsar2.preflight import preflight
 from helpers.pulsar2.rehearse import rehearse
 from helpers.pulsar2.schema import Hardware, NpuMode
 from helpers.pulsar2.tool import DOCUMENTED, Pulsar2Missing, find_tool
+from helpers.quant import NoRule
 
 STEPS = ("export", "calibrate", "rehearse", "configure", "preflight", "build", "run-board", "parse-log")
 WORDS = {True: "made", False: "kept", None: "read"}
@@ -68,7 +69,7 @@ def deploy(
     validate({"target_hardware": target_hardware, "npu_mode": npu_mode, "compiler": sizes})  # before work
     board = Board.at(host) if host else None
     exported = export(model, out, checkpoint=checkpoint, image_size=image_size, board_input=board_input)
-    graph = exported.simplified
+    graph, made = exported.simplified, file_hash(exported.simplified)
     told = f"{exported.nodes_simplified} nodes, weights {exported.weights}, parity {exported.parity:.1e}"
     yield Done("export", graph, exported.remade, told)
 
@@ -76,9 +77,15 @@ def deploy(
     told = f"{archive.count} pictures" + (", stand-ins: cuts of one photo" if archive.stand_in else "")
     yield Done("calibrate", archive.path, archive.remade, told)
 
-    rehearsed = rehearse(graph, archive.path, out)
-    told = f"INT8 in ONNX Runtime, a stand-in for the NPU: SQNR {rehearsed.sqnr_db:.1f} dB"
-    yield Done("rehearse", rehearsed.quantized, rehearsed.remade, told)
+    layer_configs: list[Facts] = []
+    try:
+        rehearsed = rehearse(graph, archive.path, out)
+    except NoRule as error:
+        yield Done("rehearse", graph, None, f"left out: {error}")
+    else:
+        layer_configs = rehearsed.layer_configs
+        told = f"INT8 in ONNX Runtime, a stand-in for the NPU: SQNR {rehearsed.sqnr_db:.1f} dB"
+        yield Done("rehearse", rehearsed.quantized, rehearsed.remade, told)
 
     configured = configure(
         out,
@@ -89,7 +96,7 @@ def deploy(
         batch=batch,
         static_batch_sizes=static_batch_sizes,
         max_dynamic_batch_size=max_dynamic_batch_size,
-        layer_configs=rehearsed.layer_configs,
+        layer_configs=layer_configs,
     )
     config = configured.path("pulsar2.json")
     yield Done("configure", config, configured.remade, f"{npu_mode}, fed {board_input}")
@@ -97,8 +104,11 @@ def deploy(
     findings = preflight(graph, config, archive.path)
     if wrong := [str(finding) for finding in findings if finding.level == "fail"]:
         raise GateFailed("\n".join(wrong))
-    warnings = sum(finding.level == "warn" for finding in findings)
-    yield Done("preflight", config, None, f"{len(findings)} checks, {warnings} warnings")
+    if file_hash(graph) != made:
+        raise GateFailed(f"another process has made {graph} anew: give each deploy a folder of its own")
+    warnings = [str(finding) for finding in findings if finding.level == "warn"]
+    told = "; ".join([f"{len(findings)} checks, {len(warnings)} warnings", *warnings])
+    yield Done("preflight", config, None, told)
 
     try:
         tool = find_tool()
@@ -113,7 +123,8 @@ def deploy(
     if board is None:
         raise CannotGoOn(
             "no board was named: give --host here, or "
-            f"`python -m helpers run-board --axmodel {axmodel} --host HOST --out {out}`"
+            f"`python -m helpers run-board --axmodel {shlex.quote(str(axmodel))} --host HOST "
+            f"--out {shlex.quote(str(out))}`"
         )
     ran = run_once(board, axmodel, out, batch=batch if batch > 1 else 0)
     log = ran.path("board.log")

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import far_side
+import onnx
 import pulsar2_stand_ins
 import pytest
+from small_graphs import graph, node
 
 from helpers import artifacts, chain
 from helpers.__main__ import COMMANDS, PARSER, SWEEPS, main
@@ -18,7 +20,8 @@ from helpers.chain import STEPS
 from helpers.graph.graph import load
 from helpers.lab.tasks import speeds
 from helpers.pulsar2 import archive
-from helpers.pulsar2.rehearse import preprocessing_of
+from helpers.pulsar2.rehearse import preprocessing_of, rehearse
+from helpers.quant import NoRule
 
 MADE = {
     "export": ("model.onnx", "model-sim.onnx", "export.json"),
@@ -128,6 +131,34 @@ def test_the_library_refuses_before_any_work_what_the_command_does_not_offer(
     monkeypatch.delattr(artifacts, "step")
     with pytest.raises(ValueError, match="|".join(wrong.values())):
         next(chain.deploy("efficientvit_m0", tmp_path / "out", checkpoint="random", **wrong))
+
+
+def test_a_graph_that_cannot_be_rehearsed_goes_on_without(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def refuse(*_: object) -> None:
+        raise NoRule("no rule says how Mish rounds")
+
+    copy = shutil.copytree(out, tmp_path / "copy")
+    monkeypatch.setattr(chain, "rehearse", refuse)
+    assert deploy(copy, "--until", "preflight") == 0
+    assert "left out: no rule says how Mish rounds" in capsys.readouterr().out
+
+
+def test_a_graph_that_another_process_has_replaced_is_not_compiled(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    copy = shutil.copytree(out, tmp_path / "copy")
+    monkeypatch.setattr(chain, "preflight", lambda graph, *_: graph.write_bytes(b"other") and [])
+    assert deploy(copy, "--until", "preflight") == 1
+    assert "a folder of its own" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shape", [[1, 1, 8, 8], [1, 3, 8, 9], [1, 8, 8, 3]])
+def test_a_graph_of_other_inputs_is_not_rehearsed(shape: list[int], out: Path, tmp_path: Path):
+    onnx.save(graph(node("Relu"), shape=shape, out=shape), tmp_path / "own.onnx")
+    with pytest.raises(ValueError, match="its inputs are"):
+        rehearse(tmp_path / "own.onnx", out / "calibration.tar", tmp_path, config=out / "pulsar2.json")
 
 
 def test_it_ends_in_a_row_of_the_board(

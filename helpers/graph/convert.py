@@ -33,20 +33,27 @@ def to_onnx(
     """
     ends = ["input", *outputs]
     traced = BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():  # else it keeps every operator's output
+    torch._C._jit_set_onnx_log_output_stream("stderr")  # the whole graph of a network that fails
+    with warnings.catch_warnings(), quiet_stderr(), torch.no_grad():  # else it keeps every operator's output
         warnings.simplefilter("ignore", DeprecationWarning)  # the exporter is chosen, see above
         warnings.filterwarnings("ignore", "Constant folding")  # of padded windows; the simplifier does it
         warnings.simplefilter("ignore", TracerWarning)  # timm branches on the input size, which is fixed
-        torch.onnx.export(
-            model,
-            (torch.zeros(batch, 3, image_size, image_size),),
-            traced,  # type: ignore[arg-type]  # torch writes to a stream as well
-            dynamo=False,
-            opset_version=opset,
-            input_names=ends[:1],
-            output_names=ends[1:],
-            dynamic_axes={name: {0: "batch"} for name in ends} if any_batch else None,
-        )
+        try:
+            torch.onnx.export(
+                model,
+                (torch.zeros(batch, 3, image_size, image_size),),
+                traced,  # type: ignore[arg-type]  # torch writes to a stream as well
+                dynamo=False,
+                opset_version=opset,
+                input_names=ends[:1],
+                output_names=ends[1:],
+                dynamic_axes={name: {0: "batch"} for name in ends} if any_batch else None,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            said = str(error).partition(". ")[0].partition("\n")[0]
+            raise GateFailed(
+                f"torch cannot export it at opset {opset} ({said}): try another opset"
+            ) from error
     return onnx.load_from_string(traced.getvalue())
 
 

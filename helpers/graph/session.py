@@ -11,13 +11,15 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
+from helpers.graph.graph import GraphError
+
 
 def cpu_session(
     graph: bytes | str, *, optimized: bool = True, save_as: Path | None = None
 ) -> onnxruntime.InferenceSession:
     """An ONNX Runtime session on one thread of this CPU, for a model's bytes or its path; `optimized`: fused.
 
-    `save_as` keeps the graph as ONNX Runtime has rewritten it.
+    `save_as` keeps the graph as ONNX Runtime has rewritten it. Raises GraphError for one that it cannot run.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -29,7 +31,11 @@ def cpu_session(
         options.optimized_model_filepath = str(save_as)
     if not int8_instructions():
         options.add_session_config_entry("session.x64quantprecision", "1")  # else its 8-bit sums saturate
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its own have no class in common
+        said = str(error).partition("\n")[0][:300]
+        raise GraphError(f"ONNX Runtime cannot run this graph ({said}): export it anew") from error
 
 
 def session_of(

@@ -93,7 +93,12 @@ def processes(count: int = 1) -> Engine:
 
 
 def dask(address: str) -> Engine:
-    """The workers of the Dask cluster at `address`, which have the same checkout and packages."""
+    """The workers of the Dask cluster at `address`, which have the same checkout and packages.
+
+    Raises ValueError where the port is missing, as Dask would wait for another.
+    """
+    if not address.rpartition(":")[2].isdecimal():
+        raise ValueError(f"--scheduler {address}: give its port as well, such as tcp://{address}:8786")
     return partial(_cluster, address)
 
 

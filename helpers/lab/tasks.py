@@ -40,6 +40,8 @@ def accuracies(
     pictures, spread over all, only calibrate. `limit`: pictures to judge, spread over all. Raises ImagesError
     where pictures or labels cannot be used, ValueError for a model that cannot be judged, CheckpointError.
     """
+    if limit < 0:
+        raise ValueError(f"--limit {limit}: give 1 or more")
     images = Path(images) if images else None
     everything = [*VARIANTS, LITE0] if images else [POCKET, LITE0]
     parts = []

@@ -38,6 +38,13 @@ _HARMLESS = (
 # Where an EfficientViT's own name of a weight begins, in the official layout and in timm's.
 _OURS = re.compile(r"(?<![^.])(patch_embed\.(conv)?\d|blocks[123]\.\d|stages\.\d|head\.(bn|l|linear)\.)")
 _EMA = re.compile(r"(?<![a-z])ema(?![a-z])", re.IGNORECASE)  # an average of the weights over the training
+# What downloads leave instead, by its first letters.
+_NO_CHECKPOINT = {
+    "a web page": (b"<!doctype", b"<html", b"<?xml"),
+    "a pointer of Git LFS": (b"version http",),
+}
+# What wrappers put before every name.
+_WRAPPERS = ("_orig_mod.module.", "module._orig_mod.", "module.", "_orig_mod.")
 # What belongs to optimizer, loss or EMA, and thop's totals.
 _ASIDE = re.compile(r"optim(izer|_|\b)|criteri|loss|n_averaged|total_(ops|params)$", re.IGNORECASE)
 
@@ -52,7 +59,11 @@ def read(path: Path) -> dict[str, Tensor]:
     """
     require_file(path)
     with path.open("rb") as file:  # torch and safetensors cannot take every name that a file may have
-        is_safetensors = file.read(9)[8:] == b"{"  # its header's length, then its header in JSON
+        begin = file.read(32)
+        is_safetensors = begin[8:9] == b"{"  # its header's length, then its header in JSON
+        for what, first in _NO_CHECKPOINT.items():
+            if begin.lstrip().lower().startswith(first):
+                raise CheckpointError(f"{path} is {what}: get the file again")
         file.seek(0)
         try:
             if is_safetensors:
@@ -115,7 +126,8 @@ def _state_dict(path: Path, held: object) -> dict[str, Tensor]:
         for place, each in found.items()
     }
     place = max(found, key=lambda at: (ours[at], bool(_EMA.search(at)), len(found[at])))
-    if others := [other for other, count in ours.items() if count and other != place]:
+    weights = ours if ours[place] else {at: len(each) == len(found[place]) for at, each in found.items()}
+    if others := [other for other, count in weights.items() if count and other != place]:
         average = ", the average over the training, as timm's loader does" if _EMA.search(place) else ""
         text = "%s: taken are the weights under %r%s, not those under %s"
         logging.getLogger(__name__).warning(text, path, place, average, listed(others))
@@ -139,12 +151,13 @@ def _mappings(held: object) -> dict[str, Mapping[Any, Any]]:
 
 
 def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Without the prefix before an EfficientViT's names, and what does not belong to the network.
+    """Without the prefix before an EfficientViT's names, or before all, and what is not the network's.
 
     Names that would fall on others stay as they are.
     """
     prefixes = Counter(key[: own.start()] for key in state if (own := _OURS.search(key)))
-    prefix = max(prefixes, key=lambda p: (not _EMA.search(p), prefixes[p], p != ""), default="")
+    common = next((each for each in _WRAPPERS if all(key.startswith(each) for key in state)), "")
+    prefix = max(prefixes, key=lambda p: (not _EMA.search(p), prefixes[p], p != ""), default=common)
     bare = {key: key.removeprefix(prefix) for key in state}
     named = {key if bare[key] in state else bare[key]: value for key, value in state.items()}
     return {

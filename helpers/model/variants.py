@@ -64,8 +64,10 @@ def variant(name: str) -> Variant:
     hint = f" (did you mean {close[0]}?)" if close else ""
     if name.startswith(("efficientvit_b", "efficientvit_l")):
         hint = " (efficientvit_b* and efficientvit_l* are MIT's EfficientViT, another network)"
-    choose = f"choose one of {', '.join(VARIANTS)}, or {TIMM}NAME for another of timm's"
-    raise UnknownModel(f"unknown model {name!r}{hint}: {choose}")
+    choose = f"choose one of {', '.join(VARIANTS)}"
+    if name.startswith(TIMM):
+        raise UnknownModel(f"{name} goes through deploy and its steps, not through this: {choose}")
+    raise UnknownModel(f"unknown model {name!r}{hint}: {choose}, or {TIMM}NAME for another of timm's")
 
 
 def check_size(name: str, image_size: int) -> None:

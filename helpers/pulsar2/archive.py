@@ -173,9 +173,9 @@ def _valid(
 def _unfit(image: Image.Image) -> str:
     if min(image.size) < MIN_SIDE:
         return f"tiny: {image.width} × {image.height}, the short side must have {MIN_SIDE} pixels"
-    if image.has_transparency_data:
+    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
         return f"transparent ({image.mode})"
-    fits = image.mode in READ or image.mode.startswith("I;16")
+    fits = image.mode in (*READ, "RGBA") or image.mode.startswith("I;16")
     return "" if fits else f"of mode {image.mode}, neither RGB nor grey nor CMYK"
 
 

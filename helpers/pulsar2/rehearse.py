@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from helpers import artifacts
 from helpers.artifacts import Facts
-from helpers.graph.graph import Graph, load
+from helpers.graph.graph import Graph, axes, load
 from helpers.graph.metrics import sqnr_db
 from helpers.graph.preprocess import Preprocessing, read_metadata
 from helpers.pulsar2 import archive as archives
@@ -74,7 +74,12 @@ def _rehearse(graph: ModelProto, archive: Path, out: Path, config: Path | None, 
 
     from helpers.quant.simulate import simulate_int8  # what is kept must not wait for ONNX Runtime
 
-    index, fed = Graph(graph), preprocessing_of(graph, config)
+    index = Graph(graph)
+    shapes = [axes(value) for value in index.inputs if index.element_type(value.name) == np.float32]
+    if len(index.inputs) != 1 or not shapes or shapes[0][1:2] != (3,) or len({*shapes[0][2:]}) != 1:
+        said = ", ".join(f"{value.name} {axes(value)}" for value in index.inputs) or "none"
+        raise ValueError(f"its inputs are {said}: give a graph of one, float32 (n, 3, side, side)")
+    fed = preprocessing_of(graph, config)
     batch = index.static_shape(index.inputs[0].name)[0]
     whole = (read_metadata(graph) or fed).fit == "letterbox"
     cuts = archives.pictures(archive, fed, pictures or (FEW if whole else archives.PICTURES))

@@ -1,5 +1,6 @@
 """How often a graph is right: labelled pictures, and what graphs make of them."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -54,10 +55,14 @@ def listed(folder: Path, file: Path, *, classes: Sequence[str]) -> list[tuple[Pa
     """
     numbers = [str(place) for place in range(len(classes))]
     pictures = {name: path for path in _pictures(folder) for name in (path.name, path.stem)}
-    lines = [line.replace(",", " ").split() for line in file.read_text(encoding="utf-8").splitlines()]
+    lines = [line.replace(",", " ").split() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     lines = [words for words in lines if words and words[0] != "ImageId"]
     if wrong := [words for words in lines if len(words) < 2 or words[0] not in pictures]:
         raise ImagesError(f"{file}: {' '.join(wrong[0])!r} is no picture in {folder} and its class")
+    named = Counter(pictures[words[0]].name for words in lines)
+    if not named or max(named.values()) > 1:
+        told = f"names {max(named, key=named.__getitem__)} more than once" if named else "names no picture"
+        raise ImagesError(f"{file} {told}: give each picture one line")
     given = [words[1] for words in lines]
     by_number = len(classes) == 1000 and {*given} <= {*numbers}
     labels = _numbers(numbers if by_number else classes, given, file)

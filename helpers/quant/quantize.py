@@ -35,6 +35,7 @@ from onnx import helper, numpy_helper
 
 from helpers.graph.graph import Graph, input_of
 from helpers.graph.session import said, session_of
+from helpers.quant import NoRule
 from helpers.quant.params import NUMPY, WEIGHT_TOP, Codes, DType, Method, QuantParams, Values
 from helpers.quant.statistics import TensorStats, clip_range, collect_stats
 
@@ -78,14 +79,14 @@ def calibrate(
     """Runs `pictures` (float32 [1, 3, h, w] each) through `graph` with its weights already rounded.
 
     As Pulsar2 does (the same source, "Rules"). Methods other than MinMax need `histograms`; `weight_top` is
-    that of `QuantParams.per_channel`. Raises ValueError without a picture, and for a graph with an operator
-    that has no rule here.
+    that of `QuantParams.per_channel`. Raises ValueError without a picture, and NoRule for a graph with an
+    operator that has no rule here.
     """
     weights_only = Calibration(graph, {}, weight_top)
     layout = weights_only.layout
     known = MOVING | WEIGHTED | ACTIVATIONS | GATES | OWN | {"Constant"}
     if unknown := sorted(kind for kind in layout.operators if kind not in known):
-        raise ValueError(
+        raise NoRule(
             f"no rule says how {', '.join(unknown)} rounds in INT8: simplify the graph, or cut it before them"
         )
     sources = sorted({layout.source[name] for name in layout.rounded})

@@ -14,7 +14,7 @@ from helpers import artifacts
 from helpers.graph import OPSET, OPSETS, convert, metrics
 from helpers.graph.export import Exported, GateFailed, export
 from helpers.graph.fold import ANY_AXIS, fold, folds_at
-from helpers.graph.graph import Graph
+from helpers.graph.graph import Graph, GraphError
 from helpers.graph.preprocess import read_metadata
 from helpers.graph.session import cpu_session, logits
 from helpers.model import reference, weights
@@ -135,6 +135,34 @@ def test_a_gate_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(GateFailed, match="nan"):
         export(M0, tmp_path / "out", checkpoint="random")
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".onnx", ".json")]
+
+
+@pytest.mark.parametrize(
+    ("distances", "passes"), [((5e-4, 2e-4), True), ((5e-4, 1e-5), False), ((2e-3,), False)]
+)
+def test_the_gate_takes_what_float32_itself_does_to_a_network_and_no_more(
+    distances: tuple[float, ...], passes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The first distance is to PyTorch's float32, the second that one's to float64."""
+    left = iter(distances)
+    monkeypatch.setattr(metrics, "parity", lambda *_: next(left))
+    if passes:
+        assert export(M0, tmp_path, checkpoint="random").parity == distances[0]
+    else:
+        with pytest.raises(GateFailed, match="standard deviations"):
+            export(M0, tmp_path, checkpoint="random")
+
+
+def test_what_torch_or_onnx_runtime_cannot_do_is_one_sentence(capfd: pytest.CaptureFixture[str]):
+    class Fourier(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.fft.fft2(x).real.mean((2, 3))
+
+    with pytest.raises(GateFailed, match="torch cannot export it at opset 13"):
+        convert.to_onnx(Fourier(), image_size=8)
+    assert capfd.readouterr() == ("", "")
+    with pytest.raises(GraphError, match="ONNX Runtime cannot run this graph"):
+        cpu_session(graph(node("Nonsense")).SerializeToString())
 
 
 def test_the_gate_refuses_another_opset_and_a_dynamic_shape(exported: Exported):

@@ -211,6 +211,8 @@ def test_interrupted_ten_times_and_a_worker_killed_the_table_is_the_same(
 def test_a_cluster_of_other_code_or_none_is_refused_at_once(
     cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    with pytest.raises(ValueError, match="port"):
+        sweep.dask("tcp://127.0.0.1")
     monkeypatch.setattr(sweep, "ANSWER_S", 0.5)
     with pytest.raises(SweepError, match="no Dask scheduler"):
         sweep.sweep(TASKS, tmp_path, engine=sweep.dask("tcp://127.0.0.1:9"))

@@ -27,6 +27,8 @@ def test_a_checkpoint_names_its_classes_or_has_imagenets(tmp_path: Path):
     save_file({"head.linear.bias": np.zeros(7, np.float32)}, tmp_path / "own.safetensors")
     with pytest.raises(ImagesError, match="7 classes"):
         tasks.class_names("efficientvit_m0", tmp_path / "own.safetensors")
+    with pytest.raises(ValueError, match="--limit -1"):
+        tasks.accuracies(["pocket"], limit=-1)
 
 
 def test_too_few_pictures_are_refused(tmp_path: Path):

@@ -104,7 +104,15 @@ def test_the_ways_to_hold_a_state_dict(tmp_path: Path, held: dict[str, object]) 
     assert same(read(saved(tmp_path, held)), STATE)
 
 
-@pytest.mark.parametrize("prefix", ["module.", "head.", "blocks1.0."])
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.module."])
+def test_what_a_wrapper_puts_before_all_is_taken_off_for_any_network(tmp_path: Path, prefix: str) -> None:
+    bare = {"conv.weight": torch.ones(1), "conv.bias": torch.ones(1)}
+    assert same(read(saved(tmp_path, {prefix + key: value for key, value in bare.items()})), bare)
+    mixed = {"module.conv.weight": torch.ones(1), "conv.bias": torch.ones(1)}
+    assert same(read(saved(tmp_path, mixed)), mixed)
+
+
+@pytest.mark.parametrize("prefix", ["head.", "blocks1.0."])
 def test_no_prefix_is_taken_off_for_another_network(tmp_path: Path, prefix: str) -> None:
     held = {f"{prefix}conv.weight": torch.ones(1), f"{prefix}conv.bias": torch.ones(1)}
     assert same(read(saved(tmp_path, held)), held)
@@ -271,8 +279,8 @@ def endless(path: Path) -> None:
         (lambda path: path.write_bytes(b""), "empty"),
         (bit_flipped, "damaged"),
         (larger_than_its_record, "damaged"),
-        (lambda path: path.write_text("\n<!DOCTYPE html><html>503</html>"), "no checkpoint"),
-        (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"), "no checkpoint"),
+        (lambda path: path.write_text("\n<!DOCTYPE html><html>503</html>"), "is a web page"),
+        (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"), "of Git LFS"),
         (lambda path: path.write_bytes(pickle.dumps(STATE, protocol=4)), "no checkpoint"),
         (lambda path: torch.save([1, 2], path), "list"),
         (lambda path: torch.save({}, path), "nothing"),

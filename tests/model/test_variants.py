@@ -29,5 +29,7 @@ def test_an_unknown_name_is_refused_with_the_valid_ones():
 
 
 def test_the_other_efficientvit_is_told_apart():
+    with pytest.raises(UnknownModel, match="timm/resnet18 goes through deploy"):
+        variant("timm/resnet18")
     with pytest.raises(UnknownModel, match="MIT's EfficientViT, another network"):
         variant("efficientvit_b0")

@@ -108,7 +108,7 @@ def test_of_many_pictures_some_are_packed_whatever_cannot_serve(tmp_path: Path) 
 
 
 def test_what_cannot_serve_is_named_and_left_out(folder: Path, tmp_path: Path) -> None:
-    picture(folder / "clear.png", 5, mode="RGBA")
+    Image.new("RGBA", (90, 70), (1, 2, 3, 254)).save(folder / "clear.png")
     Image.new("L", (90, 70)).save(folder / "key.png", transparency=0)
     picture(folder / "float.tif", 5, mode="F")
     picture(folder / "tiny.png", 6, size=(200, 20))
@@ -129,6 +129,12 @@ def test_what_cannot_serve_is_named_and_left_out(folder: Path, tmp_path: Path) -
     }.items():
         assert said in reasons.pop(name) and name in str(report)
     assert not reasons
+
+
+def test_a_picture_whose_alpha_hides_nothing_serves(tmp_path: Path) -> None:
+    path = picture(tmp_path / "photos" / "a.png", 5)
+    Image.open(path).convert("RGBA").save(path)
+    assert calibrate(tmp_path / "out", BGR, images=path.parent).count == 1
 
 
 @pytest.mark.parametrize(
