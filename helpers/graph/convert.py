@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import cast
 
+import numpy as np
 import onnx
 import onnxsim
 import torch
+from onnx import helper, numpy_helper
 from torch import Tensor, nn
 from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
@@ -73,7 +75,32 @@ def simplify(graph: onnx.ModelProto) -> onnx.ModelProto:
         for name, attribute in onnx.defs.get_schema(node.op_type, opset, node.domain).attributes.items():
             if attribute.default_value.type and name not in written:
                 node.attribute.append(attribute.default_value)
+    _gather_without_scalars(simplified)
     return cast(onnx.ModelProto, simplified)
+
+
+def _gather_without_scalars(graph: onnx.ModelProto) -> None:
+    """Picks one entry, such as a class token, with an index of shape [1] and a Squeeze, in place.
+
+    The NPU has no Gather by a 0-D index (AX650's list of operators).
+    """
+    index, nodes = Graph(graph), []
+    for node in graph.graph.node:
+        nodes.append(node)
+        chosen = index.constant(node.input[1]) if node.op_type == "Gather" else None
+        if chosen is None or chosen.ndim:
+            continue
+        axes, out = [index.attribute(node, "axis", 0)], node.output[0]
+        kept, one, where = (f"{out}_{name}" for name in ("kept", "index", "axes"))
+        node.input[1], node.output[0] = one, kept
+        graph.graph.initializer.append(numpy_helper.from_array(chosen.reshape(1), one))
+        if index.opset < 13:
+            nodes.append(helper.make_node("Squeeze", [kept], [out], name=f"{out}_squeezed", axes=axes))
+        else:
+            graph.graph.initializer.append(numpy_helper.from_array(np.array(axes), where))
+            nodes.append(helper.make_node("Squeeze", [kept, where], [out], name=f"{out}_squeezed"))
+    del graph.graph.node[:]
+    graph.graph.node.extend(nodes)
 
 
 def check(graph: onnx.ModelProto, *, opset: int) -> None:

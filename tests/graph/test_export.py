@@ -153,6 +153,19 @@ def test_the_gate_takes_what_float32_itself_does_to_a_network_and_no_more(
             export(M0, tmp_path, checkpoint="random")
 
 
+@pytest.mark.parametrize("opset", [11, 13])
+def test_one_entry_is_picked_by_an_index_that_the_npu_has(opset: int):
+    before = graph(node("Gather", ["input", "place"], axis=2), opset=opset, out=[1, 3, 8], place=5)
+    after = convert.simplify(before)
+    gathered = Graph(after)
+    assert [gathered.shape(each.input[1]) for each in gathered.nodes if each.op_type == "Gather"] == [(1,)]
+    picture = np.random.default_rng(0).normal(size=(1, 3, 8, 8)).astype(np.float32)
+    said = [
+        cpu_session(each.SerializeToString()).run(None, {"input": picture})[0] for each in (before, after)
+    ]
+    np.testing.assert_array_equal(*said)
+
+
 def test_what_torch_or_onnx_runtime_cannot_do_is_one_sentence(capfd: pytest.CaptureFixture[str]):
     class Fourier(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
