@@ -121,11 +121,8 @@ def deploy(
     yield Done("build", axmodel, built.remade, f"Pulsar2 {tool.version}, {built.facts['macs']} MACs")
 
     if board is None:
-        raise CannotGoOn(
-            "no board was named: give --host here, or "
-            f"`python -m helpers run-board --axmodel {shlex.quote(str(axmodel))} --host HOST "
-            f"--out {shlex.quote(str(out))}`"
-        )
+        given = shlex.join(["--axmodel", str(axmodel), "--host", "HOST", "--out", str(out)])
+        raise CannotGoOn(f"no board was named: give --host here, or `python -m helpers run-board {given}`")
     ran = run_once(board, axmodel, out, batch=batch if batch > 1 else 0)
     log = ran.path("board.log")
     yield Done("run-board", log, ran.remade, host)

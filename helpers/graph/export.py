@@ -192,12 +192,7 @@ def _distance(found: Sequence["Array"], exact: Sequence["Array"]) -> float:
     """`metrics.parity`, the worst over outputs of one kind, by their channels: a level may be constant."""
     from helpers.graph.metrics import parity
 
-    kinds = {each.shape[1] for each in exact}
-    flat = {
-        kind: [
-            np.concatenate([each.ravel() for each in maps if each.shape[1] == kind])
-            for maps in (found, exact)
-        ]
-        for kind in kinds
-    }
-    return max(parity(*pair) for pair in flat.values())
+    def flat(maps: Sequence["Array"], kind: int) -> "Array":
+        return np.concatenate([each.ravel() for each in maps if each.shape[1] == kind])
+
+    return max(parity(flat(found, kind), flat(exact, kind)) for kind in {each.shape[1] for each in exact})

@@ -60,11 +60,14 @@ class Command:
 
         None where the shell would put something else for it.
         """
+        value = self._given(*names)
+        return None if value and "$" in value else value
+
+    def _given(self, *names: str) -> str | None:
         for index, word in enumerate(self.arguments):
             for name in names:
                 if word == name:
-                    value = next(iter(self.arguments[index + 1 :]), "$")
-                    return None if "$" in value else value
+                    return next(iter(self.arguments[index + 1 :]), None)
                 value = word.removeprefix(name)
                 if word.startswith(name + "="):
                     return value[1:]

@@ -32,15 +32,17 @@ _NOISE = re.compile(
 _NOISE_HINTS = ("AX_SYS_LOG]", "__sys_", "libax_sys", " kernel: ", " user.", " kern.", " daemon.", ",Func(__")
 # What a Chinese or Japanese shell says, as an English one: everything else here reads English.
 _LOCALISED = {
-    "行 (?=\\d+: +\\d+ 已杀死)": "line ",
-    "已杀死|強制終了": "Killed",
+    "已杀死": "Killed",
+    "強制終了": "Killed",
     "段错误": "Segmentation fault",
     "已放弃": "Aborted",
-    "：?未找到命令": ": command not found",
+    "：未找到命令": ": command not found",
+    "未找到命令": ": command not found",
     "コマンドが見つかりません": "command not found",
-    "没有那个文件或目录|そのようなファイルやディレクトリはありません": "No such file or directory",
+    "没有那个文件或目录": "No such file or directory",
+    "そのようなファイルやディレクトリはありません": "No such file or directory",
 }
-_LOCALISED_HINTS = ("已", "強制", "段错误", "未找到", "コマンド", "没有", "そのような")
+_LINE = re.compile(r"行 (?=\d+: +\d+ Killed)")
 _KERNEL_TIME = re.compile(r"\[ {0,8}\d{1,8}\.\d{6}\] ")
 
 
@@ -52,16 +54,10 @@ def iter_lines(stream: BinaryIO) -> Iterator[str]:
     characters and the messages of the board's log daemon are removed, also from the middle of a line. A line
     keeps its first `MAX_LINE` characters.
     """
-    read = getattr(stream, "read1", stream.read)  # a pipe's lines are read as they come
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
-    wide: codecs.IncrementalDecoder | None = None
     held = b""  # of a line's end that may go on in the next block
     raw = line = ""  # the begin of the last line, as it came and, where noise has cut it, cleaned
-    for number, block in enumerate(iter(lambda: read(_BLOCK), b"")):
-        if number == 0 and block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            wide = codecs.getincrementaldecoder("utf-16")("replace")
-        if wide:
-            block = wide.decode(block).encode(errors="replace")
+    for block in _blocks(stream):
         block = held + block.translate(None, _CONTROL)
         held = b"\r\r"[: block.endswith(b"\r") + block.endswith(b"\r\r")]
         raw += decoder.decode(block[: len(block) - len(held)].replace(b"\r\r\n", b"\n"))
@@ -75,12 +71,23 @@ def iter_lines(stream: BinaryIO) -> Iterator[str]:
         yield line[:MAX_LINE]
 
 
+def _blocks(stream: BinaryIO) -> Iterator[bytes]:
+    """The stream's bytes as they come; UTF-16 behind its mark becomes UTF-8."""
+    read = getattr(stream, "read1", stream.read)  # a pipe's lines are read as they come
+    block = read(_BLOCK)
+    marked = block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    wide = codecs.getincrementaldecoder("utf-16")("replace") if marked else None
+    while block:
+        yield wide.decode(block).encode(errors="replace") if wide else block
+        block = read(_BLOCK)
+
+
 def _clean(text: str) -> str:
     if "\x1b" in text:
         text = _ANSI.sub("", text)
     if any(hint in text for hint in _NOISE_HINTS) or _KERNEL_TIME.search(text):
         text = _NOISE.sub("", text)
-    if any(hint in text for hint in _LOCALISED_HINTS):
-        for pattern, english in _LOCALISED.items():
-            text = re.sub(pattern, english, text)
+    for said, english in _LOCALISED.items():
+        text = text.replace(said, english)
+    text = _LINE.sub("line ", text)
     return text.replace("\x07", "").replace("\xa0", " ").removeprefix("\ufeff")

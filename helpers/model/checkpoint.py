@@ -126,8 +126,8 @@ def _state_dict(path: Path, held: object) -> dict[str, Tensor]:
         for place, each in found.items()
     }
     place = max(found, key=lambda at: (ours[at], bool(_EMA.search(at)), len(found[at])))
-    weights = ours if ours[place] else {at: len(each) == len(found[place]) for at, each in found.items()}
-    if others := [other for other, count in weights.items() if count and other != place]:
+    alike = [at for at in found if ours[at] or (not ours[place] and len(found[at]) == len(found[place]))]
+    if others := [other for other in alike if other != place]:
         average = ", the average over the training, as timm's loader does" if _EMA.search(place) else ""
         text = "%s: taken are the weights under %r%s, not those under %s"
         logging.getLogger(__name__).warning(text, path, place, average, listed(others))

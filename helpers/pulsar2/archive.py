@@ -43,7 +43,8 @@ from helpers.pulsar2.schema import CALIBRATION_SIZE, EVERY, InputQuantConfig
 PICTURES = CALIBRATION_SIZE * 5 // 4  # that an archive needs: a rehearsal measures on a fifth of them
 FEW = f"fewer than {CALIBRATION_SIZE}: the ranges found may be too narrow; add more"
 MIN_SIDE = 64  # pixels; below it the board program enlarges a picture more than four times
-READ = ("RGB", "L", "1", "P", "CMYK")  # Pillow's modes beside 16-bit grey that cv::imread reads as a picture
+# Pillow's modes, beside 16-bit grey, that cv::imread reads as a picture.
+READ = ("RGB", "RGBA", "L", "1", "P", "CMYK")
 NUMPY = b"\x93NUMPY"  # how an array's file begins
 _FINDER = re.compile(r"(?:^|/)(?:\._|\.DS_Store$|__MACOSX/)")  # what macOS adds beside the files
 Images = Path | str | Collection[Path | str]  # a folder, or paths
@@ -175,7 +176,7 @@ def _unfit(image: Image.Image) -> str:
         return f"tiny: {image.width} × {image.height}, the short side must have {MIN_SIDE} pixels"
     if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
         return f"transparent ({image.mode})"
-    fits = image.mode in (*READ, "RGBA") or image.mode.startswith("I;16")
+    fits = image.mode in READ or image.mode.startswith("I;16")
     return "" if fits else f"of mode {image.mode}, neither RGB nor grey nor CMYK"
 
 

@@ -75,8 +75,13 @@ def _rehearse(graph: ModelProto, archive: Path, out: Path, config: Path | None, 
     from helpers.quant.simulate import simulate_int8  # what is kept must not wait for ONNX Runtime
 
     index = Graph(graph)
-    shapes = [axes(value) for value in index.inputs if index.element_type(value.name) == np.float32]
-    if len(index.inputs) != 1 or not shapes or shapes[0][1:2] != (3,) or len({*shapes[0][2:]}) != 1:
+    pictures_of = [
+        index.element_type(value.name) == np.float32
+        and axes(value)[1:2] == (3,)
+        and len({*axes(value)[2:]}) == 1
+        for value in index.inputs
+    ]
+    if pictures_of != [True]:
         said = ", ".join(f"{value.name} {axes(value)}" for value in index.inputs) or "none"
         raise ValueError(f"its inputs are {said}: give a graph of one, float32 (n, 3, side, side)")
     fed = preprocessing_of(graph, config)

@@ -59,9 +59,9 @@ def listed(folder: Path, file: Path, *, classes: Sequence[str]) -> list[tuple[Pa
     lines = [words for words in lines if words and words[0] != "ImageId"]
     if wrong := [words for words in lines if len(words) < 2 or words[0] not in pictures]:
         raise ImagesError(f"{file}: {' '.join(wrong[0])!r} is no picture in {folder} and its class")
-    named = Counter(pictures[words[0]].name for words in lines)
-    if not named or max(named.values()) > 1:
-        told = f"names {max(named, key=named.__getitem__)} more than once" if named else "names no picture"
+    often = Counter(pictures[words[0]].name for words in lines).most_common(1)
+    if not often or often[0][1] > 1:
+        told = f"names {often[0][0]} more than once" if often else "names no picture"
         raise ImagesError(f"{file} {told}: give each picture one line")
     given = [words[1] for words in lines]
     by_number = len(classes) == 1000 and {*given} <= {*numbers}
