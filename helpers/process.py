@@ -21,11 +21,6 @@ _LINE_LIMIT = 1 << 20  # bytes; a child that never ends its line must not fill t
 _SIGTERM_STATUS = 128 + signal.SIGTERM
 
 
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def probe(argv: Sequence[str], *, seconds: float) -> subprocess.CompletedProcess[str] | None:
     """Runs a short command and returns what it said, or None when it did not end within `seconds`.
 

@@ -1,12 +1,10 @@
 """ONNX Runtime on this CPU: the stand-in for the NPU."""
 
-import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +12,6 @@ import onnx
 import onnxruntime
 
 from helpers.graph.graph import GraphError
-from helpers.process import cores
-
-AT_ONCE = int(os.environ.get("OMP_NUM_THREADS") or min(cores(), 4))  # each run has its own tensors in memory
-Given = TypeVar("Given")
-Found = TypeVar("Found")
 
 
 def cpu_session(
@@ -71,12 +64,6 @@ def int8_instructions() -> str:
     return ", ".join(sorted(words & {"avx512_vnni", "avx_vnni", "asimddp", "i8mm"}))
 
 
-def side_by_side(run: Callable[[Given], Found], each: Iterable[Given]) -> Iterator[Found]:
-    """What `run` finds of each, in order, AT_ONCE at a time: runs never wait for each other, as threads do."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield from pool.map(run, each)
-
-
 def said(
     session: onnxruntime.InferenceSession,
     pictures: Iterable[npt.NDArray[np.float32]],
@@ -84,7 +71,7 @@ def said(
 ) -> list[npt.NDArray[np.float32]]:
     """What a session says to pictures of its batch, one run each, `beside` fed in all: each output [n, …]."""
     (fed,) = session.get_inputs()
-    runs = side_by_side(lambda picture: session.run(None, {fed.name: picture, **(beside or {})}), pictures)
+    runs = [session.run(None, {fed.name: picture, **(beside or {})}) for picture in pictures]
     return [np.concatenate(parts) for parts in zip(*runs, strict=True)]
 
 

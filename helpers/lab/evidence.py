@@ -7,6 +7,7 @@ collect them from the executed notebook itself: no side files, and no result tha
 import gc
 import importlib.metadata
 import math
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,6 @@ from IPython import get_ipython
 from IPython.display import display
 
 from helpers.model.memory import release_memory
-from helpers.process import cores
 
 MIME = "application/vnd.efficientvit-edge+json"
 _unshown: list[dict[str, Any]] | None = None  # the rows of `in_one_line`
@@ -45,7 +45,8 @@ def cpu() -> str:
     if cpuinfo.is_file():
         lines = cpuinfo.read_text(errors="replace").splitlines()
         name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
-    return f"{name}, {cores()} cores"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name}, {cores} cores"
 
 
 def check(claim: str, holds: bool, evidence: str = "", *, seen: bool = True) -> None:

@@ -6,7 +6,7 @@ compiler does inside each is not documented, MinMax apart
 (onnxsim/onnxsim, docs/axera-pulsar-free-calibration.md).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import onnx
 from tqdm.auto import tqdm
 
-from helpers.graph.session import Found, session_of, side_by_side
+from helpers.graph.session import session_of
 from helpers.quant.params import Method, QuantParams, Range, Values
 
 BINS = 2048  # of a tensor's histogram
@@ -54,34 +54,21 @@ def collect_stats(
         raise ValueError("no calibration picture was given: give one or more")
     names = list(tensors)
     runs = TensorReader(graph, names)
-
-    def ends(picture: Values) -> npt.NDArray[np.float64]:
-        found = runs(picture)
-        return np.array([(found[name].min(), found[name].max()) for name in names], np.float64)
-
-    def counts(picture: Values) -> npt.NDArray[np.int64]:
-        found = runs(picture)
-        return np.array([_counts(found[name], *kept[name]) for name in names])
-
-    seen = np.array([*_each(pictures, ends, "ranges")])
-    kept = {
-        name: (float(low), float(high))
-        for name, low, high in zip(names, seen[..., 0].min(axis=0), seen[..., 1].max(axis=0), strict=True)
-    }
+    low = dict.fromkeys(names, np.inf)
+    high = dict.fromkeys(names, -np.inf)
+    for picture in tqdm(pictures, desc="ranges", unit="picture", leave=False):
+        for name, values in runs(picture).items():
+            low[name], high[name] = min(low[name], float(values.min())), max(high[name], float(values.max()))
     if not histograms:
-        return {name: TensorStats(*kept[name]) for name in names}
-    counted = sum(_each(pictures, counts, "histograms"))
-    return {name: TensorStats(*kept[name], row) for name, row in zip(names, counted, strict=True)}
-
-
-def _each(pictures: Sequence[Values], run: Callable[[Values], Found], told: str) -> Iterator[Found]:
-    found = side_by_side(run, pictures)
-    return iter(tqdm(found, desc=told, unit="picture", total=len(pictures), leave=False))
-
-
-def _counts(values: Values, low: float, high: float) -> npt.NDArray[np.int64]:
-    finest = np.spacing(np.float32(max(-low, high)))  # what float32 can tell apart there
-    return np.histogram(values, BINS, (low, high if high - low > BINS * finest else low + 1))[0]
+        return {name: TensorStats(low[name], high[name]) for name in names}
+    counts = {name: np.zeros(BINS, np.int64) for name in names}
+    for picture in tqdm(pictures, desc="histograms", unit="picture", leave=False):
+        for name, values in runs(picture).items():
+            width = high[name] - low[name]
+            finest = np.spacing(np.float32(max(-low[name], high[name])))  # what float32 can tell apart there
+            span = (low[name], high[name] if width > BINS * finest else low[name] + 1)
+            counts[name] += np.histogram(values, bins=BINS, range=span)[0]
+    return {name: TensorStats(low[name], high[name], counts[name]) for name in names}
 
 
 class TensorReader:
