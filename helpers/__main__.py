@@ -228,14 +228,19 @@ def _second_opinion() -> int:
     "--max-dynamic-batch-size"
 )
 def _configure(onnx: Path, out: Path, **given: Any) -> None:
-    """Writes pulsar2.json, with the 16 bits that a rehearsal in the same folder chose."""
+    """Writes pulsar2.json, with the 16 bits that a rehearsal of this graph in the same folder chose."""
+    from helpers.artifacts import file_hash
     from helpers.graph.graph import load
     from helpers.pulsar2.config import configure
     from helpers.pulsar2.rehearse import preprocessing_of
 
     graph = load(onnx)
     rehearsal = out / "rehearsal.json"
-    chosen = json.loads(rehearsal.read_text())["facts"]["layer_configs"] if rehearsal.is_file() else []
+    said = json.loads(rehearsal.read_text()) if rehearsal.is_file() else {}
+    ours = said and said["made_from"]["inputs"]["onnx"] == file_hash(onnx)
+    if said and not ours:
+        print(f"{rehearsal} is of another graph: no 16 bits were taken from it", file=sys.stderr)
+    chosen = said["facts"]["layer_configs"] if ours else []
     fed = {"preprocessing": preprocessing_of(graph), "tensor_name": graph.graph.input[0].name}
     print(configure(out, layer_configs=chosen, **fed, **given).path("pulsar2.json"))
 

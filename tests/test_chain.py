@@ -239,6 +239,20 @@ def test_chip_and_batches_can_be_said_where_the_configuration_is_made(out: Path,
     assert not (tmp_path / "no").exists()
 
 
+def test_a_rehearsal_of_another_graph_gives_no_16_bits(
+    out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    graph = out / "model-sim.onnx"
+    files = ["--onnx", str(graph), "--calibration", str(out / "calibration.tar"), "--out", str(tmp_path)]
+    entry = {"op_types": ["Add"], "data_type": "U16"}
+    for of, taken in ((artifacts.file_hash(graph), [entry]), ("another's", [])):
+        said = {"made_from": {"inputs": {"onnx": of}}, "facts": {"layer_configs": [entry]}}
+        (tmp_path / "rehearsal.json").write_text(json.dumps(said))
+        assert main(["configure", *files]) == 0
+        assert json.loads((tmp_path / "pulsar2.json").read_text())["quant"].get("layer_configs", []) == taken
+    assert "is of another graph" in capsys.readouterr().err
+
+
 def test_the_processors_own_mean_counts_before_that_of_the_calibration(out: Path, tmp_path: Path):
     written = json.loads((out / "pulsar2.json").read_text())
     written["input_processors"][0]["mean"] = [1.0, 2.0, 3.0]
