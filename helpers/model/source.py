@@ -89,7 +89,9 @@ def require_file(path: Path) -> None:
     if path.is_dir():
         raise CheckpointError(f"{path} is a directory: give the checkpoint file in it")
     if not path.is_file():
-        raise CheckpointError(f"there is no file {path}: check the path, or leave it out for random weights")
+        ours = str(path) == os.environ.get(ENVIRONMENT_VARIABLE)
+        named = f", which {ENVIRONMENT_VARIABLE} names" if ours else ""
+        raise CheckpointError(f"there is no file {path}{named}: check the path, or ask for 'random'")
 
 
 def hub_id(name: str | None) -> str:

@@ -183,7 +183,7 @@ def test_a_file_of_another_variant_is_named(folder: Path) -> None:
         load(M0, folder / "m2.pth")
 
 
-def test_names_and_paths_that_are_not_there() -> None:
+def test_names_and_paths_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnknownModel, match=r"timm/NAME for another"):
         load("efficientvit_b1", "random")
     with pytest.raises(UnknownModel, match=r"did you mean timm/mobilenetv3_large_100"):
@@ -194,6 +194,9 @@ def test_names_and_paths_that_are_not_there() -> None:
         load(M0, "nowhere.pth")
     with pytest.raises(CheckpointError, match="there is no file nowhere"):
         find("nowhere.pth")
+    monkeypatch.setenv("EFFICIENTVIT_CHECKPOINT", "nowhere.pth")
+    with pytest.raises(CheckpointError, match="which EFFICIENTVIT_CHECKPOINT names"):
+        find(name=M0)
 
 
 def test_random_weights_come_from_the_seed_alone() -> None:
