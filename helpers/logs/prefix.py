@@ -1,7 +1,7 @@
 """What stands before each line of a block: time stamps, the name of a service, a margin.
 
-CI systems (GitHub Actions, GitLab), `ts`, `journalctl`, `docker logs -t`, docker compose and serial terminals
-write the first two; a block of code in Markdown has the third.
+CI systems (GitHub Actions, GitLab), `ts`, `journalctl`, `docker logs -t`, docker compose, Python's logging
+and serial terminals write the first two; a block of code in Markdown has the third.
 """
 
 import re
@@ -14,7 +14,8 @@ _PREFIX = re.compile(
     r"(?:[^\t\n]{1,100}+\t){0,2}"  # job and step, from `gh run view --log`
     rf"(?:{_STAMP})(?: \d\d[OE]\+?)?"  # GitLab: the stream's name
     # not the compiler's own time stamps, `2025-01-31 10:00:00.123 | INFO` and `[10:00:00] AX … Pass Running`
-    r"(?: (?!\| |AX )(?:\S{1,64} [\w./@-]{1,64}\[\d{1,9}\]: ?)?|$)"  # syslog: host and program[process]
+    r"(?: (?!\| |AX )(?:\S{1,64} [\w./@-]{1,64}\[\d{1,9}\]: ?"  # syslog: host and program[process]
+    r"|- (?:[\w.]{1,60} - )?(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) - )?|$)"  # Python's logging
     r"|[\w.-]{1,60}[-_]\d{1,3} +\|(?: |$)"  # docker compose
     r")+"
 )

@@ -48,6 +48,8 @@ PREFIXES = [
     "1762164001.123456 ",
     "Nov 03 10:00:01 board run.sh[1234]: ",  # journalctl
     "2025-11-03T10:00:01+0000 board run.sh[1234]: ",
+    "2025-11-03 10:00:01,123 - INFO - ",  # Python's logging
+    "2025-11-03 10:00:01,123 - my.tool - INFO - ",
     "pulsar-1  | ",  # docker compose
     "\x1b[33mpulsar-1  | \x1b[0m2025-11-03T10:00:01.1234567Z ",  # and in a CI system
     "efficientvit-pulsar2-1  | ",  # its bar stands where that of the compiler's time stamp does
