@@ -69,12 +69,12 @@ def one_head(
         channels = {f"{letter}, channel {place}": one for place, one in enumerate(maps, start=1)}
         _numbers(panels[first:], channels, role)
     _numbers(panels[4:], {"query · K / √2": products, "+ bias": bias, "= score": scores})
-    _numbers(panels[7:], {"→ share, %": 100 * shares}, "attention")
+    _numbers(panels[7:], {"→ attention, %": 100 * shares}, "attention")
     for axes, number in zip(panels, asked, strict=False):
         axes.set_xlabel(f"convolved: query {digits(number)}", fontsize=10)
         _dashed(axes, inside)
     for axes, channel in zip(panels[8:], v, strict=True):
-        axes.set_xlabel(f"mixed by share: {digits((shares * channel).sum())}", fontsize=10)
+        axes.set_xlabel(f"mixed by it: {digits((shares * channel).sum())}", fontsize=10)
     for axes in panels:
         _outline(axes, token, len(bias))
     return drawn
