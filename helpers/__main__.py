@@ -68,7 +68,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--onnx": {"type": Path, "help": "the graph"},
     "--calibration": {"type": Path, "help": "the calibration archive: .tar, .tar.gz or .zip"},
     "--config": {"type": Path, "help": "the build configuration: .json, .yaml or .toml"},
-    "--pictures": {"type": int, "help": "how many of the archive (default 40; the detector takes 10)"},
     "--docker-image": {"help": "such as pulsar2:7.0 (default: pulsar2 on PATH, else the newest image)"},
     "--axmodel": {"type": Path, "help": "the compiled model"},
     "--photo": {"type": Path, "help": "what it looks at (default: the tutorial's cat)"},
@@ -205,12 +204,12 @@ def _calibrate(onnx: Path, config: Path | None = None, **given: Any) -> None:
     print(calibrate(preprocessing=preprocessing_of(load(onnx), config), **given))
 
 
-@command("--onnx! --calibration! --out! --config --pictures")
+@command("--onnx! --calibration! --out! --config")
 def _rehearse(**given: Any) -> None:
     """Simulates INT8 in ONNX Runtime, a stand-in for the NPU: one JSON object."""
     from helpers.pulsar2.rehearse import rehearse
 
-    made = asdict(rehearse(**given))
+    made = rehearse(**given).facts
     shown = ("sqnr_db", "cosine_median", "agreement", "pictures", "layer_configs")
     print(json.dumps({key: made[key] for key in shown}))
 

@@ -83,9 +83,9 @@ def deploy(
     except NoRule as error:
         yield Done("rehearse", graph, None, f"left out: {error}")
     else:
-        layer_configs = rehearsed.layer_configs
-        told = f"INT8 in ONNX Runtime, a stand-in for the NPU: SQNR {rehearsed.sqnr_db:.1f} dB"
-        yield Done("rehearse", rehearsed.quantized, rehearsed.remade, told)
+        layer_configs = rehearsed.facts["layer_configs"]
+        told = f"INT8 in ONNX Runtime, a stand-in for the NPU: SQNR {rehearsed.facts['sqnr_db']:.1f} dB"
+        yield Done("rehearse", rehearsed.path("model-int8.onnx"), rehearsed.remade, told)
 
     configured = configure(
         out,

@@ -34,7 +34,7 @@ def test_a_picture_too_large_to_decode(tmp_path: Path):
     huge = tmp_path / "huge.png"
     Image.new("1", (14_000, 14_000)).save(huge)  # 24 KB on the disk, 590 MB decoded
     with pytest.raises(archives.ArchiveError, match="huge"):
-        archives.calibrate(tmp_path / "out", RGB, images=[huge])
+        archives.calibrate(tmp_path / "out", RGB, images=huge.parent)
     with pytest.raises(accuracy.ImagesError):
         list(accuracy.samples([(huge, 0)], RGB))
 
@@ -48,17 +48,17 @@ def test_a_full_disk_costs_nothing_that_was_there(
         return main([*EXPORT, "--out", str(tmp_path / "export"), "--opset", opset])
 
     def archive(count: int) -> None:
-        pictures = sorted((tmp_path / "photos").iterdir())[:count]
-        archives.calibrate(tmp_path / "calibration", RGB, images=pictures)
+        archives.calibrate(tmp_path / "calibration", RGB, images=tmp_path / f"photos-{count}")
 
     def config(mode: NpuMode) -> None:
         configs.configure(tmp_path / "config", RGB, calibration=Path("a.tar"), npu_mode=mode)
 
     noise = np.random.default_rng(0)
-    (tmp_path / "photos").mkdir()
-    for index in range(3):
-        pixels = noise.integers(0, 256, (224, 224, 3), np.uint8)
-        Image.fromarray(pixels).save(tmp_path / "photos" / f"{index}.png")
+    for count in (1, 3):
+        (folder := tmp_path / f"photos-{count}").mkdir()
+        for index in range(count):
+            pixels = noise.integers(0, 256, (224, 224, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / f"{index}.png")
     assert export("11") == 0
     archive(1)
     config("NPU1")

@@ -1,10 +1,9 @@
 """ONNX Runtime on this CPU: the stand-in for the NPU."""
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -65,13 +64,11 @@ def int8_instructions() -> str:
 
 
 def said(
-    session: onnxruntime.InferenceSession,
-    pictures: Iterable[npt.NDArray[np.float32]],
-    beside: Mapping[str, npt.NDArray[Any]] | None = None,
+    session: onnxruntime.InferenceSession, pictures: Iterable[npt.NDArray[np.float32]]
 ) -> list[npt.NDArray[np.float32]]:
-    """What a session says to pictures of its batch, one run each, `beside` fed in all: each output [n, …]."""
+    """What a session says to pictures of its batch, one run each: each output [n, …]."""
     (fed,) = session.get_inputs()
-    runs = [session.run(None, {fed.name: picture, **(beside or {})}) for picture in pictures]
+    runs = [session.run(None, {fed.name: picture}) for picture in pictures]
     return [np.concatenate(parts) for parts in zip(*runs, strict=True)]
 
 

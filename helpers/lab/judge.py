@@ -114,7 +114,7 @@ def _graphs(
             graph, preprocessing = onnx.load(exported.simplified), exported.preprocessing
         seen = [picture(name, inputs, preprocessing) for name in calibrating]
         calibration = quantize.calibrate(graph, seen)
-        kinds = [*simulate.choose(calibration, seen[:8])[1]]
+        kinds = simulate.choose(calibration, seen[:8])
         onnx.save(graph, scratch / "float.onnx")
         for precision, nodes in (("int8", ()), ("mixed", simulate.reached(graph, *kinds))):
             onnx.save(quantize.quantize(calibration, int16_nodes=nodes), scratch / f"{precision}.onnx")

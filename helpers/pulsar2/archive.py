@@ -14,7 +14,7 @@ import re
 import tarfile
 import zipfile
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -29,15 +29,7 @@ from helpers import artifacts
 from helpers.files import PHOTO
 from helpers.finding import Finding, Level
 from helpers.graph.graph import Graph, axes
-from helpers.graph.preprocess import (
-    Pixels,
-    Preprocessing,
-    as_rgb,
-    fitted,
-    in_board_order,
-    normalize,
-    sample_linear,
-)
+from helpers.graph.preprocess import Pixels, Preprocessing, as_rgb, fitted, in_board_order, normalize
 from helpers.pulsar2.schema import CALIBRATION_SIZE, EVERY, InputQuantConfig
 
 PICTURES = CALIBRATION_SIZE * 5 // 4  # that an archive needs: a rehearsal measures on a fifth of them
@@ -47,7 +39,6 @@ MIN_SIDE = 64  # pixels; below it the board program enlarges a picture more than
 READ = ("RGB", "RGBA", "L", "1", "P", "CMYK")
 NUMPY = b"\x93NUMPY"  # how an array's file begins
 _FINDER = re.compile(r"(?:^|/)(?:\._|\.DS_Store$|__MACOSX/)")  # what macOS adds beside the files
-Images = Path | str | Collection[Path | str]  # a folder, or paths
 
 
 class ArchiveError(ValueError):
@@ -72,7 +63,7 @@ class ArchiveReport:
         return "\n".join([*lines, *filter(None, [self.stand_in])])
 
 
-def calibrate(out: Path, preprocessing: Preprocessing, *, images: Images = "") -> ArchiveReport:
+def calibrate(out: Path, preprocessing: Preprocessing, *, images: Path | str = "") -> ArchiveReport:
     """Writes `calibration.tar` and `calibration.json` into `out`, or keeps those of the same pictures.
 
     `images` is a folder or paths; where it is empty, cuts of one photo stand in, and the report says so. Of
@@ -94,12 +85,6 @@ def calibrate(out: Path, preprocessing: Preprocessing, *, images: Images = "") -
         packages=["pillow", "numpy"],
     )
     return ArchiveReport(made.path("calibration.tar"), remade=made.remade, **made.facts)
-
-
-def calibration_in(folder: Path, preprocessing: Preprocessing) -> Path:
-    """The archive in `folder`, of whatever pictures; where there is none, one of stand-ins, made now."""
-    path = folder / "calibration.tar"
-    return path if path.is_file() else calibrate(folder, preprocessing).path
 
 
 def _make(path: Path, named: list[tuple[str, Path]], fed: Preprocessing, *, cuts: bool) -> artifacts.Facts:
@@ -127,28 +112,22 @@ def _make(path: Path, named: list[tuple[str, Path]], fed: Preprocessing, *, cuts
 
 
 def _cuts(photo: Path, fed: Preprocessing) -> Iterator[tuple[str, Pixels]]:
-    """Random cuts of one photo, half of them mirrored, the same ones each time; square where nothing pads."""
+    """Random cuts of one photo, half of them mirrored, the same ones each time."""
     pixels = np.asarray(Image.open(photo).convert("RGB"))
     height, width = pixels.shape[:2]
-    draw, size = random.Random(0), fed.size
+    draw = random.Random(0)
     for index in itertools.count():
         side = draw.uniform(0.5, 1.0) * min(height, width)
         top, left = draw.uniform(0, height - side), draw.uniform(0, width - side)
-        steps = (np.arange(size) + 0.5) * (side / size) - 0.5
-        if fed.fit == "crop":
-            crop = sample_linear(pixels, top + steps, left + steps)
-        else:
-            crop = fitted(Image.fromarray(pixels[int(top) : int(top + side), int(left) :]), fed)
+        crop = fitted(Image.fromarray(pixels[int(top) : int(top + side), int(left) :]), fed)
         yield f"cut-{index}", np.ascontiguousarray(crop[:, ::-1]) if draw.random() < 0.5 else crop
 
 
-def _listed(images: Images) -> list[tuple[str, Path]]:
+def _listed(images: Path | str) -> list[tuple[str, Path]]:
     """Name and path of each file, in an order that does not depend on the file system or on the caller."""
-    if not isinstance(images, Path | str):
-        return sorted((Path(path).name, Path(path)) for path in set(images))
     folder = Path(images)
     if not folder.is_dir():
-        raise ArchiveError(f"{folder}: no such folder; give a folder of images or a list of image paths")
+        raise ArchiveError(f"{folder}: no such folder; give a folder of images")
     files = (path for path in folder.rglob("*") if path.is_file())
     named = ((path.relative_to(folder).as_posix(), path) for path in files)
     return sorted((name, path) for name, path in named if not any(p.startswith(".") for p in name.split("/")))
@@ -314,16 +293,10 @@ def _tar(path: Path) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(path) as archive:
         for info in archive:
             _check_name(path, info.name)
-            folder = "" if info.islnk() else posixpath.dirname(info.name)  # what a link's target starts from
-            if _outside(posixpath.join(folder, info.linkname)) or info.isdev():
-                what = "a device" if info.isdev() else f"a link to {info.linkname!r}, outside the archive"
-                raise ArchiveError(f"{path.name}: {info.name!r} is {what}: pack the file itself (tar -h)")
-            try:
-                stream = archive.extractfile(info)
-            except KeyError:
-                text = f"{info.name!r} is a link to {info.linkname!r}, which is not in it: pack with tar -h"
-                raise ArchiveError(f"{path.name}: {text}") from None
-            if stream:
+            if not (info.isfile() or info.isdir()):
+                told = f"{info.name!r} is a link or a device: pack the file itself"
+                raise ArchiveError(f"{path.name}: {told} (tar -h --hard-dereference)")
+            if stream := archive.extractfile(info):
                 yield info.name, stream.read()
         # tarfile takes any damaged header but the first for the end, which is two blocks of zeros.
         assert archive.fileobj is not None
@@ -341,11 +314,7 @@ def _zip(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _check_name(path: Path, name: str) -> None:
-    if _outside(name):
+    """Refuses one that leads out of the folder of the archive, on Linux or on Windows."""
+    place = posixpath.normpath(name.replace("\\", "/"))
+    if place.startswith(("/", "../")) or place == ".." or re.match("[A-Za-z]:", place):
         raise ArchiveError(f"{path.name}: {name!r} could land outside its folder; do not unpack it")
-
-
-def _outside(name: str) -> bool:
-    """Whether a name leads out of the folder of the archive, on Linux or on Windows."""
-    name = posixpath.normpath(name.replace("\\", "/"))
-    return name.startswith(("/", "../")) or name == ".." or re.match("[A-Za-z]:", name) is not None

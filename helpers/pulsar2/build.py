@@ -207,8 +207,7 @@ class _Follower:
         """The error with its advice, or the last line where nothing looks like an error; one line."""
         error = record.error
         named = (error.code, error.exception, error.message) if error else (self._last,)
-        said = " ".join(": ".join(part for part in named if part).split())
-        said = said if len(said) <= _LONGEST else f"{said[: _LONGEST - 1]}…"
+        said = " ".join(": ".join(part for part in named if part).split())[:_LONGEST]
         return f"{said}. {error.advice}" if error and error.advice else said
 
 

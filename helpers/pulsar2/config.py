@@ -10,7 +10,7 @@ import re
 import reprlib
 import tomllib
 import unicodedata
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,18 +19,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from helpers import artifacts
-from helpers.finding import Finding
 from helpers.graph.preprocess import Preprocessing
 from helpers.logs.failures import advise
 from helpers.pulsar2.schema import CALIBRATION_SIZE, BuildConfig, Hardware, Message, NpuMode
 
 
 class ConfigError(ValueError):
-    """A configuration that Pulsar2 would refuse or misread: one sentence, in `findings` too, per problem."""
-
-    def __init__(self, *problems: str) -> None:
-        super().__init__("\n".join(problems))
-        self.findings = [Finding("config", "fail", problem) for problem in problems]
+    """A configuration that Pulsar2 would refuse or misread: one sentence a line for each problem."""
 
 
 def read(path: Path | str) -> BuildConfig:
@@ -60,7 +55,7 @@ def validate(data: Mapping[str, Any]) -> BuildConfig:
     try:
         return BuildConfig.model_validate(dict(data))
     except ValidationError as error:
-        raise ConfigError(*map(_problem, error.errors())) from error
+        raise ConfigError("\n".join(map(_problem, error.errors()))) from error
 
 
 def to_json(config: BuildConfig) -> str:
@@ -202,7 +197,7 @@ _LAST_COMMA = re.compile(_STRING + r'(?:\s*,(?=\s*[]}]))?|([^\s,:[{"])\s*,(?=\s*
 
 def _parse_json(text: str) -> Any:
     without_comments = _COMMENT.sub(r"\1", text)  # then one comma may be the last before a bracket
-    return json.loads(_LAST_COMMA.sub(r"\1\2", without_comments), object_pairs_hook=_unique)
+    return json.loads(_LAST_COMMA.sub(r"\1\2", without_comments))
 
 
 def doubts(path: Path | str) -> list[str]:
@@ -221,20 +216,8 @@ def _unseen(path: Path) -> str:
     return f"; it holds an invisible U+{ord(odd):04X} ({name}): replace it by a blank" if odd else ""
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"field {twice[0]!r} occurs twice")
-    return dict(pairs)
-
-
 class _YamlLoader(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML with 1e-6 a number, and without double keys."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        _unique([(str(key.value), None) for key, _ in node.value])
-        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
-        return mapping
+    """YAML with 1e-6 a number."""
 
 
 _YamlLoader.add_implicit_resolver(

@@ -17,7 +17,7 @@ from helpers.graph.graph import STANDARD, Graph, GraphError, axes, load, tensors
 from helpers.graph.preprocess import Preprocessing, read_metadata
 from helpers.pulsar2 import config as configs
 from helpers.pulsar2.archive import check_archive
-from helpers.pulsar2.operators import check_operators, name_of, removed
+from helpers.pulsar2.operators import check_operators, removed
 from helpers.pulsar2.schema import EVERY, BuildConfig
 
 OPSET_REFUSED = 23  # says one user; 18 was built (onnxsim/onnxsim, scripts/axera/README.md), none between
@@ -25,8 +25,7 @@ INT64_LIMIT = 64 * 1024  # bytes; shapes and axes need a few hundred
 IMAGENET_RGB = (123.675, 116.28, 103.53)  # means in 0–255 units; also the older 123.68, 116.779, 103.939
 # Verified in FP32 by Pulsar2's documentation (advanced_build_guides); others were ignored without a word.
 FP32_OPERATORS = {"LeakyRelu", "Sigmoid", "Relu", "Add", "Mul", "Div", "Sub", "Concat", "Softmax"}
-# Grey levels from the exported mean and std: different authors print those of one data set 2 apart.
-LIMITS: tuple[tuple[float, Level], ...] = ((2.0, "fail"), (0.01, "warn"))
+NEAR = 2.0  # grey levels: different authors print the mean and std of one data set so far apart
 FEEDS = {"BGR": "as the C++ board programs feed", "RGB": "as pyaxengine's example feeds"}
 Verdict = tuple[Level, str]  # of one check, with what to do
 
@@ -51,7 +50,7 @@ def preflight(
         given = read.model_dump(exclude_unset=True) if read else {}
         asked = configs.validate(given | named) if named or read is None else read
     except configs.ConfigError as error:
-        refused = error.findings
+        refused = [Finding("config", "fail", problem) for problem in str(error).splitlines()]
     onnxsim = asked is not None and asked.onnx_opt.enable_onnxsim
     graph: Graph | None = None
     try:
@@ -167,15 +166,10 @@ def _dtype(graph: Graph) -> Verdict:
 
 def _int64(graph: Graph) -> Verdict:
     wide = [tensor for tensor in tensors(graph.model) if tensor.data_type == onnx.TensorProto.INT64]
-    tables = {tensor.name: numpy_helper.to_array(tensor) for tensor in wide}
-    limits = np.iinfo(np.int32)
-    for name, values in tables.items():  # up to 64: shapes, axes and their end marks
-        if values.size > 64 and (values.min() < limits.min or values.max() > limits.max):
-            return "fail", f"{name} has values that the board's int32 cannot hold"
-    total = sum(values.nbytes for values in tables.values())
-    text = f"{len(wide)} int64 tensors, {total:,} bytes"
-    if total > INT64_LIMIT:
-        largest = max(tables, key=lambda name: tables[name].size)
+    sizes = {tensor.name: numpy_helper.to_array(tensor).nbytes for tensor in wide}
+    text = f"{len(wide)} int64 tensors, {sum(sizes.values()):,} bytes"
+    if sum(sizes.values()) > INT64_LIMIT:
+        largest = max(sizes, key=lambda name: sizes[name])
         return "warn", f"{text} cost memory, the largest is {largest}: store indices as int32"
     return "ok", text
 
@@ -255,20 +249,15 @@ def _order_of(mean: Sequence[float]) -> str | None:
 
 
 def _mean_std(config: BuildConfig, exported: Preprocessing | None) -> Verdict:
-    entries = config.quant.input_configs
     held = {f"input_processors[{i}].": (p.mean, p.std) for i, p in enumerate(config.input_processors)}
-    for index, entry in enumerate(entries):
+    for index, entry in enumerate(config.quant.input_configs):
         held[f"quant.input_configs[{index}].calibration_"] = entry.calibration_mean, entry.calibration_std
     given = {path: pair for path, pair in held.items() if any(pair)}
     if not given:
         return "warn", "none given, so the model gets 0–255: give the model's own unless it was trained so"
-    for tolerance, level in LIMITS:
-        for path, (mean, std) in given.items():
-            if problem := _implausible(mean, std) or _unlike(exported, mean, std, tolerance=tolerance):
-                return level, f"{path}{problem}"
-    arrays = (entry for entry in entries if entry.calibration_format != "Image")
-    if idle := {entry.tensor_name for entry in arrays if entry.calibration_mean or entry.calibration_std}:
-        return "warn", f"calibration_mean and _std of {_listed(idle)} are not applied to arrays"
+    for path, (mean, std) in given.items():
+        if problem := _implausible(mean, std) or _unlike(exported, mean, std):
+            return "fail", f"{path}{problem}"
     return "ok", f"mean {list(mean)}, std {list(std)} in 0–255 units"
 
 
@@ -282,14 +271,12 @@ def _implausible(mean: Sequence[float], std: Sequence[float]) -> str | None:
     return None
 
 
-def _unlike(
-    exported: Preprocessing | None, mean: Sequence[float], std: Sequence[float], *, tolerance: float
-) -> str | None:
+def _unlike(exported: Preprocessing | None, mean: Sequence[float], std: Sequence[float]) -> str | None:
     """Where mean or std are not those that the graph was exported for; None when they are, or if unknown."""
     if exported is None:
         return None
     for name, given, own in (("mean", mean, exported.mean), ("std", std, exported.std)):
-        if given and (len(given) != 3 or not np.allclose(given, own, rtol=0, atol=tolerance)):
+        if given and (len(given) != 3 or not np.allclose(given, own, rtol=0, atol=NEAR)):
             return f"{name} = {list(given)}, but the graph was exported for {list(own)}"
     return None
 
@@ -329,14 +316,9 @@ def _batch(config: BuildConfig, graph: Graph) -> Verdict:
     shown = ", ".join(map(str, wanted)) if compiler.static_batch_sizes else f"1 to {max(wanted)}"
     asked = f"{shown} with opset {graph.opset}"
     reshapes = [node for node in graph.nodes if node.op_type == "Reshape" and node.domain in STANDARD]
-    constants = [(node, graph.constant(node.input[1])) for node in reshapes]
-    shapes = [(node, shape.ravel().tolist()) for node, shape in constants if shape is not None]
-    if literal := [node for node, shape in shapes if 0 in shape and graph.attribute(node, "allowzero")]:
-        return "fail", f"{asked}: in Reshape {name_of(literal[0])} 0 is no batch; export without allowzero"
-    fixed = sum(shape[:1] == [1] for _, shape in shapes)
+    shapes = [graph.constant(node.input[1]) for node in reshapes]
+    fixed = sum(shape is not None and shape[:1].tolist() == [1] for shape in shapes)
     if not fixed:
         return "ok", f"{asked}: no Reshape holds the batch"
-    if compiler.disable_ir_fix:
-        return "fail", f"{asked}: {fixed} Reshapes hold batch 1, disable_ir_fix keeps them; set it to false"
     advice = "if the log's line 'batchs' lacks a size, set them to -1 by const_processors or export the batch"
     return "warn", f"{asked}: {fixed} Reshapes hold batch 1, which the compiler has to rewrite; {advice}"

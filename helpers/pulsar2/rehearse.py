@@ -1,8 +1,6 @@
 """INT8 before the compiler: the graph simulated with the calibration pictures that Pulsar2 will get."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from onnx import ModelProto
@@ -19,75 +17,48 @@ from helpers.pulsar2 import config as configs
 FEW = 10  # pictures of a detector: each is as much work as a hundred of M4
 
 
-@dataclass(frozen=True)
-class Rehearsed:
-    """One simulation of INT8: what it costs by noise, direction and answers, and what Pulsar2 is told.
-
-    `nsr` and `nsr_mixed`: noise over signal of plain INT8, and with the 16 bits of `layer_configs`, on
-    pictures that chose neither ranges nor kinds;
-    `agreement`: share of pictures with the same best class, None where the outputs are no class scores;
-    `layers`: operator, type, cosine and mse of each rounded tensor; `pictures`: how many measured.
-    """
-
-    quantized: Path
-    nsr: float
-    nsr_mixed: float
-    sqnr_db: float
-    cosine_median: float
-    agreement: float | None
-    pictures: int
-    layer_configs: list[dict[str, Any]]
-    layers: list[dict[str, Any]]
-    remade: bool
-
-
 def rehearse(
     onnx: Path,
     calibration: Path,
     out: Path,
     *,
     config: Path | None = None,
-    pictures: int = 0,
-) -> Rehearsed:
+) -> artifacts.Made:
     """Writes `model-int8.onnx` and `rehearsal.json` into `out`, or returns what is there of the same inputs.
 
+    The facts are those of `simulate_int8`, without its kinds: `layer_configs` says them to Pulsar2.
+
     Takes any graph with one input of pictures. Mean, std and order come from the configuration, else from
-    the graph's own metadata. Of the archive's first `pictures` (0: PICTURES, or FEW where they come whole, to
-    a detector) the last fifth measures, the others calibrate.
+    the graph's own metadata. Of the archive's first PICTURES (FEW where they come whole, to a detector) the
+    last fifth measures, the others calibrate.
     Raises ValueError where neither says how pixels come, or for fewer than two pictures; ArchiveError,
     GraphError, ConfigError.
     """
-    made = artifacts.step(
+    return artifacts.step(
         "rehearsal",
         out,
-        lambda scratch: _rehearse(load(onnx), calibration, scratch, config, pictures),
+        lambda scratch: _rehearse(load(onnx), calibration, scratch, config),
         files=["model-int8.onnx"],
-        arguments={"pictures": pictures},
+        arguments={},
         inputs={"onnx": onnx, "calibration": calibration} | ({"config": config} if config else {}),
         packages=["onnx", "onnxruntime", "numpy"],
     )
-    return Rehearsed(quantized=made.path("model-int8.onnx"), remade=made.remade, **made.facts)
 
 
-def _rehearse(graph: ModelProto, archive: Path, out: Path, config: Path | None, pictures: int) -> Facts:
+def _rehearse(graph: ModelProto, archive: Path, out: Path, config: Path | None) -> Facts:
     import onnx
 
     from helpers.quant.simulate import simulate_int8  # what is kept must not wait for ONNX Runtime
 
     index = Graph(graph)
-    pictures_of = [
-        index.element_type(value.name) == np.float32
-        and axes(value)[1:2] == (3,)
-        and len({*axes(value)[2:]}) == 1
-        for value in index.inputs
-    ]
-    if pictures_of != [True]:
+    held = [(index.element_type(v.name), axes(v)[1:2], len({*axes(v)[2:]})) for v in index.inputs]
+    if held != [(np.float32, (3,), 1)]:
         said = ", ".join(f"{value.name} {axes(value)}" for value in index.inputs) or "none"
         raise ValueError(f"its inputs are {said}: give a graph of one, float32 (n, 3, side, side)")
     fed = preprocessing_of(graph, config)
     batch = index.static_shape(index.inputs[0].name)[0]
-    whole = (read_metadata(graph) or fed).fit == "letterbox"
-    cuts = archives.pictures(archive, fed, pictures or (FEW if whole else archives.PICTURES))
+    whole = fed.fit == "letterbox"
+    cuts = archives.pictures(archive, fed, FEW if whole else archives.PICTURES)
     cuts = [np.concatenate(cuts[place : place + batch]) for place in range(0, len(cuts) - batch + 1, batch)]
     quantized, found = simulate_int8(graph, cuts)
     onnx.save(quantized, out / "model-int8.onnx")
@@ -100,8 +71,9 @@ def _rehearse(graph: ModelProto, archive: Path, out: Path, config: Path | None, 
 
 def preprocessing_of(graph: ModelProto, config: Path | None = None) -> Preprocessing:
     """What happens to the pixels, by configuration or metadata; ValueError if neither says."""
+    said = read_metadata(graph)
     if config is None:
-        if (said := read_metadata(graph)) is None:
+        if said is None:
             raise ValueError(
                 "the graph does not say how its pixels come (it is not of `export`): give its configuration"
             )
@@ -116,5 +88,6 @@ def preprocessing_of(graph: ModelProto, config: Path | None = None) -> Preproces
         "mean": mean,
         "std": std,
         "size": graph.graph.input[0].type.tensor_type.shape.dim[-1].dim_value,
+        "fit": said.fit if said else "crop",
     }
     return TypeAdapter(Preprocessing).validate_python(said_there)

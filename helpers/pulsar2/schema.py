@@ -1,12 +1,12 @@
 """The Pulsar2 build configuration as types: the messages of the 7.0 documentation, under their own names.
 
 Fields and defaults: pulsar2-docs-en, appendix/config (7.0). Options are those of the enums, which is what the
-parser takes, and the further values that a 7.0 image knows (read out of that image); where the documentation
-prints fewer beside a field, they are its `Printed`. Limits: there and in advanced_build_guides.
+parser takes, and the further values that a 7.0 image knows (read out of that image). Limits: there and in
+advanced_build_guides.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Strict
 from pydantic_core import PydanticCustomError
@@ -62,14 +62,6 @@ ColorSpace = Literal[
 Layout = Literal["DefaultLayout", "NHWC", "NCHW"]
 
 
-class Printed(NamedTuple):
-    """The options that the documentation prints beside a field whose enum has more."""
-
-    options: str
-
-
-LayerType = Annotated[DataType, Printed("U8 S8 U16 S16 FP32")]
-PackedLayout = Annotated[Layout, Printed("NHWC NCHW")]
 Device = Literal["cpu", "cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:4", "cuda:5", "cuda:6", "cuda:7"]
 
 # pulsar2-docs-en, user guide of `pulsar2 build`; chips that no document names take any mode.
@@ -97,10 +89,6 @@ class Message(BaseModel):
         if not holds:
             raise _refusal(field, getattr(self, field) if value is None else value, allowed)
 
-    def _require_one_length(self, std: str, mean: str) -> None:
-        given, wanted = len(getattr(self, std)), len(getattr(self, mean))
-        self._require(given in (0, wanted) or not wanted, std, f"{wanted} values, as many as the mean has")
-
 
 class InputQuantConfig(Message):
     """Calibration data of one input; mean and std are in 0–255 units, in the order of `tensor_format`."""
@@ -112,9 +100,6 @@ class InputQuantConfig(Message):
     calibration_mean: List[float] = ()
     calibration_std: List[Positive] = ()
 
-    def model_post_init(self, _: object) -> None:
-        self._require_one_length("calibration_std", "calibration_mean")
-
 
 class LayerConfig(Message):
     """Precision of one layer, of a kind of operator, or of a subgraph: exactly one selector."""
@@ -125,9 +110,9 @@ class LayerConfig(Message):
     op_types: List[Name] = ()
     start_tensor_names: List[Name] = ()
     end_tensor_names: List[Name] = ()
-    data_type: LayerType = "U8"
-    weight_data_type: Annotated[DataType, Printed("S8 FP32")] = "S8"
-    output_data_type: LayerType = "U8"
+    data_type: DataType = "U8"
+    weight_data_type: DataType = "S8"
+    output_data_type: DataType = "U8"
 
     @property
     def operators(self) -> tuple[str, ...]:
@@ -156,14 +141,14 @@ class QuantConfig(Message):
     precision_analysis_method: Literal["PerLayer", "EndToEnd"] = "PerLayer"
     precision_analysis_mode: Literal["Reference", "NPUBackend"] = "Reference"
     highest_mix_precision: bool = False
-    conv_bias_data_type: Annotated[DataType, Printed("S32 FP32")] = "S32"
+    conv_bias_data_type: DataType = "S32"
     refine_weight_threshold: Threshold = 1e-6
     enable_smooth_quant: bool = False
     smooth_quant_threshold: Fraction | None = None
     smooth_quant_strength: float | None = None
     transformer_opt_level: Annotated[int, Field(ge=0, le=2)] = 0
     input_sample_dir: str | None = None
-    ln_scale_data_type: Annotated[DataType, Printed("FP32 S32 U32")] = "FP32"
+    ln_scale_data_type: DataType = "FP32"
     check: Annotated[int, Field(ge=0, le=1)] = 0
     disable_auto_refine_scale: bool = False
     enable_easy_quant: bool = False
@@ -202,11 +187,11 @@ class InputProcessor(Message):
     """
 
     tensor_name: Name
-    tensor_format: Annotated[ColorSpace, Printed("AutoColorSpace BGR RGB GRAY")] = "AutoColorSpace"
-    tensor_layout: PackedLayout = "NCHW"
+    tensor_format: ColorSpace = "AutoColorSpace"
+    tensor_layout: Layout = "NCHW"
     src_format: ColorSpace = "AutoColorSpace"
-    src_layout: PackedLayout = "NCHW"
-    src_dtype: Annotated[DataType, Printed("U8 S8 U16 S16 U32 S32 FP16 FP32")] = "FP32"
+    src_layout: Layout = "NCHW"
+    src_dtype: DataType = "FP32"
     src_extra_shapes: List[Shape] = ()
     csc_mode: Literal["NoCSC", "Matrix", "FullRange", "LimitedRange"] = "NoCSC"
     csc_mat: List[float] = ()
@@ -220,7 +205,6 @@ class InputProcessor(Message):
     zeropoint: Int = 0
 
     def model_post_init(self, _: object) -> None:
-        self._require_one_length("std", "mean")
         yuv, source = self.src_format in YUV_FORMATS, f"with src_format {self.src_format}"
         matrix = f"Matrix, FullRange or LimitedRange {source}"
         self._require(not yuv or self.csc_mode != "NoCSC", "csc_mode", matrix)
@@ -244,7 +228,7 @@ class OutputProcessor(Message):
     tensor_name: Name
     tensor_layout: Layout = "DefaultLayout"
     dst_perm: List[Int] = ()
-    output_dtype: Annotated[DataType, Printed("FP32 U8")] = "FP32"
+    output_dtype: DataType = "FP32"
 
     def model_post_init(self, _: object) -> None:
         each_once = sorted(self.dst_perm) == list(range(len(self.dst_perm)))
@@ -350,18 +334,12 @@ class BuildConfig(Message):
         self._require(self.npu_mode in modes, "npu_mode", f"{', '.join(modes)} on {self.target_hardware}")
         counts = [len(processor.src_extra_shapes) for processor in self.input_processors]
         for index, count in enumerate(counts):
-            path, allowed = (
-                f"input_processors[{index}].src_extra_shapes",
-                f"{counts[0]} shapes, as for every input",
-            )
-            self._require(count == counts[0], path, allowed, value=count)
+            path = f"input_processors[{index}].src_extra_shapes"
+            self._require(count == counts[0], path, f"{counts[0]} shapes, as for every input", value=count)
 
     def ineffective(self) -> list[str]:
-        """What Pulsar2 takes and then passes over, or has an option for that no document prints."""
-        said = [
-            f"{path} = {value}: the documentation prints {options}"
-            for path, value, options in _beyond_print(self, "")
-        ]
+        """What Pulsar2 takes and then passes over."""
+        said: list[str] = []
         for index, processor in enumerate(self.input_processors):
             path, mode = f"input_processors[{index}]", processor.csc_mode
             if processor.csc_mat and mode != "Matrix":
@@ -376,17 +354,3 @@ class BuildConfig(Message):
         if self.quant.highest_mix_precision and self.quant.layer_configs:
             said.append("quant.layer_configs do nothing beside highest_mix_precision")
         return said
-
-
-def _beyond_print(message: Message, place: str) -> Iterator[tuple[str, str, str]]:
-    """Path and value of each field whose option is not `Printed`, and the options that are."""
-    for name, info in type(message).model_fields.items():
-        value = getattr(message, name)
-        for printed in (one for one in info.metadata if isinstance(one, Printed)):
-            if value not in printed.options.split():
-                yield place + name, value, ", ".join(printed.options.split())
-        if isinstance(value, Message):
-            yield from _beyond_print(value, f"{place}{name}.")
-        elif isinstance(value, tuple):
-            for index, part in enumerate(one for one in value if isinstance(one, Message)):
-                yield from _beyond_print(part, f"{place}{name}[{index}].")

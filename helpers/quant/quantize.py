@@ -26,7 +26,7 @@ parameters or is signed. ONNX Runtime runs the result; the Q and DQ operators ar
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,6 @@ import onnx
 from onnx import helper, numpy_helper
 
 from helpers.graph.graph import Graph, input_of
-from helpers.graph.session import said, session_of
 from helpers.quant import NoRule
 from helpers.quant.params import NUMPY, WEIGHT_TOP, Codes, DType, Method, QuantParams, Values
 from helpers.quant.statistics import TensorStats, clip_range, collect_stats
@@ -52,7 +51,6 @@ OWN = frozenset([
     *("Neg", "Pow", "ReduceMax", "ReduceMean", "ReduceSum", "Resize", "Sin", "Softmax", "Softplus", "Sqrt"),
     *("Sub", "Tanh"),
 ])  # fmt: skip
-W = TypeVar("W", bound="_Writing")
 
 
 @dataclass(frozen=True)
@@ -106,46 +104,6 @@ def quantize(
     What the nodes in `int16_nodes` write gets 16 bits; what has no statistics stays exact, so that a
     calibration without any rounds weights only. The tensor after rounding is called `NAME_rounded`.
     """
-    params = _parameters(calibration, method, int16_nodes)
-    return _write(calibration.layout, params, nodes, _Writing(calibration.graph)).finish()
-
-
-class Adjustable:
-    """A graph in INT8 as one session, whose parameters are fed: no other way to round needs another one.
-
-    Its `outputs` are those of the graphs that `quantize` writes, to the bit.
-    """
-
-    def __init__(self, calibration: Calibration) -> None:
-        self._layout = calibration.layout
-        written = self._written(calibration, "MinMax", ())
-        self._values = written.values
-        self._session = session_of(written.finish())
-
-    def outputs(
-        self,
-        pictures: Sequence[Values],
-        calibration: Calibration,
-        *,
-        method: Method = "MinMax",
-        int16_nodes: Collection[str] = (),
-    ) -> list[npt.NDArray[np.float32]]:
-        """What the graph says when this `calibration` of it gives the parameters: each output [n, …]."""
-        values = self._written(calibration, method, int16_nodes).values
-        changed = {name: now for name, now in values.items() if (now != self._values[name]).any()}
-        return said(self._session, pictures, changed)
-
-    def _written(
-        self, calibration: Calibration, method: Method, int16_nodes: Collection[str]
-    ) -> "_AdjustableWriting":
-        params = _parameters(calibration, method, int16_nodes)
-        return _write(self._layout, params, None, _AdjustableWriting(self._layout.model))
-
-
-def _parameters(
-    calibration: Calibration, method: Method, int16_nodes: Collection[str]
-) -> dict[str, QuantParams]:
-    """Those of each tensor with statistics."""
     layout = calibration.layout
     int16 = {name for node in layout.nodes if node.name in int16_nodes for name in node.output}
     kept = {source: clip_range(stats, method) for source, stats in calibration.stats.items()}
@@ -155,7 +113,7 @@ def _parameters(
             sign = "S" if source in layout.operands else "U"
             dtype: DType = f"{sign}{16 if source in int16 else 8}"  # type: ignore[assignment]
             params[name] = QuantParams.over(kept[source], dtype)
-    return params
+    return _write(layout, params, nodes)
 
 
 def inside(graph: Graph) -> set[str]:
@@ -215,12 +173,10 @@ class _Layout(Graph):
 
 
 def _write(
-    layout: _Layout,
-    params: Mapping[str, QuantParams],
-    chosen: Collection[str] | None,
-    writing: W,
-) -> W:
+    layout: _Layout, params: Mapping[str, QuantParams], chosen: Collection[str] | None
+) -> onnx.ModelProto:
     """The graph with Q and DQ operators around the chosen nodes, and their weights in codes."""
+    writing = _Writing(layout.model)
     within = {node.name for node in layout.nodes if chosen is None or node.name in chosen}
     outputs = {value.name for value in layout.outputs}
     rounded: set[str] = set()
@@ -247,7 +203,7 @@ def _write(
                     writing.round(f"{name}_exact", name, params[name])
                 else:
                     writing.round(name, f"{name}_rounded", params[name])
-    return writing
+    return writing.finish()
 
 
 def _round_constants(
@@ -325,30 +281,3 @@ class _Writing:
     def _operator(self, kind: str, inputs: list[str], output: str, *, axis: int | None = None) -> None:
         name = f"{output}/{kind}"  # an axis of None is no attribute
         self.nodes.append(helper.make_node(kind, inputs, [output], name, domain="com.microsoft", axis=axis))
-
-
-class _AdjustableWriting(_Writing):
-    """Parameters change values only, no type: 16 bits hold 8-bit codes as well, once their ends are cut."""
-
-    @property
-    def values(self) -> dict[str, npt.NDArray[Any]]:
-        """All that the parameters decide, by name."""
-        return {name: values for name, values in self._new.items() if isinstance(values, np.ndarray)}
-
-    def round(self, exact: str, rounded: str, params: QuantParams) -> None:
-        limits = np.iinfo(NUMPY[params.dtype])
-        for name, code in (("lowest", limits.min), ("highest", limits.max)):
-            self._keep(f"{rounded}_{name}", np.asarray(params.dequantize(np.array(code))))
-        cut, ends = f"{rounded}_cut", [f"{rounded}_lowest", f"{rounded}_highest"]
-        self.nodes.append(helper.make_node("Clip", [exact, *ends], [cut], f"{cut}/Clip"))
-        wide: DType = "S16" if params.dtype.startswith("S") else "U16"
-        super().round(cut, rounded, replace(params, dtype=wide))
-
-    def finish(self) -> onnx.ModelProto:
-        """The model, whose initializers that parameters decide are inputs as well: what is fed goes first."""
-        model, decided = super().finish(), self.values
-        for tensor in model.graph.initializer:
-            if tensor.name in decided:
-                shape = list(tensor.dims)
-                model.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, shape))
-        return model

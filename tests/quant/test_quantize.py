@@ -110,18 +110,6 @@ def test_a_tensor_is_as_wide_as_the_operator_that_writes_it(
     assert zero(found, add.output[0]).dtype == np.uint16
 
 
-def test_a_session_with_other_parameters_says_what_the_graph_with_them_says(
-    graph: onnx.ModelProto, calibration: quantize.Calibration
-):
-    adjustable = quantize.Adjustable(calibration)
-    other = quantize.calibrate(graph, [0.5 * PICTURES[2]])  # the others reach beyond its ends
-    sums = simulate.reached(graph, "Add", "Softmax")
-    for seen, int16 in ((calibration, []), (calibration, sums), (other, []), (calibration, [])):
-        (found,) = adjustable.outputs(PICTURES, seen, int16_nodes=int16)
-        written = quantize.quantize(seen, int16_nodes=int16)
-        assert np.array_equal(found, simulate.logits(written, PICTURES))
-
-
 def test_only_the_chosen_nodes_are_rounded(graph: onnx.ModelProto, calibration: quantize.Calibration):
     head = next(node for node in graph.graph.node if node.op_type == "Gemm")
     found = quantize.quantize(calibration, nodes=[head.name])
