@@ -275,7 +275,7 @@ def endless(path: Path) -> None:
     ("spoil", "named"),
     [
         (Path.unlink, "there is no file"),
-        (lambda path: (path.unlink(), path.mkdir()), "is a directory"),
+        (lambda path: (path.unlink(), path.mkdir()), "there is no file"),
         (lambda path: path.write_bytes(b""), "empty"),
         (bit_flipped, "damaged"),
         (larger_than_its_record, "damaged"),
