@@ -349,7 +349,7 @@ def _run(
     return notebooks.run_one(chapter, dict(parameters))
 
 
-@command("--model! --images! --out! --checkpoint* --epochs --rate --seed")
+@command("--model! --images! --out! --checkpoint* --epochs --seed")
 def _finetune(model: str, **given: Any) -> None:
     """Trains on your own pictures, a folder per class: a checkpoint for deploy."""
     from helpers.pocket.finetune import finetune

@@ -89,27 +89,6 @@ class CascadedGroupAttention(nn.Module):
         return mixed
 
 
-class MHSA(nn.Module):
-    """Ordinary multi-head self-attention at the same width, the yardstick for the costs.
-
-    [batch, channels, height, width] -> the same. Every head reads all channels; Q, K and V are full width.
-    """
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.scale = (width // heads) ** -0.5
-        self.qkv = ConvBN(width, 3 * width)
-        self.projection = ConvBN(width, width)
-        self.softmax = nn.Softmax(dim=-1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        q, k, v = self.qkv(x).flatten(2).unflatten(1, (3, self.heads, -1)).unbind(1)
-        attention = self.softmax((q * self.scale).transpose(-2, -1) @ k)  # [batch, heads, queries, keys]
-        mixed: Tensor = self.projection((v @ attention.transpose(-2, -1)).reshape(x.shape))
-        return mixed
-
-
 class WindowAttention(nn.Module):
     """Cuts a feature map into side x side windows, attends inside each, and puts the map together again.
 

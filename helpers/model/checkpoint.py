@@ -38,11 +38,7 @@ _HARMLESS = (
 # Where an EfficientViT's own name of a weight begins, in the official layout and in timm's.
 _OURS = re.compile(r"(?<![^.])(patch_embed\.(conv)?\d|blocks[123]\.\d|stages\.\d|head\.(bn|l|linear)\.)")
 _EMA = re.compile(r"(?<![a-z])ema(?![a-z])", re.IGNORECASE)  # an average of the weights over the training
-# What downloads leave instead, by its first letters.
-_NO_CHECKPOINT = {
-    "a web page": (b"<!doctype", b"<html", b"<?xml"),
-    "a pointer of Git LFS": (b"version http",),
-}
+_WEB_PAGE = (b"<!doctype", b"<html", b"<?xml")  # what downloads leave instead, by its first letters
 # What wrappers put before every name.
 _WRAPPERS = ("_orig_mod.module.", "module._orig_mod.", "module.", "_orig_mod.")
 # What belongs to optimizer, loss or EMA, and thop's totals.
@@ -61,9 +57,8 @@ def read(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:  # torch and safetensors cannot take every name that a file may have
         begin = file.read(32)
         is_safetensors = begin[8:9] == b"{"  # its header's length, then its header in JSON
-        for what, first in _NO_CHECKPOINT.items():
-            if begin.lstrip().lower().startswith(first):
-                raise CheckpointError(f"{path} is {what}: get the file again")
+        if begin.lstrip().lower().startswith(_WEB_PAGE):
+            raise CheckpointError(f"{path} is a web page: get the file again")
         file.seek(0)
         try:
             if is_safetensors:
@@ -80,17 +75,16 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 def _resave(path: Path) -> str:
-    """The way on for a file that holds more than weights; it picks them as `read` does, less by name."""
+    """The way on for a file that holds more than weights: it keeps the tensors, and `read` picks."""
     code = (
         "import numpy, torch; "
         r"exec('try: import helpers.model.reference\nexcept ImportError: pass'); "  # its shim, where it is
-        "a = (torch.Tensor, numpy.ndarray); "
-        "g = lambda c: [c.state_dict()] if hasattr(c, 'state_dict') else [c, *(d for k in "
-        "sorted(c, key=lambda k: 'ema' not in str(k)) for d in g(c[k]))] if isinstance(c, dict) else []; "
+        "g = lambda c: g(c.state_dict()) if hasattr(c, 'state_dict') else "
+        "{str(k): g(c[k]) for k in c} if isinstance(c, dict) else "
+        "c if isinstance(c, torch.Tensor) else "
+        "torch.as_tensor(c) if isinstance(c, numpy.ndarray) and c.dtype.kind in 'iuf' else None; "
         f"c = torch.load(open({path.name!r}, 'rb'), map_location='cpu', weights_only=False); "
-        "w = max(g(c), key=lambda c: sum(isinstance(v, a) for v in c.values())); "
-        "torch.save({k: torch.as_tensor(v) for k, v in w.items() if isinstance(v, a) and str(k) == k}, "
-        f"open({path.stem + '-weights.pth'!r}, 'wb'))"
+        f"torch.save(g(c), open({path.stem + '-weights.pth'!r}, 'wb'))"
     )
     shell = re.sub(r"([$`\"])", r"\\\1", code)
     return f'only if you trust its author, re-save the weights where it was made: python -c "{shell}"'
@@ -131,11 +125,9 @@ def _state_dict(path: Path, held: object) -> dict[str, Tensor]:
         average = ", the average over the training, as timm's loader does" if _EMA.search(place) else ""
         text = "%s: taken are the weights under %r%s, not those under %s"
         logging.getLogger(__name__).warning(text, path, place, average, listed(others))
-    held = found[place]
-    state = {key: each for key, each in held.items() if isinstance(key, str) and isinstance(each, Tensor)}
-    if ours[place] and (strange := [key for key in held if key not in state]):
-        raise CheckpointError(f"{path} holds {listed(strange)} beside tensors: {_resave(path)}")
-    return _unwrapped(state)
+    return _unwrapped(
+        {key: each for key, each in found[place].items() if isinstance(key, str) and isinstance(each, Tensor)}
+    )
 
 
 def _mappings(held: object) -> dict[str, Mapping[Any, Any]]:

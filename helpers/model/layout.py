@@ -91,27 +91,20 @@ def misfit(state: Mapping[str, Tensor], model: nn.Module) -> list[str]:
     """What keeps `state` from fitting `model`: missing, surplus and mis-shaped weights; empty if it fits.
 
     A 1x1 convolution may be stored as a matrix, as older official files do, and a BatchNorm may lack its
-    counter. What the whole may be comes first. Names are the file's own, with timm's in parentheses where
-    they differ. Values play no part, so `model` may be on the meta device.
+    counter. What the whole may be comes first. Names are those of the file's layout. Values play no part,
+    so `model` may be on the meta device.
     """
-    official = any(key.startswith("blocks1.") for key in state)
+    named = official_name if any(key.startswith("blocks1.") for key in state) else str
     needed = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     allowed = needed | {
         key: tuple(value.shape) for key, value in model.named_buffers() if key.endswith(_BIAS_INDEX)
     }
     held = {timm_name(key): (key, tuple(value.shape)) for key, value in state.items()}
-
-    def shown(key: str) -> str:
-        own = held[key][0] if key in held else official_name(key) if official else key
-        return own if own == key else f"{own} (timm: {key})"
-
-    missing = [
-        shown(key) for key in needed if key not in held and key.replace(_COUNTER, ".running_var") not in held
-    ]
-    surplus = [shown(key) for key in held if key not in allowed]
+    missing = [named(key) for key in needed if not held.keys() & {key, key.replace(_COUNTER, ".running_var")}]
+    surplus = [own for key, (own, _) in held.items() if key not in allowed]
     shapes = [
-        f"{shown(key)} {shape} instead of {allowed[key]}"
-        for key, (_, shape) in held.items()
+        f"{own} {shape} instead of {allowed[key]}"
+        for key, (own, shape) in held.items()
         if key in allowed and shape != allowed[key] and (*shape, 1, 1) != allowed[key]
     ]
     doubled = [key for key in state if held[timm_name(key)][0] != key]

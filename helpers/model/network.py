@@ -15,8 +15,6 @@ from helpers.model.attention import (
     WindowAttention,
     local_ffn,
 )
-from helpers.model.reference import CascadedGroupAttention as TimmAttention
-from helpers.model.reference import EfficientVitMsra, LocalWindowAttention, NormLinear
 from helpers.model.variants import INPUT_SIZE, PATCH, WINDOW, Variant
 
 
@@ -154,26 +152,18 @@ def rename_timm_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def from_timm(model: nn.Module) -> EfficientViT:
-    """Our network with the plan and a copy of the weights of timm's `EfficientVitMsra`, in eval mode.
-
-    Raises TypeError for any other network: a folded one, or one whose attention was exchanged.
-    """
-    known: Any = model
-    attentions = [module.attn for module in model.modules() if isinstance(module, LocalWindowAttention)]
-    as_built = all(type(attention) is TimmAttention for attention in attentions)
-    if not (isinstance(model, EfficientVitMsra) and isinstance(model.head, NormLinear) and as_built):
-        raise TypeError(f"{type(model).__name__} is not timm's EfficientVitMsra as built: pass it unfolded")
-    firsts = [stage.blocks[0].mixer.m.attn for stage in known.stages]
+def from_timm(model: Any) -> EfficientViT:
+    """Our network with the plan and a copy of the weights of timm's `EfficientVitMsra`, in eval mode."""
+    firsts = [stage.blocks[0].mixer.m.attn for stage in model.stages]
     most_heads = max(firsts, key=lambda attention: len(attention.dws))
     network = EfficientViT(
         widths=[first.proj[1].conv.out_channels for first in firsts],
-        depths=[len(stage.blocks) for stage in known.stages],
+        depths=[len(stage.blocks) for stage in model.stages],
         heads=[len(first.dws) for first in firsts],
         kernels=[head.conv.kernel_size[0] for head in most_heads.dws],
         key_dim=firsts[0].key_dim,
-        classes=known.head.linear.out_features,
-        image_size=PATCH * known.stages[0].resolution,
+        classes=model.head.linear.out_features,
+        image_size=PATCH * model.stages[0].resolution,
     )
     network.load_state_dict(rename_timm_weights(model.state_dict()))
     return network.eval()

@@ -91,10 +91,8 @@ def importance(
 def best(scores: Sequence[NDArray[np.float64]], share: float) -> list[NDArray[np.bool_]]:
     """Which channels are in the best `share` of all, above 0 and at most 1; one mask per array.
 
-    Channels that tie with the last one kept stay too. Raises ValueError for another share.
+    Channels that tie with the last one kept stay too.
     """
-    if not 0 < share <= 1:
-        raise ValueError(f"share is {share}: give the share of channels to keep, above 0 and at most 1")
     falling = np.sort(np.concatenate(scores))[::-1]
     worst_kept = falling[max(1, round(share * len(falling))) - 1]
     return [score >= worst_kept for score in scores]

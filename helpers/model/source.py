@@ -86,8 +86,6 @@ def known(name: str, image_size: int | None = None) -> None:
 
 def require_file(path: Path) -> None:
     """Raises CheckpointError for a path where nothing is, or a folder."""
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a directory: give the checkpoint file in it")
     if not path.is_file():
         ours = str(path) == os.environ.get(ENVIRONMENT_VARIABLE)
         named = f", which {ENVIRONMENT_VARIABLE} names" if ours else ""

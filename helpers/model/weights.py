@@ -1,13 +1,11 @@
 """Models with weights: from a checkpoint file, the timm hub or chapter 04's training, or random ones."""
 
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import constants, hf_hub_download
+from huggingface_hub import constants, get_session, hf_hub_download
 from torch import nn
 
 from helpers.model import layout
@@ -41,15 +39,10 @@ def load(
     Raises UnknownModel, CheckpointError for a file that cannot be used, Unreachable without the hub, and
     ValueError for a size that cannot be.
     """
-    if name == POCKET and checkpoint == HUB:
-        raise CheckpointError("the timm hub has no pocket model: use checkpoint='pocket'")
     known(name, image_size)
     source = find(checkpoint, name=name)
     if source.checkpoint == HUB:
-        try:
-            return _from_file(name, source.file or _fetch(name), image_size)
-        except CheckpointError as error:
-            raise CheckpointError(f"{error} (`python -m helpers weights timm` does)") from None
+        return _from_file(name, source.file or _fetch(name), image_size)
     if source.file is not None:
         return _from_file(POCKET if source.checkpoint == POCKET else name, source.file, image_size)
     model = init_model(name, seed=seed, image_size=image_size)
@@ -126,22 +119,12 @@ def fetch_all() -> Iterator[tuple[str, Path, bool]]:
 
 def _fetch(name: str, *, again: bool = False) -> Path:
     """The hub's weights of a model, put into its cache on this machine; `again` replaces those there."""
-    instead = "give the official file as checkpoint, or 'random'"
-    if constants.HF_HUB_OFFLINE or not _answers(constants.ENDPOINT):
-        raise Unreachable(f"the timm hub ({constants.ENDPOINT}) cannot be reached from here: {instead}")
     try:
+        get_session().head(constants.ENDPOINT, timeout=4)  # a download would try for longer
         return Path(hf_hub_download(hub_id(name), "model.safetensors", force_download=again))
     except Exception as error:  # the hub client's errors share no base class
         reason = str(error).strip().partition("\n")[0]
-        raise Unreachable(f"the timm hub gave no weights for {name} ({reason}): {instead}") from error
-
-
-def _answers(url: str) -> bool:
-    """Whether a server answers within seconds, with an error page even; the hub's client tries for longer."""
-    try:
-        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=4).close()
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-    return True
+        raise Unreachable(
+            f"the timm hub ({constants.ENDPOINT}) gave no weights for {name} ({reason}): "
+            "give the official file as checkpoint, or 'random'"
+        ) from error

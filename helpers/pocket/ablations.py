@@ -12,7 +12,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -23,9 +23,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.hooks import RemovableHandle
 
-from helpers.files import DATA
+from helpers.files import BUILD, DATA
 from helpers.model.batchnorm import fuse_batchnorm
 from helpers.model.reference import (
     CascadedGroupAttention,
@@ -41,7 +40,7 @@ from helpers.model.reference import (
 from helpers.model.source import POCKET_WEIGHTS
 from helpers.model.variants import INPUT_SIZE
 from helpers.pocket import data
-from helpers.pocket.training import TEST_PICTURES, Card, Recipe, evaluate, save, train
+from helpers.pocket.training import TEST_PICTURES, Card, Recipe, batches, evaluate, save, train
 from helpers.timing import in_turn, ratio
 
 RECORD = DATA / "pocket_ablations.json"
@@ -60,17 +59,16 @@ ABOUT = (
 class Uncascaded(CascadedGroupAttention):
     """Group attention whose heads do not hand their output to the next head."""
 
-    def head_inputs(self, x: Tensor) -> Sequence[Tensor]:
-        """Each head's own slice of the channels: `heads` times [n, c / heads, h, w]."""
-        return x.chunk(self.num_heads, dim=1)
+    all_channels = False
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, c, h, w] to the same shape."""
         n, _, height, width = x.shape
         sizes = [self.key_dim, self.key_dim, self.val_dim]
+        seen = [x] * self.num_heads if self.all_channels else x.chunk(self.num_heads, dim=1)
         heads = []
         for feat, qkv, dw, bias in zip(
-            self.head_inputs(x), self.qkvs, self.dws, self.get_attention_biases(x.device), strict=True
+            seen, self.qkvs, self.dws, self.get_attention_biases(x.device), strict=True
         ):
             q, k, v = qkv(feat).split(sizes, dim=1)
             q, k, v = dw(q).flatten(2), k.flatten(2), v.flatten(2)
@@ -83,13 +81,11 @@ class Uncascaded(CascadedGroupAttention):
 class MultiHead(Uncascaded):
     """Multi-head self-attention: every head projects all channels, as in a plain transformer."""
 
+    all_channels = True
+
     def __init__(self, dim: int, key_dim: int, **options: Any) -> None:
         super().__init__(dim, key_dim, **options)
         self.qkvs = nn.ModuleList(ConvNorm(dim, 2 * self.key_dim + self.val_dim) for _ in self.qkvs)
-
-    def head_inputs(self, x: Tensor) -> Sequence[Tensor]:
-        """All channels for each head: `heads` times [n, c, h, w]."""
-        return [x] * self.num_heads
 
 
 def _replace(model: nn.Module, kind: type | tuple[type, ...], make: Callable[[Any], nn.Module]) -> None:
@@ -189,13 +185,8 @@ def speeds(*, batch: int = 16, rounds: int = 50) -> dict[str, dict[str, float]]:
     return {name: {"ratio": one.median, "low": one.low, "high": one.high} for name, one in faster.items()}
 
 
-def _on(device: str, model: nn.Module) -> list[RemovableHandle]:
-    """Moves `model` to a device; its callers go on giving and getting tensors of the CPU."""
-    model.to(device)
-    return [
-        model.register_forward_pre_hook(lambda _, inputs: inputs[0].to(device)),
-        model.register_forward_hook(lambda _, inputs, outputs: outputs.cpu()),
-    ]
+def _batches_on(device: str, *given: Any) -> Iterator[tuple[Tensor, Tensor]]:
+    return ((images.to(device), answers.to(device)) for images, answers in batches(*given))
 
 
 def measure(ablation: str, seed: int, *, folder: Path, recipe: Recipe, device: str = "cpu") -> dict[str, Any]:
@@ -212,12 +203,9 @@ def measure(ablation: str, seed: int, *, folder: Path, recipe: Recipe, device: s
     test, answers = data.dataset(TEST_PICTURES, split="test", folder=folder)
     model = build(ablation, seed=seed)
     torch.backends.cudnn.allow_tf32 = False
-    hooks = _on(device, model)
     started, core_started = time.perf_counter(), time.process_time()
-    train(model, recipe, *drawings)
+    train(model.to(device), recipe, *drawings, batches=partial(_batches_on, device))
     core_minutes, minutes = (time.process_time() - core_started) / 60, (time.perf_counter() - started) / 60
-    for hook in hooks:
-        hook.remove()
     model.cpu().half().float()
     accuracy = evaluate(model, test, answers)
     card = Card(accuracy=accuracy, recipe=asdict(recipe), core_minutes=core_minutes)
@@ -236,19 +224,18 @@ def measure(ablation: str, seed: int, *, folder: Path, recipe: Recipe, device: s
 
 
 def main() -> None:
-    """Trains what `--folder` does not hold yet, then writes the record and the weights of the first seed.
+    """Trains what build/pocket does not hold yet, then writes the record and the weights of the first seed.
 
     On a GPU only a record of its own: it says how far seeds differ, and the shipped weights stay as they are.
     """
     parser = argparse.ArgumentParser(prog="python -m helpers.pocket.ablations", description=main.__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--folder", type=Path, default=Path("build/pocket"), help="results and pictures")
     options = parser.parse_args()
-    runs = []
+    folder, runs = BUILD / "pocket", []
     for seed in options.seeds:
         for ablation in ABLATIONS:
-            run = measure(ablation, seed, folder=options.folder, recipe=Recipe(), device=options.device)
+            run = measure(ablation, seed, folder=folder, recipe=Recipe(), device=options.device)
             print(f"{ablation}, seed {seed}: {run['accuracy']:.2%}", flush=True)
             runs.append(run)
     on_gpu = options.device == "cuda"
@@ -269,7 +256,7 @@ def main() -> None:
     }
     if not on_gpu:
         record["speed"] = speeds()
-        shutil.copyfile(options.folder / f"efficientvit-{options.seeds[0]}.safetensors", POCKET_WEIGHTS)
+        shutil.copyfile(folder / f"efficientvit-{options.seeds[0]}.safetensors", POCKET_WEIGHTS)
     (GPU_RECORD if on_gpu else RECORD).write_text(json.dumps(record, indent=1) + "\n")
 
 

@@ -46,7 +46,6 @@ def finetune(
     *,
     checkpoint: str | Path | None = None,
     epochs: int = 20,
-    rate: float | None = None,
     seed: int = 0,
 ) -> Made:
     """Writes `finetuned.safetensors` and `finetune.json` into `out`, or keeps those of the same pictures.
@@ -58,8 +57,8 @@ def finetune(
     """
     if model != POCKET:
         variant(model)
-    if epochs < 0 or (rate is not None and not 0 < rate < 1):
-        raise ValueError(f"epochs {epochs}, rate {rate}: give 0 or more epochs and a rate between 0 and 1")
+    if epochs < 0:
+        raise ValueError(f"epochs {epochs}: give 0 or more")
     weights = ready(checkpoint, name=model)
     names, fresh = class_names(Path(images)), weights.checkpoint == RANDOM
     if len(names) < 2:
@@ -71,7 +70,7 @@ def finetune(
         pictures=len(learned),
         epochs=epochs,
         batch=32,
-        peak_rate=rate or (FROM_SCRATCH if fresh else FROM_WEIGHTS),
+        peak_rate=FROM_SCRATCH if fresh else FROM_WEIGHTS,
         weight_decay=1e-8,
     )
 
@@ -123,7 +122,7 @@ Pairs = list[tuple[Path, int]]
 def split(pairs: Pairs, names: list[str], *, seed: int) -> tuple[Pairs, Pairs, str]:
     """Those to learn from, those held out, and a hash of all; equal pictures of a class fall on one side.
 
-    Raises ImagesError for a class of fewer than two different ones, and for one that is in two classes.
+    Raises ImagesError for a class of fewer than two different ones.
     """
     contents = [f"{file_hash(path)} {label}" for path, label in tqdm(pairs, "hashing", leave=False)]
     apart = set[str]()
@@ -134,11 +133,8 @@ def split(pairs: Pairs, names: list[str], *, seed: int) -> tuple[Pairs, Pairs, s
         drawn = sorted(mine, key=lambda content: hashlib.sha256(f"{seed} {content}".encode()).digest())
         apart.update(drawn[: max(1, round(HELD_OUT * len(mine)))])
     halves: tuple[Pairs, Pairs] = [], []
-    homes: dict[str, int] = {}
-    for content, (path, label) in zip(contents, pairs, strict=True):
-        if (home := homes.setdefault(content.split()[0], label)) != label:
-            raise ImagesError(f"{path}: the same picture is in {names[home]}; leave it in one class")
-        halves[content in apart].append((path, label))
+    for content, pair in zip(contents, pairs, strict=True):
+        halves[content in apart].append(pair)
     return *halves, hashlib.sha256(repr([names, contents]).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""How good a detector is on scenes: average precision by COCO's code, recall and precision at a score.
+"""How good a detector is on scenes: average precision by COCO's code, and what it finds at a score.
 
 All is kept per scene, so that drawing scenes anew (the bootstrap) gives the interval of any figure.
 """
@@ -61,7 +61,7 @@ def graphs(network: nn.Module, calibrating: Scenes) -> tuple[onnx.ModelProto, on
 class Scored:
     """A detector's answers held against the truth by pycocotools.
 
-    Every figure takes `chosen`, places of scenes, each never, once or several times; all once if left out.
+    `chosen` are places of scenes, each never, once or several times; all once if left out.
     """
 
     evaluation: COCOeval
@@ -101,16 +101,6 @@ class Scored:
                     right = shown & (held["dtMatches"][0] > 0)
                     counted[place] += len(held["gtIds"]), shown.sum(), right.sum()
         return counted
-
-    def recall(self, chosen: Any = slice(None)) -> float:
-        """Share of the objects that a box SHOWN finds."""
-        objects, _, right = self.counts[chosen].sum(axis=0)
-        return float(right / objects)
-
-    def precision(self, chosen: Any = slice(None)) -> float:
-        """Share of the boxes SHOWN that are right."""
-        _, shown, right = self.counts[chosen].sum(axis=0)
-        return float(right / shown)
 
 
 def score(drawn: Scenes, answers: Sequence[Sequence[Found]]) -> Scored:

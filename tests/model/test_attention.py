@@ -9,9 +9,8 @@ import pytest
 import torch
 from random_networks import images, randomized
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from helpers.model.attention import MHSA, CascadedGroupAttention, WindowAttention, distance_index
+from helpers.model.attention import CascadedGroupAttention, WindowAttention, distance_index
 from helpers.model.network import from_timm
 from helpers.model.variants import VARIANTS
 
@@ -164,12 +163,3 @@ def test_windows_are_put_back_where_they_were() -> None:
 def test_windows_must_tile_the_map() -> None:
     with pytest.raises(ValueError, match="use 224 pixels"):
         WindowAttention(nn.Identity(), 7)(torch.zeros(1, 8, 16, 16))
-
-
-@torch.no_grad()
-def test_mhsa_is_ordinary_attention() -> None:
-    mhsa = MHSA(24, 3).eval()
-    x = torch.randn(2, 24, 7, 7, generator=torch.Generator().manual_seed(1))
-    q, k, v = (part.unflatten(1, (3, 8)).flatten(3).transpose(2, 3) for part in mhsa.qkv(x).chunk(3, dim=1))
-    mixed = F.scaled_dot_product_attention(q, k, v).transpose(2, 3).reshape(x.shape)
-    torch.testing.assert_close(mhsa(x), mhsa.projection(mixed))

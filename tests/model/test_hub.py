@@ -154,7 +154,7 @@ def test_a_broken_file_is_told_and_fetched_again(hub: Hub, monkeypatch: pytest.M
     ((_, file, _),) = weights.fetch_all()
     content = file.read_bytes()
     file.write_bytes(content[:1000])
-    with pytest.raises(CheckpointError, match=r"damaged.*`python -m helpers weights timm`"):
+    with pytest.raises(CheckpointError, match=r"damaged.*: get the file again"):
         load(M0)
     assert list(weights.fetch_all()) == [(M0, file, True)] and file.read_bytes() == content
     file.write_bytes(b"")
@@ -178,7 +178,5 @@ def test_a_hub_that_stalls_or_lacks_a_file_is_one_sentence(hub: Hub, monkeypatch
 
 def test_a_hub_out_of_reach(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(Unreachable, match=r"timm hub .* cannot be reached from here: give the official file"):
+    with pytest.raises(Unreachable, match=r"timm hub .*127\.0\.0\.1:9.* refused.*: give the official file"):
         load(M0, "timm")
-    with pytest.raises(CheckpointError, match="the timm hub has no pocket model"):
-        load("pocket", "timm")

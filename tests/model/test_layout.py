@@ -83,12 +83,10 @@ def test_misfit_names_five_and_counts_the_rest() -> None:
     state["head_dist.l.weight"] = torch.empty(1000, 192)
     state["head.l.bias"] = torch.empty(7)
     missing, surplus, shapes = layout.misfit(state, model)
-    assert missing.startswith("6 missing: patch_embed.0.c.weight (timm: patch_embed.conv1.conv.weight), ")
-    assert missing.endswith(
-        "patch_embed.0.bn.running_var (timm: patch_embed.conv1.bn.running_var) and 1 more"
-    )
-    assert surplus == "1 surplus: head_dist.l.weight (timm: head_dist.linear.weight)"
-    assert shapes == "1 mis-shaped: head.l.bias (timm: head.linear.bias) (7,) instead of (1000,)"
+    assert missing.startswith("6 missing: patch_embed.0.c.weight, ")
+    assert missing.endswith("patch_embed.0.bn.running_var and 1 more")
+    assert surplus == "1 surplus: head_dist.l.weight"
+    assert shapes == "1 mis-shaped: head.l.bias (7,) instead of (1000,)"
 
 
 def test_a_weight_in_both_layouts_is_not_chosen_between() -> None:

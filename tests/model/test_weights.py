@@ -2,10 +2,7 @@
 
 import argparse
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -228,17 +225,3 @@ def test_the_global_random_state_stays(checkpoint: str) -> None:
     load("pocket", checkpoint)
     assert torch.initial_seed() == 123
     assert torch.equal(torch.rand(3), expected)
-
-
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [(urllib.error.HTTPError("http://host", 404, "", Message(), None), True), (OSError("refused"), False)],
-)
-def test_an_error_page_is_an_answer(
-    answer: Exception, expected: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def urlopen(*_: object, **__: object) -> None:
-        raise answer
-
-    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
-    assert weights._answers("http://host") is expected

@@ -130,15 +130,11 @@ def test_speed_is_taken_in_turn_on_one_thread(monkeypatch: pytest.MonkeyPatch) -
     assert set(seen) == {1} and torch.get_num_threads() == threads
 
 
-def test_another_device_is_the_callers_own_business(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures and answers stay where they are; here the other device is one without data."""
-    model = nn.Linear(2, 2)
-    for hook in ablations._on("cpu", model):
-        hook.remove()
-    assert not model._forward_pre_hooks and not model._forward_hooks
-    with pytest.raises(NotImplementedError, match="meta"):
-        ablations._on("meta", model)
-        model(torch.ones(1, 2))
+def test_batches_go_to_the_device_that_trains() -> None:
+    """Here one without data."""
+    drawn = np.zeros((2, 224, 224, 3), np.uint8), np.array([0, 1])
+    ((images, answers),) = ablations._batches_on("meta", training.Recipe(batch=2), 0, *drawn)
+    assert images.is_meta and answers.is_meta and images.shape == (2, 3, 224, 224)
 
 
 def test_the_gpu_record_is_of_the_same_recipe_and_of_eight_seeds() -> None:

@@ -70,7 +70,7 @@ def test_an_epochs_batches_come_from_seed_and_epoch_alone(drawn: scenes.Scenes) 
     assert not torch.equal(first[0][0], other[0][0])
 
 
-def test_precision_and_recall_by_hand() -> None:
+def test_average_precision_and_counts_by_hand() -> None:
     """Two objects of a class; a right box, a second one on it, a wrong one, and a faint right one."""
     truth = np.zeros(2, scenes.SCENE)
     truth["classes"] = BACKGROUND
@@ -82,15 +82,14 @@ def test_precision_and_recall_by_hand() -> None:
     ]
     scored = scoring.score(truth, answers)
     assert scored.counts.tolist() == [[1, 2, 1], [1, 2, 0]]
-    assert scored.recall() == 0.5 and scored.precision() == 0.25
     assert scored.ap50() == pytest.approx((51 * 1 + 50 * 0.5) / 101)  # recall 0.5 at precision 1, 1 at 2/4
     first, second = np.array([0, 0]), np.array([1, 1])
-    assert scored.ap50(first) == 1 and scored.recall(second) == 0
+    assert scored.ap50(first) == 1 and scored.ap50(second) == 0.5
     assert scored.ap50() == scored.ap50(np.arange(2))  # drawing anew leaves no trace
-    assert scoring.interval(scored.recall, 2, rounds=50) == (0, 1)
-    assert scoring.interval(lambda chosen: scored.recall(chosen) - scored.recall(chosen), 2) == (0, 0)
+    assert scoring.interval(scored.ap50, 2, rounds=50) == (0.5, 1)
+    assert scoring.interval(lambda chosen: scored.ap50(chosen) - scored.ap50(chosen), 2) == (0, 0)
     nothing = scoring.score(truth, [[], []])
-    assert nothing.ap() == nothing.recall() == 0
+    assert nothing.ap() == 0 and nothing.counts.tolist() == [[1, 0, 0], [1, 0, 0]]
 
 
 def test_the_shipped_weights_keep_what_their_card_says(judged: scenes.Scenes) -> None:
@@ -111,7 +110,7 @@ def test_the_board_gets_the_detector_in_float_and_in_int8(judged: scenes.Scenes)
     assert scores[2].ap50() > 0.5 and scores[2].ap() != scores[1].ap()
 
 
-def test_the_record_is_of_the_shipped_weights_and_its_rows_are_read_back(tmp_path: Path) -> None:
+def test_the_record_is_of_the_shipped_weights_and_can_be_made_again(tmp_path: Path) -> None:
     record = json.loads(towers.RECORD.read_text(encoding="utf-8"))
     rows = {row["tower"]: row for row in record["rows"]}
     assert rows.keys() == detector.LAYERS.keys()
@@ -119,9 +118,15 @@ def test_the_record_is_of_the_shipped_weights_and_its_rows_are_read_back(tmp_pat
     for tower, row in rows.items():
         costs = {f"{part}_macs": count for part, count in detector.macs(detector.build(tower)).items()}
         assert costs.items() <= row.items() and row.keys() == record["columns"].keys()
+    again, weights = tmp_path / "record.json", tmp_path / "weights.safetensors"
+    again.write_text(json.dumps(record), encoding="utf-8")
     once = replace(TINY, epochs=1, batch=8)
-    run = towers.measure("dense", folder=tmp_path, recipe=once, test=2)
-    assert run.keys() == record["columns"].keys()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(towers, "train", lambda *_, **__: 1 / 0)
-        assert towers.measure("dense", folder=tmp_path, recipe=once, test=2) == run
+    towers.main(recipe=once, test=2, path=again, weights=weights)
+    made = json.loads(again.read_text(encoding="utf-8"))
+    assert made.keys() == record.keys() and made["columns"] == record["columns"]
+    assert [row.keys() for row in made["rows"]] == [row.keys() for row in record["rows"]]
+    assert [row["tower"] for row in made["rows"]] == ["dense", "depth-wise"]
+    card, network = training.card(weights), detector.load(weights)
+    assert (card.recipe, card.test_pictures, card.accuracy) == (asdict(once), 2, made["rows"][1]["ap50"])
+    judged = scenes.dataset(2, split="test")
+    assert scoring.score(judged, scoring.found(network, judged)).ap() == made["rows"][1]["ap"]
