@@ -33,16 +33,9 @@ def detections(
 
     `maps` are the network's outputs in their order: logits [1, anchors · classes, h, w] of every level, then
     deltas [1, anchors · 4, h, w]. `picture` is its height and width, `inside` those that it has on the canvas
-    (`letterbox`). Raises ValueError for maps of another kind.
+    (`letterbox`).
     """
     levels = len(grid.strides)
-    shapes = [each.shape[2:] for each in maps]
-    channels = {each.shape[1] for each in maps[levels:]}
-    if len(maps) != 2 * levels or shapes[:levels] != shapes[levels:] or channels != {4 * grid.per_cell}:
-        raise ValueError(
-            f"maps of {[each.shape for each in maps]}: give {levels} of logits, then {levels} of deltas with "
-            f"{4 * grid.per_cell} channels, from stride {grid.strides[0]} on"
-        )
     found = [
         _candidates(*level, grid=grid, within=inside)
         for level in zip(grid.strides, maps[:levels], maps[levels:], strict=True)

@@ -87,12 +87,6 @@ def test_nothing_above_the_threshold_is_no_object():
     assert results.detections(maps, (32, 32), (32, 32), grid=GRID) == []
 
 
-def test_maps_in_another_order_are_refused():
-    maps = scrambled((4, 4), (2, 2))
-    with pytest.raises(ValueError, match="2 of logits, then 2 of deltas"):
-        results.detections([maps[0], maps[2], maps[1], maps[3]], (32, 32), (32, 32), grid=GRID)
-
-
 def test_a_picture_stands_whole_in_the_corner_and_the_mean_fills_the_rest():
     pixels = np.full((50, 100, 3), 200, np.uint8)
     fed = Preprocessing("bgr", (103.53, 116.28, 123.675), (58.395, 57.12, 57.375), 448, 448, "letterbox")
