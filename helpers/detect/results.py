@@ -58,9 +58,6 @@ def _candidates(
     flat = class_map.reshape(-1)
     at = np.flatnonzero(flat > math.log(SCORE / (1 - SCORE)))
     logits = flat[at]
-    if len(at) > CANDIDATES:
-        at = at[logits >= np.partition(logits, -CANDIDATES)[-CANDIDATES]]
-        logits = flat[at]
     channel, cell = np.divmod(at, shape[0] * shape[1])
     anchor, classes = np.divmod(channel, class_map.shape[1] // grid.per_cell)
     in_order = np.lexsort((classes, anchor, cell, -logits))  # of equal ones the first, as mmdet counts
