@@ -78,7 +78,13 @@ def step(
         for left in out.glob(f".{name}-*"):  # of a process that was killed: nobody else holds the lock
             shutil.rmtree(left, ignore_errors=True)
         try:
-            facts = _make(report, work, files, made_from)
+            with tempfile.TemporaryDirectory(dir=out, prefix=f".{name}-") as folder:
+                scratch = Path(folder)
+                facts = json.loads(json.dumps(work(scratch)))
+                vouching = vouched(scratch, files, facts, made_from)
+                (scratch / report.name).write_text(vouching, encoding="utf-8")
+                for file in (*files, report.name):  # the report last: it vouches for the others
+                    (scratch / file).replace(out / file)
         except BaseException:
             if new and [path.name for path in out.iterdir()] == [LOCK]:
                 shutil.rmtree(out)  # nothing came of it: no trace is left
@@ -96,18 +102,6 @@ def ingredients(
         "packages": {package: _version(package) for package in packages},
         "code": code_hash(*code),
     }
-
-
-def _make(report: Path, work: Callable[[Path], Facts], files: Sequence[str], made_from: Facts) -> Facts:
-    """Runs `work` in a scratch folder and moves what it made into place."""
-    out = report.parent
-    with tempfile.TemporaryDirectory(dir=out, prefix=f".{report.stem}-") as folder:
-        scratch = Path(folder)
-        facts: Facts = json.loads(json.dumps(work(scratch)))
-        (scratch / report.name).write_text(vouched(scratch, files, facts, made_from), encoding="utf-8")
-        for file in (*files, report.name):  # the report last: it vouches for the others
-            (scratch / file).replace(out / file)
-    return facts
 
 
 def vouched(folder: Path, files: Sequence[str], facts: Facts, made_from: Facts) -> str:
