@@ -40,14 +40,11 @@ class Made:
     """What a step left in `folder`: its files, what it found out (`facts`), and whether it had to work."""
 
     folder: Path
-    files: tuple[str, ...]
     facts: Facts
     remade: bool
 
     def path(self, name: str) -> Path:
-        """The file of this name; KeyError for one that the step does not make."""
-        if name not in self.files:
-            raise KeyError(name)
+        """The file of this name."""
         return self.folder / name
 
 
@@ -74,7 +71,7 @@ def step(
     new = not out.exists()
     with alone(out, wait=True):
         if (facts := kept(report, files, made_from)) is not None:
-            return Made(out, tuple(files), facts, remade=False)
+            return Made(out, facts, remade=False)
         for left in out.glob(f".{name}-*"):  # of a process that was killed: nobody else holds the lock
             shutil.rmtree(left, ignore_errors=True)
         try:
@@ -89,7 +86,7 @@ def step(
             if new and [path.name for path in out.iterdir()] == [LOCK]:
                 shutil.rmtree(out)  # nothing came of it: no trace is left
             raise
-    return Made(out, tuple(files), facts, remade=True)
+    return Made(out, facts, remade=True)
 
 
 def ingredients(
