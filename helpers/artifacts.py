@@ -40,14 +40,11 @@ class Made:
     """What a step left in `folder`: its files, what it found out (`facts`), and whether it had to work."""
 
     folder: Path
-    files: tuple[str, ...]
     facts: Facts
     remade: bool
 
     def path(self, name: str) -> Path:
-        """The file of this name; KeyError for one that the step does not make."""
-        if name not in self.files:
-            raise KeyError(name)
+        """The file of this name."""
         return self.folder / name
 
 
@@ -74,16 +71,22 @@ def step(
     new = not out.exists()
     with alone(out, wait=True):
         if (facts := kept(report, files, made_from)) is not None:
-            return Made(out, tuple(files), facts, remade=False)
+            return Made(out, facts, remade=False)
         for left in out.glob(f".{name}-*"):  # of a process that was killed: nobody else holds the lock
             shutil.rmtree(left, ignore_errors=True)
         try:
-            facts = _make(report, work, files, made_from)
+            with tempfile.TemporaryDirectory(dir=out, prefix=f".{name}-") as folder:
+                scratch = Path(folder)
+                facts = json.loads(json.dumps(work(scratch)))
+                vouching = vouched(scratch, files, facts, made_from)
+                (scratch / report.name).write_text(vouching, encoding="utf-8")
+                for file in (*files, report.name):  # the report last: it vouches for the others
+                    (scratch / file).replace(out / file)
         except BaseException:
             if new and [path.name for path in out.iterdir()] == [LOCK]:
                 shutil.rmtree(out)  # nothing came of it: no trace is left
             raise
-    return Made(out, tuple(files), facts, remade=True)
+    return Made(out, facts, remade=True)
 
 
 def ingredients(
@@ -96,18 +99,6 @@ def ingredients(
         "packages": {package: _version(package) for package in packages},
         "code": code_hash(*code),
     }
-
-
-def _make(report: Path, work: Callable[[Path], Facts], files: Sequence[str], made_from: Facts) -> Facts:
-    """Runs `work` in a scratch folder and moves what it made into place."""
-    out = report.parent
-    with tempfile.TemporaryDirectory(dir=out, prefix=f".{report.stem}-") as folder:
-        scratch = Path(folder)
-        facts: Facts = json.loads(json.dumps(work(scratch)))
-        (scratch / report.name).write_text(vouched(scratch, files, facts, made_from), encoding="utf-8")
-        for file in (*files, report.name):  # the report last: it vouches for the others
-            (scratch / file).replace(out / file)
-    return facts
 
 
 def vouched(folder: Path, files: Sequence[str], facts: Facts, made_from: Facts) -> str:

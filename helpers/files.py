@@ -72,7 +72,5 @@ def in_words(error: OSError) -> str:
         return f"{disk} is full: free some space and run it again"
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return f"{where or 'a file'} may not be read or written: use a folder that belongs to you"
-    if error.errno == errno.EEXIST:
-        return f"{where or 'a file'} is a file where a folder is needed: name another"
     named = f"{where}: " if where else ""
     return f"{named}{error.strerror}: check the path, or use another folder"

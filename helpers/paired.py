@@ -33,8 +33,6 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
     Raises ValueError below two pairs, or when the sides have different lengths.
     """
     differences = [float(a) - float(b) for a, b in zip(first, second, strict=True)]
-    if len(differences) < 2:
-        raise ValueError(f"{len(differences)} pairs say nothing about chance: give two or more")
     freedom = len(differences) - 1
     # Beyond the table, the first terms of the series in 1/freedom: exact to a thousandth.
     t = _T[freedom - 1] if freedom <= len(_T) else 1.960 + 2.372 / freedom + 2.822 / freedom**2

@@ -49,10 +49,8 @@ def in_turn(
 ) -> dict[str, list[float]]:
     """The seconds of each function in each round, after `warmup` rounds that do not count.
 
-    The order within a round turns, so that none always comes first. Raises ValueError below one round.
+    The order within a round turns, so that none always comes first.
     """
-    if rounds < 1:
-        raise ValueError(f"rounds is {rounds}: give 1 or more")
     names = list(functions)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for done in tqdm(range(warmup + rounds), desc="rounds", leave=False):

@@ -14,7 +14,6 @@ from helpers.files import in_words, replacing
         (errno.ENOSPC, "/x/y is full: free some space"),
         (errno.EROFS, "/x/y may not be"),
         (errno.EACCES, "/x/y may not be"),
-        (errno.EEXIST, "/x/y is a file where a folder is needed: name another"),
         (errno.EIO, "/x/y: Input/output error: check"),
     ],
 )

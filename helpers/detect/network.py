@@ -119,14 +119,13 @@ class RetinaHead(nn.Module):
         width: int = WIDTH,
         *,
         depth: int = TOWER,
-        anchors: int = COCO_GRID.per_cell,
         convolution: Callable[[int], nn.Module] = dense,
     ) -> None:
         super().__init__()
         self.cls_convs = nn.ModuleList(layer(convolution(width)) for _ in range(depth))
         self.reg_convs = nn.ModuleList(layer(convolution(width)) for _ in range(depth))
-        self.retina_cls = nn.Conv2d(width, anchors * classes, 3, padding=1)
-        self.retina_reg = nn.Conv2d(width, anchors * 4, 3, padding=1)
+        self.retina_cls = nn.Conv2d(width, COCO_GRID.per_cell * classes, 3, padding=1)
+        self.retina_reg = nn.Conv2d(width, COCO_GRID.per_cell * 4, 3, padding=1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.01)

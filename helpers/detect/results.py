@@ -27,48 +27,28 @@ class Found(NamedTuple):
 
 
 def detections(
-    maps: Sequence[Floats],
-    picture: Size,
-    inside: Size,
-    *,
-    score: float = SCORE,
-    overlap: float = 0.5,
-    most: int = 100,
-    grid: AnchorGrid = COCO_GRID,
+    maps: Sequence[Floats], picture: Size, inside: Size, *, grid: AnchorGrid = COCO_GRID
 ) -> list[Found]:
     """The objects in one picture, best first.
 
     `maps` are the network's outputs in their order: logits [1, anchors · classes, h, w] of every level, then
     deltas [1, anchors · 4, h, w]. `picture` is its height and width, `inside` those that it has on the canvas
-    (`letterbox`). Raises ValueError for maps of another kind.
+    (`letterbox`).
     """
     levels = len(grid.strides)
-    shapes = [each.shape[2:] for each in maps]
-    channels = {each.shape[1] for each in maps[levels:]}
-    if len(maps) != 2 * levels or shapes[:levels] != shapes[levels:] or channels != {4 * grid.per_cell}:
-        raise ValueError(
-            f"maps of {[each.shape for each in maps]}: give {levels} of logits, then {levels} of deltas with "
-            f"{4 * grid.per_cell} channels, from stride {grid.strides[0]} on"
-        )
     found = [
-        _candidates(*level, grid=grid, score=score, within=inside)
+        _candidates(*level, grid=grid, within=inside)
         for level in zip(grid.strides, maps[:levels], maps[levels:], strict=True)
     ]
     boxes, logits, classes = (np.concatenate(parts) for parts in zip(*found, strict=True))
     boxes *= np.asarray([picture[1] / inside[1], picture[0] / inside[0]] * 2, np.float32)
     scores = 1 / (1 + np.exp(-logits))
-    kept = suppress(boxes, scores, classes, overlap=overlap, most=most)
+    kept = suppress(boxes, scores, classes)
     return [Found(int(classes[place]), float(scores[place]), boxes[place].tolist()) for place in kept]
 
 
 def _candidates(
-    stride: int,
-    class_map: Floats,
-    box_map: Floats,
-    *,
-    grid: AnchorGrid,
-    score: float,
-    within: Size,
+    stride: int, class_map: Floats, box_map: Floats, *, grid: AnchorGrid, within: Size
 ) -> tuple[Floats, Floats, Integers]:
     """The best boxes of one level [k, 4], their logits and classes.
 
@@ -76,11 +56,8 @@ def _candidates(
     """
     shape = class_map.shape[2:]
     flat = class_map.reshape(-1)
-    at = np.flatnonzero(flat > math.log(score / (1 - score)))
+    at = np.flatnonzero(flat > math.log(SCORE / (1 - SCORE)))
     logits = flat[at]
-    if len(at) > CANDIDATES:
-        at = at[logits >= np.partition(logits, -CANDIDATES)[-CANDIDATES]]
-        logits = flat[at]
     channel, cell = np.divmod(at, shape[0] * shape[1])
     anchor, classes = np.divmod(channel, class_map.shape[1] // grid.per_cell)
     in_order = np.lexsort((classes, anchor, cell, -logits))  # of equal ones the first, as mmdet counts

@@ -25,29 +25,29 @@ M4 = "efficientvit_m4"
 _OURS = re.compile(r"^(?:.*\.)?(?=(?:neck|bbox_head|rpn_head|roi_head)\.)")  # before what no classifier has
 
 
-def load(checkpoint: str | Path | None = None, *, seed: int = 0) -> Detector:
+def load(checkpoint: str | Path | None = None) -> Detector:
     """The detector in eval mode, with as many classes as the file has (80 for COCO).
 
-    `checkpoint` is a file in the authors' layout, of which no code runs, or "random" (from `seed`); left out,
-    it is what `find` decides. Raises CheckpointError, with the reason, for a file that does not fit.
+    `checkpoint` is a file in the authors' layout, of which no code runs, or "random"; left out, it is what
+    `find` decides. Raises CheckpointError, with the reason, for a file that does not fit.
     """
     source = find(checkpoint, name=MODEL)
     if source.file:
         return _from_file(source.file)
     if source.checkpoint != RANDOM:
         raise CheckpointError("timm's hub has no detector: give a file in the authors' layout, or 'random'")
-    return _random(seed)
+    return _random()
 
 
-def from_classifier(checkpoint: str | Path | None, *, classes: int = CLASSES, seed: int = 0) -> Detector:
+def from_classifier(checkpoint: str | Path | None, *, classes: int = CLASSES) -> Detector:
     """A detector to be trained: M4's ImageNet weights as its backbone, neck and head fresh; in eval mode.
 
     `checkpoint` is what `helpers.model.weights.load` takes, and its errors are those. The last stage's bias
     tables, 4 × 4, become 7 × 7 by bicubic interpolation, as in the authors' loader.
     """
-    with seeded(seed):
+    with seeded(0):
         network = m4_retinanet(classes)
-    trained = layout.at_size(load_classifier(M4, checkpoint, seed=seed).state_dict(), _template())
+    trained = layout.at_size(load_classifier(M4, checkpoint).state_dict(), _template())
     kept = {key: value for key, value in trained.items() if not key.startswith("head.")}
     network.backbone.load_state_dict(rename_timm_weights(kept))
     return network.eval()
@@ -60,10 +60,10 @@ def _template() -> Any:
 
 @one_thread()
 @torch.no_grad()
-def _random(seed: int) -> Detector:
+def _random() -> Detector:
     """Scrambled, so that an error anywhere shows: logits vary by 1 around the prior's, deltas by 0.3."""
-    network = from_classifier("random", seed=seed)
-    head, generator = network.bbox_head, torch.Generator().manual_seed(seed)
+    network = from_classifier("random")
+    head, generator = network.bbox_head, torch.Generator().manual_seed(0)
     for part in (*network.neck.modules(), *head.modules()):
         if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
             part.weight.normal_(std=(2 / part.weight[0].numel()) ** 0.5, generator=generator)

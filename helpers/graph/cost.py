@@ -7,11 +7,6 @@ import onnx
 
 from helpers.graph.graph import STANDARD, Graph
 
-COMPUTES = frozenset(
-    {"Add", "BatchNormalization", "Conv", "Gemm", "GlobalAveragePool", "MatMul", "Mul"}
-    | {"ReduceMean", "Relu", "Sigmoid", "Softmax"}
-)
-"""Of the operators in a head, those that compute; others move numbers or work out sizes."""
 _PASS_ON = ("DequantizeLinear", "Identity", "Transpose", "Reshape", "Cast")  # a weight stays that weight
 _NOT_COUNTED = {"Einsum", "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul", "Attention"}
 _NOT_COUNTED |= {"If", "Loop", "Scan", "LSTM", "GRU", "RNN"}

@@ -57,15 +57,10 @@ class Preprocessing:
     ) -> Self:
         """From mean, std and crop as timm gives them: RGB, in 0–1 units (a model's `pretrained_cfg`).
 
-        `crop` is the share of the short side that is cut out; left out, the board's SHORT_SIDE
-        stays. Raises ValueError for another order, for values
-        already in 0–255 units, for a std of 0 or less, and for a size or a crop that cannot be.
+        `crop` is the share of the short side that is cut out; left out, the board's SHORT_SIDE stays. Raises
+        ValueError for another order, and for a size or a crop that cannot be.
         """
         order = channels(board_input)
-        fits = all(0 <= value <= 1 for value in mean) and all(0 < value <= 1 for value in std)
-        if not (fits and len(mean) == len(std) == 3):
-            given = f"mean {tuple(mean)}, std {tuple(std)}"
-            raise ValueError(f"{given}: give three values each, in RGB and 0–1 units, as timm does")
         short = int(size / crop) if crop else max(size, SHORT_SIDE)
         if not 1 <= size <= min(short, LARGEST):
             raise ValueError(
@@ -195,22 +190,17 @@ def for_board(model: "nn.Module", board_input: BoardInput) -> "nn.Module":
     """A copy of a timm network, folded or not, in eval mode, that takes its channels in board order.
 
     Exact: for "bgr" the first convolution's input channels are reversed, for "rgb" nothing changes. Raises
-    ValueError for a model that already came out of here, since two reversals are none, and for one whose
-    first convolution does not take three channels.
+    ValueError for a model whose first convolution does not take three channels.
     """
     from torch import nn  # here, so that calibration and configuration need no torch
 
     from helpers.model.reference import fresh_copy
 
-    order = channels(board_input)
-    if taken := getattr(model, "board_input", None):
-        raise ValueError(f"the model already takes {taken}: start again from the loaded model")
     permuted = fresh_copy(model)
     convolution = next((each for each in permuted.modules() if isinstance(each, nn.Conv2d)), None)
     if convolution is None or convolution.weight.shape[1] != 3:
         raise ValueError("the first layer is no convolution of three colours: only board_input 'rgb' is left")
-    convolution.weight.data = convolution.weight.data[:, list(order)].contiguous()
-    permuted.board_input = board_input  # type: ignore[assignment]
+    convolution.weight.data = convolution.weight.data[:, list(channels(board_input))].contiguous()
     return permuted
 
 

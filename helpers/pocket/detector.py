@@ -17,12 +17,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from helpers.detect import loss
-from helpers.detect.boxes import BACKGROUND, AnchorGrid, targets
+from helpers.detect.boxes import BACKGROUND, IGNORED, AnchorGrid, targets
 from helpers.detect.network import Backbone, Detector, RetinaHead, dense, flat
 from helpers.files import DATA
 from helpers.model.network import rename_timm_weights
-from helpers.model.reference import seeded, to_input
+from helpers.model.reference import seeded, sigmoid_focal_loss, to_input
 from helpers.model.trace import IMAGE, trace
 from helpers.model.variants import INPUT_SIZE, POCKET
 from helpers.model.weights import load as load_classifier
@@ -122,10 +121,21 @@ def batches(recipe: Recipe, epoch: int, drawn: Scenes) -> Iterator[tuple[Tensor,
 
 
 def loss_of(_: Recipe, maps: tuple[Tensor, ...], answers: Answers) -> Tensor:
-    """RetinaNet's loss, of classes and boxes, added."""
+    """RetinaNet's loss over the number of anchors that have an object, weighed as by the authors (mmdet 2.x).
+
+    Focal loss of the classes, each a yes or no of its own (sigmoid): what is right already hardly counts,
+    since of all anchors but a few are background. L1 of the boxes of objects.
+    """
     half = len(maps) // 2
-    classes, boxes = loss.losses(flat(maps[:half], len(CLASSES)), flat(maps[half:], 4), *answers)
-    return classes + boxes
+    logits, deltas = flat(maps[:half], len(CLASSES)), flat(maps[half:], 4)
+    labels, wanted = answers
+    counted, positive = labels != IGNORED, labels >= 0
+    # BACKGROUND, -1, falls on a column that is cut off
+    classes = functional.one_hot(labels[counted] % (len(CLASSES) + 1), len(CLASSES) + 1)[:, :-1].to(logits)
+    focal: Tensor = sigmoid_focal_loss(logits[counted], classes, alpha=0.25, gamma=2, reduction="sum")
+    corners = (deltas[positive] - wanted[positive]).abs().sum()
+    objects = positive.sum().clamp(min=1)
+    return focal / objects + corners / objects
 
 
 train = partial(training.train, batches=batches, loss_of=loss_of)

@@ -9,7 +9,7 @@ import torch
 from torchvision.models.detection import _utils, anchor_utils
 from torchvision.ops import boxes as torchvision_boxes
 
-from helpers.detect import boxes, loss
+from helpers.detect import boxes
 from helpers.detect.boxes import BACKGROUND, IGNORED, AnchorGrid, decode, encode, overlaps
 
 GRID = AnchorGrid()
@@ -118,16 +118,3 @@ def test_an_anchor_learns_what_it_overlaps_most_and_no_object_is_without():
     assert not deltas[[1, 2, 4]].any()
     nothing = np.zeros((0, 4), np.float32)
     assert set(boxes.targets(anchors, nothing, np.zeros(0, int))[0]) == {BACKGROUND}
-
-
-def test_the_loss_by_hand():
-    # one anchor of class 0 at chance 1/2, one of background at 1/2, and one that is ignored
-    logits, deltas = torch.zeros(1, 3, 1), torch.ones(1, 3, 4)
-    classes, corners = loss.losses(logits, deltas, torch.tensor([[0, -1, -2]]), torch.zeros(1, 3, 4))
-    assert classes.item() == pytest.approx((0.25 + 0.75) * 0.5**2 * math.log(2))
-    assert corners.item() == 4
-
-
-def test_classes_are_learnt_each_for_itself():
-    logits = torch.tensor([[[9.0, 9.0]]])  # softmax would say 1/2 to each; sigmoids say yes twice
-    assert loss.focal(logits[0], torch.tensor([0])).item() == pytest.approx(0.75 * 9, rel=0.01)

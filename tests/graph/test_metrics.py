@@ -1,29 +1,23 @@
 import numpy as np
 import pytest
 
-from helpers.graph.metrics import Agreement, agreement, best, nsr, rank_correlation, sqnr_db
+from helpers.graph.metrics import agreement, best, nsr, sqnr_db
 
 LOGITS = np.array([0.0, 5.0, 4.0, 3.0, 1.0], np.float32)
 
 
 def test_a_run_agrees_with_itself():
-    assert agreement(best(LOGITS, 3), LOGITS) == Agreement(3, 3, 3, 3, 0.0)
+    said = "3 of 3 classes shared, 3 of 3 pairs in the same order, scores 0.00 apart"
+    assert agreement(best(LOGITS, 3), LOGITS) == said
 
 
 def test_an_exchange_and_a_stranger_are_counted():
-    found = agreement([(2, 4.5), (1, 4.5), (4, 4.0)], LOGITS)
-    assert (found.shared, found.pairs_kept) == (2, 2)
-    assert found.distance == pytest.approx((0.5 + 0.5 + 3) / 3)
-    assert str(found) == "2 of 3 classes shared, 2 of 3 pairs in the same order, scores 1.33 apart"
+    said = "2 of 3 classes shared, 2 of 3 pairs in the same order, scores 1.33 apart"  # 0.5, 0.5 and 3
+    assert agreement([(2, 4.5), (1, 4.5), (4, 4.0)], LOGITS) == said
 
 
 def test_best_are_in_falling_order():
     assert best(LOGITS, 2) == [(1, 5.0), (2, 4.0)]
-
-
-def test_rank_correlation_looks_at_the_order_only():
-    assert rank_correlation(LOGITS, LOGITS**3) == pytest.approx(1)
-    assert rank_correlation(LOGITS, -LOGITS) == pytest.approx(-1)
 
 
 def test_noise_is_the_squared_error_in_units_of_the_variance():

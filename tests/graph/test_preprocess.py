@@ -41,17 +41,8 @@ def test_mean_and_std_are_in_grey_levels_and_in_board_order() -> None:
     assert preprocessing("bgr").std == (57.375, 57.12, 58.395)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"mean": (123.675, 116.28, 103.53)},
-        {"std": (0.0, 0.2, 0.2)},
-        {"mean": (0.5,)},
-        {"board_input": "BGR"},
-        {"size": 641},
-    ],
-)
-def test_what_is_not_timms_is_refused(wrong: dict[str, object]) -> None:
+@pytest.mark.parametrize("wrong", [{"board_input": "BGR"}, {"size": 641}])
+def test_an_order_and_a_size_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
     values = {"mean": MEAN, "std": STD, "board_input": "bgr", "size": 224, **wrong}
     with pytest.raises(ValueError):
         Preprocessing.of(**values)  # type: ignore[arg-type]
@@ -130,14 +121,12 @@ def test_the_permuted_model_on_board_bytes_equals_the_model_on_rgb(folded: bool)
     assert parity(logits["bgr"], logits["rgb"]) < 1e-4
 
 
-def test_the_model_itself_is_left_alone_and_never_reversed_twice() -> None:
+def test_the_model_itself_is_left_alone() -> None:
     model = timm.create_model("efficientvit_m0").eval()
     before = model.patch_embed.conv1.conv.weight.clone()
     permuted = for_board(model, "bgr")
     assert torch.equal(model.patch_embed.conv1.conv.weight, before)
     assert torch.equal(permuted.get_submodule("patch_embed.conv1.conv").weight, before.flip(1))
-    with pytest.raises(ValueError, match="already takes bgr"):
-        for_board(permuted, "bgr")
 
 
 def test_the_graph_remembers_how_its_pixels_come() -> None:

@@ -1,6 +1,7 @@
 """The pocket detector: its parts, a training that resumes exactly, its score, what its weights promise."""
 
 import json
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.detect.boxes import BACKGROUND, decode
+from helpers.detect.boxes import BACKGROUND, IGNORED, decode
 from helpers.detect.results import Found
 from helpers.model.reference import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, to_input
 from helpers.model.weights import load as load_classifier
@@ -68,6 +69,25 @@ def test_an_epochs_batches_come_from_seed_and_epoch_alone(drawn: scenes.Scenes) 
     first, again, other = ([*detector.batches(TINY, epoch, drawn)] for epoch in (1, 1, 0))
     assert all(torch.equal(one[0], two[0]) for one, two in zip(first, again, strict=True))
     assert not torch.equal(first[0][0], other[0][0])
+
+
+def lost(logits: float, deltas: float, labels: list[int]) -> float:
+    """The loss of one level of one row, an anchor a cell, that says the same everywhere and should say 0."""
+    maps = (torch.full((1, 10, 1, len(labels)), logits), torch.full((1, 4, 1, len(labels)), deltas))
+    return detector.loss_of(RECIPE, maps, (torch.tensor([labels]), torch.zeros(1, len(labels), 4))).item()
+
+
+def test_the_loss_by_hand() -> None:
+    """Anchors of class 0 and of background, with every class at chance 1/2, and one that is ignored."""
+    right, wrong = 0.25 * 0.5**2 * math.log(2), 0.75 * 0.5**2 * math.log(2)
+    assert lost(0.0, 1.0, [0, BACKGROUND, IGNORED]) == pytest.approx(right + 19 * wrong + 4)
+    assert lost(0.0, 1.0, [0, 0, BACKGROUND, IGNORED]) == pytest.approx((2 * right + 28 * wrong) / 2 + 4)
+    assert lost(0.0, 1.0, [BACKGROUND]) == pytest.approx(10 * wrong)
+
+
+def test_classes_are_learnt_each_for_itself() -> None:
+    """Softmax would say 1/10 to each of ten; sigmoids say yes ten times, nine of them wrongly."""
+    assert lost(9.0, 0.0, [0]) == pytest.approx(9 * 0.75 * 9, rel=0.01)
 
 
 def test_average_precision_and_counts_by_hand() -> None:
