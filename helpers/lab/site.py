@@ -77,8 +77,6 @@ def build(source: Path, pages: Path) -> None:
     if done.returncode:
         said = done.stderr.replace(f"{source}/", "")
         raise SiteFailed(f"Sphinx does not build the pages without a warning; it says\n{said}")
-    for made_for_sphinx in (".buildinfo", "objects.inv"):
-        (pages / made_for_sphinx).unlink(missing_ok=True)
 
 
 def _contents() -> str:
