@@ -1,13 +1,11 @@
 """An EfficientViT on paper: its plan in, its layers, its cost and its forecast speed on the board out."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from helpers.board.forecast import COUNTED, RANGE, Forecast, fits, forecast
 from helpers.model.attention import ConvBN
@@ -123,25 +121,17 @@ def layers(network: EfficientViT) -> list[Layer]:
 
 def opened(step: Subsample, *, side: int) -> list[Layer]:
     """The layers of a downsampling that is given side x side tokens, on the meta device as well."""
-    seen: list[tuple[str, torch.Size, torch.Size]] = []
-
-    def note(path: str, _: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        seen.append((path, inputs[0].shape, output.shape))
-
-    watched = copy.deepcopy(step).eval()
-    for path, module in watched.named_modules():
-        if isinstance(module, ConvBN | ChannelGate):
-            module.register_forward_hook(partial(note, path))
     first: Any = step.get_submodule("conv_before.body.conv")
-    watched(torch.empty((1, first.in_channels, side, side), device="meta"))
-    made = []
-    for path, given, (_, width, left, _) in seen:
-        module = step.get_submodule(path)
+    made, shape = [], torch.Size((1, first.in_channels, side, side))
+    for path, module in step.named_modules():  # in the order in which they run
+        if not isinstance(module, ConvBN | ChannelGate):
+            continue
         role = "FFN" if "ffn" in path else "convolution" if path.startswith("conv") else STEM
         name = "gate"
         if isinstance(module, ConvBN):
             kernel, stride = module.conv.kernel_size[0], module.conv.stride[0]
             name = f"{kernel} × {kernel}" + (f", stride {stride}" if stride > 1 else "")
-        spent = total(cost(module, given))
-        made.append(Layer(name, left, width, {role: (spent.parameters, spent.macs)}))
+        spent = total(cost(module, shape))
+        shape = module.eval()(torch.empty(shape, device="meta")).shape
+        made.append(Layer(name, shape[2], shape[1], {role: (spent.parameters, spent.macs)}))
     return made
