@@ -1,6 +1,6 @@
 """An EfficientViT on paper: its plan in, its layers, its cost and its forecast speed on the board out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from helpers.model.trace import IMAGE
 from helpers.model.variants import VARIANTS, check_plan
 from helpers.published import published
 from helpers.view.network import STEM, Layer
-from helpers.view.style import ROLES, Interval
+from helpers.view.style import ROLES
 
 KERNELS = VARIANTS["efficientvit_m5"].kernels
 
@@ -43,27 +43,6 @@ def design(
     counted = total(cost(network))
     params_m, macs_m = counted.parameters / 1e6, counted.macs / 1e6
     return Design(params_m=params_m, macs_m=macs_m, speed=forecast(macs_m=macs_m, params_m=params_m))
-
-
-def changed(plans: Mapping[str, Design], *, since: str) -> dict[str, dict[str, dict[str, Interval]]]:
-    """By measure, plan and series: the change in % against the plan `since`, of a forecast with its interval.
-
-    A count has one series, named after that of `since`.
-    """
-    base = plans[since]
-
-    def off(whole: float, *values: float) -> Interval:
-        value, low, high = (100 * (value / whole - 1) for value in values)
-        return Interval(value, low, high)
-
-    found: dict[str, dict[str, dict[str, Interval]]] = {"speed (forecast)": {}, "MACs": {}, "parameters": {}}
-    for name, plan in plans.items():
-        found["speed (forecast)"][name] = {
-            npu: off(base.speed[npu].fps, one.fps, one.low, one.high) for npu, one in plan.speed.items()
-        }
-        found["MACs"][name] = {f"{base.macs_m:.0f} M": off(base.macs_m, *[plan.macs_m] * 3)}
-        found["parameters"][name] = {f"{base.params_m:.1f} M": off(base.params_m, *[plan.params_m] * 3)}
-    return found
 
 
 def live_data(
