@@ -29,31 +29,28 @@ _LIVE = artifacts.HELPERS / "view" / "live"  # scripts that no import names
 _SECONDS = 60.0  # of a chapter that nobody ever ran
 
 
-class UnknownNotebook(ValueError):
-    """A chapter number or file name that is not among the notebooks."""
-
-
 def chapters() -> list[Path]:
     """All notebooks, in reading order."""
     return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 
 
 def find(chapter: str) -> Path:
-    """The notebook for "05", "5", its name or its path; raises UnknownNotebook with those that exist."""
+    """The notebook for "05", "5", its name or its path; raises ValueError with those that exist."""
     stem = Path(chapter).stem
     number = stem.zfill(2) if stem.isdecimal() else None
     for path in chapters():
         if path.stem == stem or (number and path.name.startswith(f"{number}_")):
             return path
-    raise UnknownNotebook(f"no notebook {chapter!r}: choose one of {', '.join(p.stem for p in chapters())}")
+    raise ValueError(f"no notebook {chapter!r}: choose one of {', '.join(p.stem for p in chapters())}")
 
 
 def listed(chapter: str) -> str:
     """A line for each chapter, its number and its question; of one chapter, a line for each parameter."""
     if chapter:
-        from helpers.lab.parameters import described
+        from papermill.inspection import inspect_notebook
 
-        return described(find(chapter))
+        entries = inspect_notebook(str(find(chapter))).values()
+        return "\n".join(f"{one['name']:<12} {one['default']:<20} {one['help']}" for one in entries)
     return "\n".join(sources(notebook)[0].partition("\n")[0].lstrip("# ") for notebook in chapters())
 
 

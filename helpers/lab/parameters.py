@@ -61,12 +61,6 @@ def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
         variants.check_plan(*((defaults | dict(parameters))[name] for name in ("widths", "depths", "heads")))
 
 
-def described(notebook: Path) -> str:
-    """A line for each parameter: its name, its default, and what the parameters cell says of it."""
-    entries = inspect_notebook(str(notebook)).values()
-    return "\n".join(f"{one['name']:<12} {one['default']:<20} {one['help']}" for one in entries)
-
-
 def from_words(notebook: Path, words: Mapping[str, str]) -> dict[str, Any]:
     """What was typed as values: text for a str, else what Python reads, paths from the caller's folder.
 

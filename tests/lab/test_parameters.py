@@ -15,7 +15,6 @@ from helpers.lab.parameters import (
     UnknownParameter,
     WrongValue,
     check_parameters,
-    described,
     from_here,
     from_words,
 )
@@ -130,5 +129,5 @@ def test_every_check_has_a_parameter_and_the_chapters_defaults_pass():
         defaults = {name: entry["default"] for name, entry in inspect_notebook(str(chapter)).items()}
         check_parameters(chapter, {name: ast.literal_eval(word) for name, word in defaults.items()})
         found |= defaults.keys()
-        assert all(name in described(chapter) for name in defaults)
+        assert all(name in notebooks.listed(chapter.stem) for name in defaults)
     assert {*NARROWER, *FILES} <= found
