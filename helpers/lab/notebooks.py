@@ -108,16 +108,14 @@ def tutorial(
     out = BUILD / "notebooks"
     for picture in (NOTEBOOKS / "pictures").glob("*.svg"):  # their texts show some of them
         write(out / "pictures" / picture.name, picture.read_text(encoding="utf-8"))
-    spent = planned = 0.0
     for number, notebook in enumerate(wanted, start=1):
         place, output = f"{number}/{len(wanted)}", out / notebook.name
         if notebook not in left:
             date = datetime.fromtimestamp(output.stat().st_mtime)
             print(f"{place} {notebook.stem:<40} kept from {date:%Y-%m-%d %H:%M}")
             continue
-        pace = spent / planned if planned else 1.0  # this machine's, against the one that was foreseen
-        expected, later = pace * seconds[notebook], (seconds.get(path, 0) for path in wanted[number:])
-        progress = Progress(notebook.stem, place=place, expected=expected, ahead=pace * sum(later))
+        later = sum(seconds.get(path, 0) for path in wanted[number:])
+        progress = Progress(notebook.stem, place=place, expected=seconds[notebook], ahead=later)
         try:
             done = run(notebook, output=output, progress=progress)
         except NotebookFailed as failure:
@@ -125,7 +123,6 @@ def tutorial(
                 old.unlink(missing_ok=True)
             print(_table(_publish()), f"\n{failure}", sep="\n")
             return 1
-        spent, planned = spent + done.seconds, planned + seconds[notebook]
         write(output.with_suffix(".html"), pages.page(output, texts=NOTEBOOKS))
         files, facts = _files(notebook), asdict(done)
         write(_report(notebook), artifacts.vouched(out, files, facts, made_from[notebook]))
