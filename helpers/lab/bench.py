@@ -1,4 +1,4 @@
-"""`make bench`: the ratios and speeds that the README and the chapters rest on, held against their bars.
+"""`make bench`: ratios and speeds that the README and the chapters rest on, held against their bars.
 
 What any machine counts alike, such as nodes and errors of the forecast, is held by tests. One table on
 stdout, a line per figure. Two sides of a ratio are measured in turn, on one thread.
@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import torch
 
 from helpers import files
 from helpers.graph.convert import simplify, to_onnx
@@ -28,17 +27,13 @@ from helpers.graph.session import int8_instructions
 from helpers.lab import comparison, evidence, sweep
 from helpers.logs.parse_log import parse
 from helpers.model import weights
-from helpers.model.batchnorm import fuse_batchnorm
-from helpers.model.memory import memory_kept, release_memory
-from helpers.model.reference import one_thread, timm_model
+from helpers.model.memory import release_memory
+from helpers.model.reference import one_thread
 from helpers.model.variants import INPUT_SIZE, VARIANTS
 from helpers.quant import quantize
 from helpers.timing import Ratio, Timing, in_turn, ratio
 
 LOGS = sorted((files.DATA / "logs").glob("*.log"))
-QUIET = 0.5  # the load up to which no other program takes a core from the bench for long
-
-Call = Callable[[], object]
 
 
 class NothingToMeasure(RuntimeError):
@@ -47,7 +42,7 @@ class NothingToMeasure(RuntimeError):
 
 @dataclass(frozen=True)
 class Case:
-    """One line of the table. Without a bar any value will do; reaching it exactly holds it."""
+    """One line of the table, with a bar of one kind; reaching it exactly holds it."""
 
     name: str
     measure: Callable[[], Timing]
@@ -58,9 +53,7 @@ class Case:
     @property
     def bar(self) -> str:
         """The limit in words."""
-        if self.at_least:
-            return f"at least {self.at_least:g}"
-        return "" if self.at_most == float("inf") else f"at most {self.at_most:g}"
+        return f"at least {self.at_least:g}" if self.at_least else f"at most {self.at_most:g}"
 
 
 def cases(
@@ -72,37 +65,15 @@ def cases(
     files: int = 1000,
     tasks: int = 1000,
 ) -> list[Case]:
-    """All figures, in the order in which they are measured; what they write goes to `scratch`.
-
-    PyTorch comes first: how often the system must map pages anew depends on what the process did before.
-    """
+    """All figures, in the order in which they are measured; what they write goes to `scratch`."""
     ours, few = VARIANTS[model].short, max(1, rounds // 4)
     graphs = cache(lambda: _graphs(model, scratch))
-
-    def lead_in_pytorch() -> Ratio:
-        images = torch.randn(16, 3, INPUT_SIZE, INPUT_SIZE)
-        runs = [partial(fuse_batchnorm(timm_model(name)), images) for name in (comparison.BASELINE, model)]
-        with torch.inference_mode():
-            return _over(*runs, rounds=rounds)
-
-    def lead_with_memory_kept() -> Ratio:
-        with memory_kept() as can:
-            if not can:
-                raise NothingToMeasure("this C library has no mallopt")
-            return lead_in_pytorch()
-
-    def lead_in_onnxruntime(batch: int) -> Ratio:
-        runs, file = [], scratch / "lead.onnx"
-        for network in (timm_model(comparison.BASELINE), fold(timm_model(model))):
-            onnx.save(to_onnx(network, opset=11, any_batch=True), file)
-            runs.append(comparison.onnxruntime_pass(file, batch=batch))
-        return _over(*runs, rounds=rounds)
 
     def latency(above: str, below: str) -> Ratio:
         if above == "INT8" and not int8_instructions():
             raise NothingToMeasure("this CPU has no instructions for 8-bit products")
-        runs = [comparison.onnxruntime_pass(graphs()[kind], batch=1) for kind in (above, below)]
-        return _over(*runs, rounds=5 * rounds)
+        runs = {kind: comparison.onnxruntime_pass(graphs()[kind], batch=1) for kind in (above, below)}
+        return ratio(*in_turn(runs, rounds=5 * rounds).values())
 
     def parse_log() -> Timing:
         copies = [scratch / f"{number:04}.log" for number in range(files)]
@@ -110,13 +81,9 @@ def cases(
             shutil.copyfile(log, copy)
         return _python("-m", "helpers", "parse-log", *copies, rounds=few)
 
-    lead, recipe = f"latency of MobileNetV3-Large / {ours}", "folded / the post's recipe"
+    recipe = "folded / the post's recipe"
     beside = f"a sweep's time for each of {tasks} tasks of no work, two workers"
     return [
-        Case(f"{lead}, PyTorch, batch 16", lead_in_pytorch),
-        Case(f"{lead}, PyTorch, memory kept", lead_with_memory_kept),
-        Case(f"{lead} folded, ONNX Runtime, batch 16", partial(lead_in_onnxruntime, 16)),
-        Case(f"{lead} folded, ONNX Runtime, batch 1", partial(lead_in_onnxruntime, 1)),
         Case(f"latency of {ours}, {recipe}", partial(latency, "folded", "recipe"), at_most=1),
         Case(f"latency of {ours}, INT8 / float", partial(latency, "INT8", "folded"), at_most=0.65),
         Case("speed of parsing logs", partial(_parsing, megabytes, rounds=few), "MB/s", at_least=20),
@@ -148,8 +115,6 @@ def main(chosen: Sequence[Case] | None = None) -> int:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     held, lost = (sum(row[-1] == verdict for row in rows) for verdict in ("held", "NOT HELD"))
     print(f"{held} of {held + lost} bars are held")
-    if load > QUIET:
-        print("the machine was busy: run it again on a quiet one")
     return int(lost > 0)
 
 
@@ -160,12 +125,7 @@ def _line(case: Case) -> tuple[str, str, str]:
     except NothingToMeasure as reason:
         return "-", case.bar, str(reason)
     said = f"{value.median:.4g} {case.unit}".rstrip() + f" ({value.low:.4g} to {value.high:.4g})"
-    held = "held" if case.at_least <= value.median <= case.at_most else "NOT HELD"
-    return said, case.bar, held if case.bar else "no bar"
-
-
-def _over(above: Call, below: Call, *, rounds: int) -> Ratio:
-    return ratio(*in_turn({"above": above, "below": below}, rounds=rounds).values())
+    return said, case.bar, "held" if case.at_least <= value.median <= case.at_most else "NOT HELD"
 
 
 def _graphs(model: str, scratch: Path) -> dict[str, Path]:

@@ -10,22 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
 
-from helpers.graph.graph import Graph
 from helpers.model.memory import release_memory
 from helpers.model.variants import INPUT_SIZE
-from helpers.published import published
 
 CONVOLUTION = "convolution"
-PRODUCTS = "matrix product and softmax"
 LAYOUT = "layout change and copy"
-OTHER = "element-wise and pooling"
+OTHER = "the rest"
 _OF_KIND = {
     CONVOLUTION: "Conv FusedConv NhwcFusedConv",
-    PRODUCTS: "MatMul FusedMatMul Gemm FusedGemm Softmax",
     LAYOUT: "ReorderInput ReorderOutput Reshape Transpose Split Slice Concat Flatten Pad",
 }
 _KIND = {operator: kind for kind, operators in _OF_KIND.items() for operator in operators.split()}
@@ -33,12 +28,6 @@ KINDS = (*_OF_KIND, OTHER)
 
 BASELINE = "mobilenetv3_large_100"  # the name in timm of the paper's MobileNetV3-Large
 PROFILED_RUNS = 4
-ENGINES = (
-    "GPU, many images",
-    "CPU, PyTorch",
-    "CPU, ONNX Runtime",
-    "other compilers, one image if not named",
-)
 
 
 def page_faults(run: Callable[[], object]) -> int:
@@ -78,7 +67,7 @@ def repackings(run: Callable[[], object]) -> tuple[int, float]:
 
 @dataclass(frozen=True)
 class Inside:
-    """What ONNX Runtime made of a graph, and the milliseconds per run that each of KINDS takes.
+    """The operators that ONNX Runtime runs of a graph, and the milliseconds per run that each of KINDS takes.
 
     A convolution's time includes the activation or sum that was fused into it.
     """
@@ -100,53 +89,22 @@ def onnxruntime_pass(path: Path, *, batch: int) -> Callable[[], list[np.ndarray]
 def inside(path: Path, *, batch: int) -> Inside:
     """Times every operator that runs, by ONNX Runtime's own profiler; the first two runs do not count."""
     with tempfile.TemporaryDirectory() as folder:
-        optimised, profile = str(Path(folder, "optimised.onnx")), str(Path(folder, "profile"))
-        profiled = _session(
-            path,
-            batch=batch,
-            enable_profiling=True,
-            profile_file_prefix=profile,
-            optimized_model_filepath=optimised,
-        )
-        operators = Graph(onnx.load(optimised, load_external_data=False)).operators
+        profile = str(Path(folder, "profile"))
+        profiled = _session(path, batch=batch, enable_profiling=True, profile_file_prefix=profile)
         run = _pass(profiled, batch)
         for _ in range(2 + PROFILED_RUNS):
             run()
         events = json.loads(Path(profiled.end_profiling()).read_text(encoding="utf-8"))
     del profiled, run
     release_memory()
-    calls: dict[str, list[tuple[str, float]]] = {}
-    for event in events:
-        if event["name"].endswith("_kernel_time"):
-            calls.setdefault(event["name"], []).append((event["args"]["op_name"], event["dur"]))
-    milliseconds = dict.fromkeys(KINDS, 0.0)
-    for of_one_node in calls.values():
-        for operator, microseconds in of_one_node[2:]:
-            milliseconds[_KIND.get(operator, OTHER)] += microseconds / 1e3 / PROFILED_RUNS
-    return Inside(operators, milliseconds)
-
-
-def published_leads(model: str) -> dict[str, dict[str, float]]:
-    """How many times as fast as MobileNetV3-Large others found `model`, by kind of engine and by device."""
-    baseline = "MobileNetV3-Large"
-    gpu, pytorch, runtime, compiled = ENGINES
-    sources = [
-        (gpu, "V100, 2,048 images", "paper_fig1_v100", "v100_fps", f"{baseline} 1.0x", {}),
-        (gpu, "A100, 256 images", "independent_a100_xeon", "a100_fps", baseline, {}),
-        (gpu, "RTX 5090, 1,024 images", "timm_benchmark", "fps", BASELINE, {"device": "RTX 5090"}),
-        (pytorch, "Xeon 5218R, 16 images", "independent_a100_xeon", "cpu_fps", baseline, {}),
-        (runtime, "Xeon 5218R", "independent_a100_xeon", "onnx_fps", baseline, {}),
-        (compiled, "i9-10940X, torch.compile", "timm_benchmark", "fps", BASELINE, {"device": "i9-10940X"}),
-        (compiled, "i7-12700H, torch.compile", "timm_benchmark", "fps", BASELINE, {"device": "i7-12700H"}),
-        (compiled, "Tesla T4, TensorRT", "tensorrt_t4", "fps", baseline, {}),
+    calls = [
+        (event["args"]["op_name"], event["dur"]) for event in events if event["name"].endswith("_kernel_time")
     ]
-    found: dict[str, dict[str, float]] = {engine: {} for engine in ENGINES}
-    for engine, label, table, column, name, wanted in sources:
-        rows = published(table)
-        if any(row["model"] == model for row in rows.rows):  # not every model was measured everywhere
-            ours, theirs = (rows.row(model=each, **wanted)[column] for each in (model, name))
-            found[engine][label] = ours / theirs
-    return found
+    each = len(calls) // (2 + PROFILED_RUNS)
+    milliseconds = dict.fromkeys(KINDS, 0.0)
+    for operator, microseconds in calls[2 * each :]:
+        milliseconds[_KIND.get(operator, OTHER)] += microseconds / 1e3 / PROFILED_RUNS
+    return Inside(Counter(operator for operator, _ in calls[:each]), milliseconds)
 
 
 def _session(path: Path, *, batch: int, **more: object) -> onnxruntime.InferenceSession:

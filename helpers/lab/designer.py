@@ -1,13 +1,11 @@
 """An EfficientViT on paper: its plan in, its layers, its cost and its forecast speed on the board out."""
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from helpers.board.forecast import COUNTED, RANGE, Forecast, fits, forecast
 from helpers.model.attention import ConvBN
@@ -17,7 +15,7 @@ from helpers.model.trace import IMAGE
 from helpers.model.variants import VARIANTS, check_plan
 from helpers.published import published
 from helpers.view.network import STEM, Layer
-from helpers.view.style import ROLES, Interval
+from helpers.view.style import ROLES
 
 KERNELS = VARIANTS["efficientvit_m5"].kernels
 
@@ -45,27 +43,6 @@ def design(
     counted = total(cost(network))
     params_m, macs_m = counted.parameters / 1e6, counted.macs / 1e6
     return Design(params_m=params_m, macs_m=macs_m, speed=forecast(macs_m=macs_m, params_m=params_m))
-
-
-def changed(plans: Mapping[str, Design], *, since: str) -> dict[str, dict[str, dict[str, Interval]]]:
-    """By measure, plan and series: the change in % against the plan `since`, of a forecast with its interval.
-
-    A count has one series, named after that of `since`.
-    """
-    base = plans[since]
-
-    def off(whole: float, *values: float) -> Interval:
-        value, low, high = (100 * (value / whole - 1) for value in values)
-        return Interval(value, low, high)
-
-    found: dict[str, dict[str, dict[str, Interval]]] = {"speed (forecast)": {}, "MACs": {}, "parameters": {}}
-    for name, plan in plans.items():
-        found["speed (forecast)"][name] = {
-            npu: off(base.speed[npu].fps, one.fps, one.low, one.high) for npu, one in plan.speed.items()
-        }
-        found["MACs"][name] = {f"{base.macs_m:.0f} M": off(base.macs_m, *[plan.macs_m] * 3)}
-        found["parameters"][name] = {f"{base.params_m:.1f} M": off(base.params_m, *[plan.params_m] * 3)}
-    return found
 
 
 def live_data(
@@ -123,25 +100,17 @@ def layers(network: EfficientViT) -> list[Layer]:
 
 def opened(step: Subsample, *, side: int) -> list[Layer]:
     """The layers of a downsampling that is given side x side tokens, on the meta device as well."""
-    seen: list[tuple[str, torch.Size, torch.Size]] = []
-
-    def note(path: str, _: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        seen.append((path, inputs[0].shape, output.shape))
-
-    watched = copy.deepcopy(step).eval()
-    for path, module in watched.named_modules():
-        if isinstance(module, ConvBN | ChannelGate):
-            module.register_forward_hook(partial(note, path))
     first: Any = step.get_submodule("conv_before.body.conv")
-    watched(torch.empty((1, first.in_channels, side, side), device="meta"))
-    made = []
-    for path, given, (_, width, left, _) in seen:
-        module = step.get_submodule(path)
+    made, shape = [], torch.Size((1, first.in_channels, side, side))
+    for path, module in step.named_modules():  # in the order in which they run
+        if not isinstance(module, ConvBN | ChannelGate):
+            continue
         role = "FFN" if "ffn" in path else "convolution" if path.startswith("conv") else STEM
         name = "gate"
         if isinstance(module, ConvBN):
             kernel, stride = module.conv.kernel_size[0], module.conv.stride[0]
             name = f"{kernel} × {kernel}" + (f", stride {stride}" if stride > 1 else "")
-        spent = total(cost(module, given))
-        made.append(Layer(name, left, width, {role: (spent.parameters, spent.macs)}))
+        spent = total(cost(module, shape))
+        shape = module.eval()(torch.empty(shape, device="meta")).shape
+        made.append(Layer(name, shape[2], shape[1], {role: (spent.parameters, spent.macs)}))
     return made

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Callable
 from contextlib import suppress
 from http.client import HTTPException
 
@@ -27,33 +26,26 @@ def main(extras: str = "") -> int:
     if extras:  # torch is there already
         print(f"Adding the packages for {extras}", flush=True)
         return pip(arguments)
-    index, said = choose(
-        named=os.environ.get("TORCH_INDEX"),
-        linux=sys.platform == "linux",
-        driver=shutil.which("nvidia-smi") is not None,
-        settings=pip_settings(),
-        answers=answers,
-    )
+    index, said = choose()
     print(f"Installing the environment (once): {said}", flush=True)
     return pip([*arguments, "--extra-index-url", index] if index else arguments)
 
 
-def choose(
-    *, named: str | None, linux: bool, driver: bool, settings: set[str], answers: Callable[[str], bool]
-) -> tuple[str | None, str]:
+def choose() -> tuple[str | None, str]:
     """The index that pip gets beside its own, if any, and what is said of it.
 
-    `named` is TORCH_INDEX: None when unset, "" to leave pip alone. `settings` are pip's own on indexes.
+    TORCH_INDEX names one; set but empty, it leaves pip alone.
     """
+    named = os.environ.get("TORCH_INDEX")
     if named:
         return named, f"torch from {named}, as TORCH_INDEX says"
     if named is not None:
         return None, f"{_EITHER}, as pip finds torch"
-    if not linux:
+    if sys.platform != "linux":
         return None, _SMALL
-    if driver:
+    if shutil.which("nvidia-smi"):
         return None, f"{_LARGE}, for an NVIDIA driver is here; `TORCH_INDEX={CPU_INDEX}` for CPUs only"
-    if settings:
+    if settings := pip_settings():
         return None, f"{_EITHER}: pip goes by your settings ({', '.join(sorted(settings))})"
     if answers(CPU_INDEX):
         return CPU_INDEX, f"{_SMALL}: no NVIDIA driver, so torch for CPUs from {CPU_INDEX}"

@@ -29,31 +29,28 @@ _LIVE = artifacts.HELPERS / "view" / "live"  # scripts that no import names
 _SECONDS = 60.0  # of a chapter that nobody ever ran
 
 
-class UnknownNotebook(ValueError):
-    """A chapter number or file name that is not among the notebooks."""
-
-
 def chapters() -> list[Path]:
     """All notebooks, in reading order."""
     return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 
 
 def find(chapter: str) -> Path:
-    """The notebook for "05", "5", its name or its path; raises UnknownNotebook with those that exist."""
+    """The notebook for "05", "5", its name or its path; raises ValueError with those that exist."""
     stem = Path(chapter).stem
     number = stem.zfill(2) if stem.isdecimal() else None
     for path in chapters():
         if path.stem == stem or (number and path.name.startswith(f"{number}_")):
             return path
-    raise UnknownNotebook(f"no notebook {chapter!r}: choose one of {', '.join(p.stem for p in chapters())}")
+    raise ValueError(f"no notebook {chapter!r}: choose one of {', '.join(p.stem for p in chapters())}")
 
 
 def listed(chapter: str) -> str:
     """A line for each chapter, its number and its question; of one chapter, a line for each parameter."""
     if chapter:
-        from helpers.lab.parameters import described
+        from papermill.inspection import inspect_notebook
 
-        return described(find(chapter))
+        entries = inspect_notebook(str(find(chapter))).values()
+        return "\n".join(f"{one['name']:<12} {one['default']:<20} {one['help']}" for one in entries)
     return "\n".join(sources(notebook)[0].partition("\n")[0].lstrip("# ") for notebook in chapters())
 
 
@@ -111,16 +108,14 @@ def tutorial(
     out = BUILD / "notebooks"
     for picture in (NOTEBOOKS / "pictures").glob("*.svg"):  # their texts show some of them
         write(out / "pictures" / picture.name, picture.read_text(encoding="utf-8"))
-    spent = planned = 0.0
     for number, notebook in enumerate(wanted, start=1):
         place, output = f"{number}/{len(wanted)}", out / notebook.name
         if notebook not in left:
             date = datetime.fromtimestamp(output.stat().st_mtime)
             print(f"{place} {notebook.stem:<40} kept from {date:%Y-%m-%d %H:%M}")
             continue
-        pace = spent / planned if planned else 1.0  # this machine's, against the one that was foreseen
-        expected, later = pace * seconds[notebook], (seconds.get(path, 0) for path in wanted[number:])
-        progress = Progress(notebook.stem, place=place, expected=expected, ahead=pace * sum(later))
+        later = sum(seconds.get(path, 0) for path in wanted[number:])
+        progress = Progress(notebook.stem, place=place, expected=seconds[notebook], ahead=later)
         try:
             done = run(notebook, output=output, progress=progress)
         except NotebookFailed as failure:
@@ -128,7 +123,6 @@ def tutorial(
                 old.unlink(missing_ok=True)
             print(_table(_publish()), f"\n{failure}", sep="\n")
             return 1
-        spent, planned = spent + done.seconds, planned + seconds[notebook]
         write(output.with_suffix(".html"), pages.page(output, texts=NOTEBOOKS))
         files, facts = _files(notebook), asdict(done)
         write(_report(notebook), artifacts.vouched(out, files, facts, made_from[notebook]))

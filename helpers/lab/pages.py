@@ -36,20 +36,15 @@ def page(notebook: Path, *, texts: Path) -> str:
 
 
 def index(folder: Path, runs: Sequence[NotebookRun]) -> str:
-    """One page over the notebooks that ran to their end: their pages, their checks, their key pictures.
-
-    Key pictures are those that the README shows, and of a chapter without one its first figure.
-    """
+    """One page over the notebooks that ran to their end: their pages, their checks, their key figures."""
     parts = []
     for run in runs:
         notebook = json.loads((folder / f"{run.name}.ipynb").read_text(encoding="utf-8"))
         title = "".join(notebook["cells"][0]["source"]).partition("\n")[0].lstrip("# ")
-        drawn = list(figures(notebook))
-        key = [figure for figure in drawn if figure["metadata"].get("picture")] or drawn[:1]
         held = "".join(f"<li>✓ {html.escape(check['claim'])}</li>" for check in run.checks)
         parts.append(f'<h2><a href="{run.name}.html">{html.escape(title or run.name)}</a></h2>')
         parts.append(f"<p>{run.seconds:.0f} s, {run.peak_mb:.0f} MB, {len(run.results)} results</p>")
-        for figure in key:
+        for figure in key_figures(notebook):
             svg, told = ("".join(figure["data"].get(kind, "")) for kind in ("image/svg+xml", "text/plain"))
             encoded = base64.b64encode(svg.encode()).decode()
             parts.append(f'<img alt="{html.escape(told)}" src="data:image/svg+xml;base64,{encoded}">')
@@ -76,6 +71,12 @@ def for_commit(executed: nbformat.NotebookNode, *, seconds: float) -> str:
             keeper.metadata.pop(key, None)
     executed.metadata["seconds"] = round(seconds)
     return str(nbformat.writes(executed)) + "\n"
+
+
+def key_figures(notebook: Any) -> list[Any]:
+    """The figures that the README shows; of a notebook without one its first, if it has any."""
+    drawn = list(figures(notebook))
+    return [figure for figure in drawn if figure["metadata"].get("picture")] or drawn[:1]
 
 
 def figures(notebook: Any) -> Iterator[Any]:

@@ -24,16 +24,8 @@ NARROWER: dict[str, Any] = {
 }
 
 
-class UnknownParameter(ValueError):
-    """A parameter that the notebook's own parameters cell does not have."""
-
-
-class WrongValue(ValueError):
-    """A value that the parameter does not take."""
-
-
 def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
-    """Raises UnknownParameter, WrongValue, or what `variant`, `source.find` and `check_plan` raise.
+    """Raises ValueError for a parameter that the notebook does not have, or a value that it does not take.
 
     Papermill itself only warns of an unknown parameter, and takes any value.
     """
@@ -43,17 +35,17 @@ def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
             TypeAdapter(NARROWER.get(name, TYPES.get(kind, Any))).validate_python(value, strict=True)
         except ValidationError as error:
             wanted = f"{kind}, such as {entry['default']}, and not {value!r}"
-            raise WrongValue(f"{name} is {wanted}: {entry['help']}".rstrip(": ")) from error
+            raise ValueError(f"{name} is {wanted}: {entry['help']}".rstrip(": ")) from error
         if isinstance(value, str) and value != value.encode(errors="replace").decode():
-            raise WrongValue(f"{name}: the name {value!r} is no UTF-8, as a notebook is: rename the file")
+            raise ValueError(f"{name}: the name {value!r} is no UTF-8, as a notebook is: rename the file")
         if name in FILES and value and not Path(value).expanduser().exists():
-            raise WrongValue(f"{name}: there is no {value}, check the path")
+            raise ValueError(f"{name}: there is no {value}, check the path")
         if name == "model":
             variants.variant(value)
         if name == "checkpoint":
             source.find(value)
     if parameters.get("host") and not parameters.get("axmodel"):
-        raise WrongValue("host needs axmodel, the compiled.axmodel that the board shall run")
+        raise ValueError("host needs axmodel, the compiled.axmodel that the board shall run")
     if parameters.keys() & {"widths", "depths", "heads"}:
         defaults = {
             name: _literal(entry["default"]) for name, entry in inspect_notebook(str(notebook)).items()
@@ -61,16 +53,10 @@ def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
         variants.check_plan(*((defaults | dict(parameters))[name] for name in ("widths", "depths", "heads")))
 
 
-def described(notebook: Path) -> str:
-    """A line for each parameter: its name, its default, and what the parameters cell says of it."""
-    entries = inspect_notebook(str(notebook)).values()
-    return "\n".join(f"{one['name']:<12} {one['default']:<20} {one['help']}" for one in entries)
-
-
 def from_words(notebook: Path, words: Mapping[str, str]) -> dict[str, Any]:
     """What was typed as values: text for a str, else what Python reads, paths from the caller's folder.
 
-    What Python cannot read stays text, for `check_parameters` to refuse. Raises UnknownParameter.
+    What Python cannot read stays text, for `check_parameters` to refuse. ValueError for an unknown name.
     """
     known = _known(notebook, words)
     return {
@@ -84,7 +70,7 @@ def _known(notebook: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
     known = inspect_notebook(str(notebook))
     if unknown := [name for name in asked if name not in known]:
         listed = ", ".join(f"{name} (default {entry['default']})" for name, entry in known.items())
-        raise UnknownParameter(f"{notebook.stem} has no parameter {', '.join(unknown)}: it has {listed}")
+        raise ValueError(f"{notebook.stem} has no parameter {', '.join(unknown)}: it has {listed}")
     return {name: known[name] for name in asked}
 
 

@@ -14,21 +14,6 @@ from helpers.lab.notebooks import chapters, sources
 
 INDEX = "README.md"
 DOCUMENTS = ("README.ja.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/images/CREDITS.md")
-KEY_PICTURES = {
-    "01": "same-work-different-speed",
-    "02": "three-ways-to-be-heads",
-    "03": "where-work-and-parameters-lie",
-    "04": "ten-classes",
-    "05": "one-head-in-three-graphs",
-    "06": "noise-by-group",
-    "07": "rgb-bytes-and-bgr-bytes",
-    "08": "what-the-network-gets-of-a-photo",
-    "09": "lead-by-engine",
-    "10": "npu-time-against-macs",
-    "11": "accuracy-against-speed",
-    "12": "mistakes-of-int8",
-}
-"""Of each chapter the figure that its card shows, by its name."""
 EXECUTED = BUILD / "notebooks"
 SITE = BUILD / "site"
 
@@ -59,8 +44,10 @@ def lay_out(source: Path) -> None:
         text = _with_cards(text.replace(f"]({INDEX}", "](index.md"))
         write(source / "index.md", text + _contents()) if name == INDEX else write(source / name, text)
     for chapter in chapters():
-        _copy(executed(chapter), source / "notebooks" / chapter.name)
-        write(source / "cover" / f"{chapter.stem}.svg", key_picture(executed(chapter)))
+        run = executed(chapter)
+        _copy(run, source / "notebooks" / chapter.name)
+        for figure in pages.key_figures(json.loads(run.read_text(encoding="utf-8")))[:1]:
+            write(source / "cover" / f"{chapter.stem}.svg", "".join(figure["data"]["image/svg+xml"]))
     shutil.copytree(NOTEBOOKS / "pictures", source / "notebooks" / "pictures")
 
 
@@ -69,13 +56,6 @@ def executed(chapter: Path) -> Path:
     run = EXECUTED / chapter.name
     finished = run.with_suffix(".html")  # there after a run without error only
     return run if finished.exists() and run.exists() and sources(run) == sources(chapter) else chapter
-
-
-def key_picture(notebook: Path) -> str:
-    """The figure on a chapter's card, as SVG; raises KeyError where the notebook shows none of that name."""
-    figures = pages.figures(json.loads(notebook.read_text(encoding="utf-8")))
-    drawn = {figure["metadata"].get("figure"): figure["data"]["image/svg+xml"] for figure in figures}
-    return "".join(drawn[KEY_PICTURES[notebook.name[:2]]])
 
 
 def _with_cards(text: str) -> str:
@@ -97,8 +77,6 @@ def build(source: Path, pages: Path) -> None:
     if done.returncode:
         said = done.stderr.replace(f"{source}/", "")
         raise SiteFailed(f"Sphinx does not build the pages without a warning; it says\n{said}")
-    for made_for_sphinx in (".buildinfo", "objects.inv"):
-        (pages / made_for_sphinx).unlink(missing_ok=True)
 
 
 def _contents() -> str:

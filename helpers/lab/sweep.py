@@ -27,7 +27,6 @@ from helpers.lab import worker
 FOLDER = BUILD / "sweep"  # where nobody names another
 LIMIT_S = 4 * 3600.0
 LOSSES = 2  # a task whose worker was lost is done again as often
-AT_ONCE = 1000  # tasks that an executor gets at once
 ANSWER_S = 10  # seconds that a scheduler has to answer
 
 
@@ -143,8 +142,6 @@ def _driven(left: list[Task], folder: Path, executor: Executor, limit_s: float) 
     ended, attempts = queue.SimpleQueue[Future[Facts]](), Counter[str]()
     while left or running:
         for task in [*left]:
-            if len(running) >= AT_ONCE:
-                break
             if task.alone and task.alone in {other.alone for other in running.values()}:
                 continue
             left.remove(task)

@@ -175,7 +175,7 @@ def speeds(
 def chapters(chapter: str = "", grid: Mapping[str, Sequence[str]] | None = None) -> list[Task]:
     """A chapter with every combination of values, as typed; `all` of `model` are the six.
 
-    Raises UnknownNotebook, and what `check_parameters` does.
+    Raises ValueError for another chapter, and what `check_parameters` does.
     """
     from helpers.lab.parameters import FILES, check_parameters, from_words
 

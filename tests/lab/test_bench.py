@@ -21,7 +21,6 @@ def figure(value: float, **bar: float) -> Case:
         (figure(1.01, at_most=1), "NOT HELD"),
         (figure(1, at_least=1), "held"),
         (figure(0.99, at_least=1), "NOT HELD"),
-        (figure(2), "no bar"),
     ],
 )
 def test_a_bar_that_is_not_held_sets_the_status(case: Case, verdict: str, capsys: pytest.CaptureFixture[str]):
@@ -43,7 +42,7 @@ def test_what_cannot_be_measured_here_is_no_failure_and_says_why(capsys: pytest.
 
 def test_every_case_gives_a_figure(tmp_path: Path):
     small = bench.cases(tmp_path, model="efficientvit_m0", rounds=1, megabytes=1, files=2, tasks=2)
-    assert sum(bool(case.bar) for case in small) == 7
+    assert len(small) == 7
     for case in small:
         try:
             value = case.measure()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,19 +64,25 @@ def test_a_name_that_does_not_resolve_costs_the_probe_and_no_more(monkeypatch: p
     ("facts", "chosen", "says"),
     [
         ({}, install.CPU_INDEX, "1.8 GB"),
-        ({"answers": lambda url: False}, None, "does not answer"),
+        ({"answers": False}, None, "does not answer"),
         ({"driver": True}, None, "5.8 GB"),
         ({"settings": {"find-links"}}, None, "find-links"),
-        ({"linux": False}, None, "1.8 GB"),
+        ({"platform": "darwin"}, None, "1.8 GB"),
         ({"named": "http://mine", "driver": True, "settings": {"index-url"}}, "http://mine", "http://mine"),
         ({"named": ""}, None, "5.8 GB"),
     ],
 )
 def test_the_cpu_index_is_for_linux_without_a_driver_and_without_settings(
-    facts: dict[str, object], chosen: str | None, says: str
+    facts: dict[str, Any], chosen: str | None, says: str, monkeypatch: pytest.MonkeyPatch
 ):
-    plain = {"named": None, "linux": True, "driver": False, "settings": set(), "answers": lambda url: True}
-    index, said = install.choose(**(plain | facts))
+    monkeypatch.delenv("TORCH_INDEX", raising=False)
+    if "named" in facts:
+        monkeypatch.setenv("TORCH_INDEX", facts["named"])
+    monkeypatch.setattr(sys, "platform", facts.get("platform", "linux"))
+    monkeypatch.setattr(shutil, "which", lambda name: "nvidia-smi" if "driver" in facts else None)
+    monkeypatch.setattr(install, "pip_settings", lambda: facts.get("settings", set()))
+    monkeypatch.setattr(install, "answers", lambda index: facts.get("answers", True))
+    index, said = install.choose()
     assert index == chosen
     assert says in said
     assert "\n" not in said

@@ -16,7 +16,6 @@ from waiting import PATIENCE, wait_until
 
 from helpers import artifacts, files
 from helpers.lab import notebooks, runner
-from helpers.lab.notebooks import UnknownNotebook
 from helpers.lab.progress import Progress
 from helpers.lab.runner import NotebookFailed, NotebookRun
 from helpers.model.source import ENVIRONMENT_VARIABLE
@@ -54,7 +53,7 @@ def test_a_failure_names_notebook_cell_and_error(house: Path):
 def test_chapters_are_found_by_number_and_name(house: Path):
     path = book(house / "notebooks" / "05_small.ipynb", "width = 2")
     assert notebooks.find("5") == notebooks.find("05") == notebooks.find("05_small.ipynb") == path
-    with pytest.raises(UnknownNotebook, match="choose one of 05_small"):
+    with pytest.raises(ValueError, match="choose one of 05_small"):
         notebooks.find("06")
 
 

@@ -174,11 +174,14 @@ def test_the_cover_has_a_card_with_a_picture_for_each_chapter(name: str, served:
     page.close()
 
 
-def test_a_card_without_its_figure_stops_the_build(tmp_path: Path):
-    notebook = tmp_path / "01_of_words.ipynb"
+def test_a_chapter_without_a_figure_stops_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    notebook = tmp_path / chapters()[0].name
     notebook.write_text('{"cells": []}')
-    with pytest.raises(KeyError, match=site.KEY_PICTURES["01"]):
-        site.key_picture(notebook)
+    monkeypatch.setattr(site, "chapters", lambda: [notebook])
+    monkeypatch.setattr(site, "EXECUTED", tmp_path)
+    site.lay_out(tmp_path / "source")
+    with pytest.raises(site.SiteFailed, match=rf"not readable: cover/{notebook.stem}\.svg"):
+        site.build(tmp_path / "source", tmp_path / "pages")
 
 
 def test_it_is_dark_where_the_reader_wants_it_and_can_be_searched(served: str, browser: Browser):
