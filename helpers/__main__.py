@@ -276,7 +276,7 @@ def _run_board(host: str, photo: Path = PHOTO, images: str = "", **given: Any) -
 
         if idle := given.keys() & {"repeats", "batch", "affinity"}:
             raise ValueError(f"{', '.join(sorted(idle))}: for times, and --images asks for accuracy")
-        print(json.dumps(asdict(accuracy(Board.at(host), images=Path(images), **given))))
+        print(json.dumps(accuracy(Board.at(host), images=Path(images), **given)))
         return OK
     given.pop("board_input", None)
     if fed := whole(given["axmodel"]):

@@ -14,7 +14,7 @@ from waiting import wait_until
 
 from helpers.__main__ import main
 from helpers.board import accuracy as on_board
-from helpers.board.accuracy import Share, accuracy
+from helpers.board.accuracy import accuracy, share
 from helpers.board.ssh import Board, BoardError
 from helpers.graph.preprocess import Preprocessing, write_metadata
 
@@ -59,9 +59,9 @@ def test_each_picture_is_fed_and_held_against_its_class(
 ) -> None:
     monkeypatch.setattr(on_board, "PORTION", 3)  # two sessions, the last runs not full
     found = accuracy(here, compiled(tmp_path, batch=batch), pictures, out=tmp_path / "out", progress=False)
-    assert found.top1 == Share.of([True] * 4 + [False]) and found.top1.value == 0.8
-    assert (found.pictures, found.engine, found.device) == (5, "NPU", "this machine")
-    assert found.top5 is None and found.agreement is None
+    assert found["top1"] == share([True] * 4 + [False]) and found["top1"]["value"] == 0.8
+    assert (found["pictures"], found["engine"], found["device"]) == (5, "NPU", "this machine")
+    assert found["top5"] is None and found["agreement"] is None
     rows = [json.loads(line) for line in (tmp_path / "out" / "images.jsonl").read_text().splitlines()]
     assert [(row["label"], row["top"][0]) for row in rows] == [(0, 0), (1, 1), (2, 2), (2, 2), (2, 0)]
     assert rows[4]["picture"] == "2/c.png"
@@ -81,7 +81,7 @@ def test_a_portion_that_fails_after_others_worked_is_sent_once_more(
         contextlib.nullcontext() if sessions == 4 else pytest.raises(BoardError, match="0 of 2 pictures")
     )
     with expected:
-        assert accuracy(here, built, pictures, out=tmp_path / "out", progress=False).top1.value == 0.8
+        assert accuracy(here, built, pictures, out=tmp_path / "out", progress=False)["top1"]["value"] == 0.8
     assert len(count.read_text()) == sessions
 
 
@@ -94,8 +94,8 @@ def test_the_graph_beside_it_says_the_order_of_colours_and_what_float_says(
     write_metadata(beside, Preprocessing("rgb", (0, 0, 0), (1, 1, 1), SIZE))
     onnx.save(beside, tmp_path / "out" / "model-sim.onnx")
     found = accuracy(here, built, pictures, out=tmp_path / "out", progress=False)
-    assert found.top1.value == 0.4  # lime, and the blue picture among the red ones
-    assert found.agreement == Share.of([True] * 5) and found.float_top1 == found.top1
+    assert found["top1"]["value"] == 0.4  # lime, and the blue picture among the red ones
+    assert found["agreement"] == share([True] * 5) and found["float_top1"] == found["top1"]
 
 
 def test_over_ssh_it_ends_in_one_row(
