@@ -48,7 +48,7 @@ exec 2>&1 3<&0 4</dev/null
 export LC_ALL=C PATH="$PATH:/opt/bin"
 folder=$1
 umask 077
-mkdir "$folder" && cd "$folder" || exit 3
+mkdir "$folder" && cd "$folder" && folder=$PWD || exit 3
 clean() {
   trap "" HUP INT PIPE TERM
   for one in $! $limit $watch; do kill -9 "-$one" || kill -9 "$one"; done 2>/dev/null
@@ -151,8 +151,6 @@ class Board:
             raise ValueError(
                 f"{self.host!r} is no host name, address or alias: give one, without user or port"
             )
-        if not self.folder.startswith("/"):
-            raise ValueError(f"{self.folder!r} is no folder of the board: give a path from '/'")
 
     @classmethod
     def at(cls, place: str) -> "Board":
@@ -194,7 +192,7 @@ def session(
     folder; should it fall silent, once `seconds` are over.
 
     Raises BoardError when there is no ssh here, the link fails or breaks, the files do not fit, or the
-    time is over; OSError when a file cannot be read.
+    time is over; OSError when a file cannot be read or the log cannot be written.
     """
     archive = _archive(files)
     folder = f"{board.folder}/efficientvit.{secrets.token_hex(6)}"
@@ -224,11 +222,6 @@ def session(
                 f"{board.name} was not done after {seconds:g} s and was stopped: give a longer `timeout`, or "
                 "find out what holds it up"
             ) from None
-        except OSError as error:
-            raise BoardError(
-                f"the log of {board.name} cannot be written ({error.strerror}: {log}): make room, or name "
-                "another folder with `out`"
-            ) from error
         if status:
             texts = [path.read_text(errors="replace") if path.exists() else "" for path in (said, log)]
             raise BoardError(_failure(board, status, *texts))
