@@ -8,7 +8,6 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from tqdm.auto import tqdm
 
 from helpers import artifacts
 from helpers.board.ssh import Board, BoardError, session
@@ -49,7 +48,6 @@ def run(
     batch: int = 0,
     affinity: int = 0,
     timeout: float = 600,
-    progress: bool = True,
 ) -> BoardRuns:
     """Runs a compiled model: with the classification sample on `photo`, then with `ax_run_model`.
 
@@ -73,11 +71,8 @@ def run(
             f"repeats={repeats}, batch={batch}, affinity={affinity}: give 1 or more, and as affinity "
             "1, 2 or 4 for one of the three cores, or a sum of them"
         )
-    files = {}
-    for path in filter(None, (axmodel, photo)):
-        if not path.is_file():
-            raise FileNotFoundError(f"there is no file {path}: build the model first, or correct the path")
-        files[re.sub(r"[^A-Za-z0-9._+-]|^[.-]", "_", path.name[-100:])] = path
+    given = filter(None, (axmodel, photo))
+    files = {re.sub(r"[^A-Za-z0-9._+-]|^[.-]", "_", path.name[-100:]): path for path in given}
     wanted: dict[tuple[str, ...], str] = {}
     model = next(iter(files))
     shape, _ = ends(axmodel)
@@ -94,18 +89,7 @@ def run(
     )
     out.mkdir(parents=True, exist_ok=True)
     log = out / "board.log"
-    with tqdm(desc=f"{board.name}: sending {axmodel.name}", disable=not progress, leave=False) as bar:
-
-        def show(line: bytes) -> None:
-            if line.startswith(b"# "):
-                bar.set_description_str(f"{board.name}: {line[2:].decode(errors='replace').rstrip()}")
-            bar.refresh()
-
-        try:
-            session(board, script, files=files, log=log, seconds=timeout, on_line=show)
-        except BoardError as error:
-            printed = log.is_file() and log.stat().st_size
-            raise BoardError(f"{error} (log so far: {log})" if printed else str(error)) from error
+    session(board, script, files=files, log=log, seconds=timeout)
     runs = {str(record.program): record for record in parse(log) if isinstance(record, BoardRun)}
     missing = tuple(programs[0] for programs in wanted if not runs.keys() & set(programs))
     if not runs:

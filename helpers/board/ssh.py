@@ -181,7 +181,7 @@ def session(
     files: Mapping[str, Path],
     log: Path,
     seconds: float,
-    on_line: Callable[[bytes], None],
+    on_line: Callable[[bytes], None] = lambda _: None,
 ) -> None:
     """Runs a POSIX shell script on the board, in a fresh folder that holds `files` by the names given.
 
