@@ -10,7 +10,6 @@ from helpers.logs.records import BoardRun, Detection, Score
 from helpers.logs.run import head_family, shows_run
 
 LOGS = Path(__file__).parent / "logs"
-SAMPLE, STATISTICS = "'Repeat N times, …'", "'min = … max = … avg = …'"
 TIMING = "Repeat 2 times, avg time 1.00 ms, max_time 1.10 ms, min_time 0.90 ms"
 TIMES = "min = 0.9 ms max = 1.1 ms avg = 1.0 ms"
 CONTRACT = (
@@ -44,26 +43,22 @@ def test_the_json_has_exactly_the_keys_of_the_contract() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected", "last"),
+    ("text", "last"),
     [
-        (logged("sample_stops_early.log"), SAMPLE, "Engine alloc io is done."),
-        (logged("ax_run_model_failed.log"), STATISTICS, "batch: { auto: 1 }"),
-        (logged("pyaxengine_wrong_shape.log"), STATISTICS, "[INFO] Compiler version"),
-        ("axcl initializing...\n", SAMPLE, "'axcl initializing...'"),
-        ("total found {3} input\n", STATISTICS, "total found {3} input"),
-        ("Top 5 Predictions:\n", STATISTICS, "Top 5 Predictions:"),
-        ("root@board:~# ax_run_model -m a\nKilled\n", STATISTICS, "nothing of the run was printed"),
-        ("root@board:~# ax_classification -m a\n", SAMPLE, "nothing of the run was printed"),
+        (logged("sample_stops_early.log"), "Engine alloc io is done."),
+        (logged("ax_run_model_failed.log"), "batch: { auto: 1 }"),
+        (logged("pyaxengine_wrong_shape.log"), "[INFO] Compiler version"),
+        ("axcl initializing...\n", "'axcl initializing...'"),
+        ("total found {3} input\n", "total found {3} input"),
+        ("Top 5 Predictions:\n", "Top 5 Predictions:"),
+        ("root@board:~# ax_run_model -m a\nKilled\n", "nothing was printed"),
+        ("root@board:~# ax_classification -m a\n", "nothing was printed"),
     ],
 )
-def test_a_run_without_its_programs_timing_is_not_ok_and_says_where_it_ended(
-    text: str, expected: str, last: str
-) -> None:
+def test_a_run_without_its_programs_timing_is_not_ok_and_says_where_it_ended(text: str, last: str) -> None:
     record = run(text)
     assert not record.ok and record.latency_ms.avg is None
-    assert (
-        record.errors[-1].startswith(f"no closing timing line ({expected}): ") and last in record.errors[-1]
-    )
+    assert record.errors[-1].startswith("no closing timing line (") and last in record.errors[-1]
 
 
 def test_a_cut_timing_line_is_no_timing_line() -> None:
