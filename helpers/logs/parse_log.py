@@ -44,14 +44,13 @@ def first_run(path: Path) -> BoardRun:
 
     Raises OSError if the file cannot be opened or read.
     """
-    runs = [record for record in parse(path, source=path.name) if isinstance(record, BoardRun)]
-    worked = [run for run in runs if run.ok]
-    if classified := [run for run in worked if run.top_k]:
-        return classified[0]
-    if runs and not worked:
-        raise ValueError(f"{path.name} holds no run that worked: {'; '.join(runs[0].errors)}")
-    what = "scores" if worked else "board run"
-    raise ValueError(f"{path.name} holds no {what}: give what sample_npu_classification printed")
+    for record in parse(path, source=path.name):
+        if isinstance(record, BoardRun) and record.ok and record.top_k:
+            return record
+    raise ValueError(
+        f"{path.name} holds no run with scores that worked, as sample_npu_classification prints them: "
+        "`python -m helpers parse-log FILE` says what it holds"
+    )
 
 
 class _Splitter:
