@@ -90,27 +90,14 @@ _LINK_FAILURES = {
         "the host key of {name}, or of a jump host, is not known here: log in once by hand (ssh {login}), "
         "and compare the fingerprint with the one on the console before you accept it"
     ),
-    r"UNPROTECTED PRIVATE KEY FILE": (
-        "ssh does not use a private key that others can read: take their rights away with chmod 600"
-    ),
-    r"Bad configuration option|Can't open user config file|Bad owner or perm|Bad port|invalid characters": (
-        "ssh does not take its settings ({why}): correct what you gave, or the ssh configuration"
-    ),
     r"Permission denied \(|Too many authentication failures": (
         "{name} does not let this key or user in ({why}): put your key there with ssh-copy-id {login}, load"
-        " a key that has a passphrase with ssh-add, or name the right user or key"
-    ),
-    r"Could not resolve hostname": (
-        "{name} has no address ({why}): check the name, or give the board's address"
-    ),
-    r"Connection refused": (
-        "nothing answers at the ssh port of {name} ({why}): check the port, and that sshd runs there"
-    ),
-    r"connect to host .*(?:timed out|No route|unreachable)|timed out during banner": (
-        "{name} cannot be reached ({why}): check that it is on and in this network"
+        " a key that has a passphrase with ssh-add, take others' rights to a key away with chmod 600, or "
+        "name the right user or key"
     ),
     r"": (
-        "the link to {name} was lost ({why}): check the network and that the board is up, then run it again"
+        "{name} cannot be reached, or the link to it was lost: check its name and port, your ssh "
+        "configuration, the network, and that sshd runs there, then run it again; ssh said: {said}"
     ),
 }
 # Searched in order in what the board's own programs say, and in how the session ended there.
@@ -277,6 +264,7 @@ def _failure(board: Board, status: int, said: str, output: str) -> str:
         name=board.name,
         folder=board.folder,
         why=why,
+        said="; ".join(reversed(lines)),
         ended=ended.get(status, f"ended the session with status {status}"),
         login=f"-p {board.port} {board.name}" if board.port else board.name,
         known=f"'[{board.host}]:{board.port}'" if board.port not in (0, 22) else board.host,

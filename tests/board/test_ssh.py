@@ -50,7 +50,8 @@ def test_a_link_lost_in_the_middle_keeps_the_log_and_clears_the_board(
     reader = threading.Thread(target=look, daemon=True)
     reader.start()
     error = failure(far, model, tmp_path)
-    assert error.startswith(f"the link to {USER}@127.0.0.1 was lost") and HALF in log.read_text()
+    assert error.startswith(f"{USER}@127.0.0.1 cannot be reached, or the link to it was lost: ")
+    assert HALF in log.read_text()
     wait_until(lambda: is_clean(tmp_path / "far"))
 
 
@@ -168,13 +169,17 @@ def test_each_way_not_to_get_in_is_told_apart(
     assert "does not let this key or user in" in with_key("stranger")
     assert "chmod 600" in with_key("open")
     config.write_text("Nonsense yes\n")
-    assert "does not take its settings" in failure(far, model, tmp_path, config=config)
-    assert "does not take its settings" in failure(far, model, tmp_path, port=70_000)
-    assert "nothing answers at the ssh port" in failure(far, model, tmp_path, port=1)
+    for changes, said in (
+        ({"config": config}, "Bad configuration option: nonsense"),
+        ({"port": 70_000}, "Bad port '70000'"),
+        ({"port": 1}, "port 1: Connection refused"),
+        ({"host": "nowhere.invalid"}, "Could not resolve hostname nowhere.invalid"),
+    ):
+        error = failure(far, model, tmp_path, **changes)
+        assert "check its name and port, your ssh configuration" in error and said in error
     with socket.create_server(("127.0.0.1", 0)) as mute:
         monkeypatch.setitem(ssh._OPTIONS, "ConnectTimeout", "1")
-        assert "cannot be reached" in failure(far, model, tmp_path, port=mute.getsockname()[1])
-    assert "nowhere.invalid has no address" in failure(far, model, tmp_path, host="nowhere.invalid")
+        assert "timed out during banner" in failure(far, model, tmp_path, port=mute.getsockname()[1])
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "there is no `ssh` on this machine" in failure(far, model, tmp_path)
 
