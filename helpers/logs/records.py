@@ -11,7 +11,7 @@ from typing import Any, Literal
 class _Record:
     def to_json(self) -> dict[str, Any]:
         """The record as plain data with exactly the keys of the `parse-log` contract."""
-        return {name: value for name, value in asdict(self).items() if name != "stages"}
+        return asdict(self)
 
 
 @dataclass(slots=True)
@@ -119,14 +119,6 @@ class BuildError:
     advice: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A stage of the build and its seconds, at the resolution of the log: a second inside quantisation."""
-
-    name: str
-    seconds: float
-
-
 @dataclass(slots=True)
 class BuildLog(_Record):
     """One build of a model, or the attempt."""
@@ -141,7 +133,6 @@ class BuildLog(_Record):
     precision: list[PrecisionRow] = field(default_factory=list)
     error: BuildError | None = None
     warnings: list[str] = field(default_factory=list)
-    stages: list[Stage] = field(default_factory=list)  # for chapter 07, not in the JSON
 
 
 @dataclass(slots=True)
