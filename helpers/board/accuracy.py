@@ -28,7 +28,6 @@ def accuracy(
     *,
     out: Path,
     board_input: BoardInput = "bgr",
-    progress: bool = True,
 ) -> Facts:
     """Top-1 and top-5 of a compiled model on the board, over a folder that has one folder per class.
 
@@ -53,9 +52,7 @@ def accuracy(
     pairs = labelled(images, classes=classes)
     out.mkdir(parents=True, exist_ok=True)
     found, log = list[list[int]](), out / "images.log"
-    with tqdm(
-        total=len(pairs), desc=f"pictures on {board.name}", unit="picture", disable=not progress
-    ) as bar:
+    with tqdm(total=len(pairs), desc=f"pictures on {board.name}", unit="picture") as bar:
 
         def show(line: bytes) -> None:
             bar.update(line.startswith(_ANSWER.encode()))

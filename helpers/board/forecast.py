@@ -145,14 +145,10 @@ def _origin(graph: Graph, name: str) -> onnx.NodeProto | None:
     return node
 
 
-def _measured(npu: str) -> dict[str, float]:
-    return {row["model"]: float(row["fps"]) for row in published("ax650n_fps").rows if row["npu"] == npu}
-
-
 def fitted(npu: str, models: Sequence[str]) -> Fit:
     """Least squares over the measured speeds of `models`, names of COUNTED, in an NPU mode."""
     terms = np.array([(1, *COUNTED[model]) for model in models])[:, : _TERMS[npu]]
-    measured = _measured(npu)
+    measured = {row["model"]: row["fps"] for row in published("ax650n_fps").rows if row["npu"] == npu}
     # Each row is divided by its measured time, so that the right-hand side is 1 for all.
     rows = terms * [[measured[model] / 1e6] for model in models]
     costs, squares, *_ = np.linalg.lstsq(rows, np.ones(len(rows)), rcond=None)

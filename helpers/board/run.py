@@ -120,7 +120,6 @@ def on_engine(
     *arguments: int,
     pictures: Iterable[Pixels],
     log: Path,
-    seconds: float = 600,
     on_line: Callable[[bytes], None] = lambda _: None,
 ) -> str:
     """What the script that is the first of `files` has pyaxengine say of pictures; it stays in `log`."""
@@ -130,7 +129,7 @@ def on_engine(
             file.writelines(picture.tobytes() for picture in pictures)
         words = " ".join(map(str, [next(iter(files)), "model.axmodel", fed.name, *arguments]))
         sent = {**files, "model.axmodel": axmodel, fed.name: fed}
-        session(board, f"run python3 {words}", files=sent, log=log, seconds=seconds, on_line=on_line)
+        session(board, f"run python3 {words}", files=sent, log=log, seconds=600, on_line=on_line)
     return log.read_text(errors="replace")
 
 
