@@ -280,11 +280,11 @@ def _run_board(host: str, photo: Path = PHOTO, images: str = "", **given: Any) -
         return OK
     given.pop("board_input", None)
     if fed := whole(given["axmodel"]):
-        print(json.dumps(detect(Board.at(host), photo=photo, fed=fed, **given).to_json(), allow_nan=False))
+        print(json.dumps(asdict(detect(Board.at(host), photo=photo, fed=fed, **given)), allow_nan=False))
         return OK
     runs = run(Board.at(host), photo=photo, **given)
     for record in runs.records:
-        print(json.dumps(record.to_json(), allow_nan=False))
+        print(json.dumps(asdict(record), allow_nan=False))
     if ms := runs.records[-1].latency_ms.avg:
         print(f"{runs.records[-1].program}: {speed(runs.images, ms)}", file=sys.stderr)
     print(f"log: {runs.log}", file=sys.stderr)

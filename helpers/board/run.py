@@ -3,7 +3,7 @@
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import onnx
@@ -157,7 +157,7 @@ def run_once(board: Board, axmodel: Path, out: Path, *, batch: int = 0) -> artif
         ran = run(board, axmodel, out=scratch, photo=PHOTO, batch=batch)
         if wrong := [error for record in ran.records for error in record.errors]:
             raise artifacts.GateFailed(f"the run on {board.name} did not go well: {'; '.join(wrong)}")
-        runs = [record.to_json() | {"source": "board.log"} for record in ran.records]
+        runs = [asdict(record) | {"source": "board.log"} for record in ran.records]
         return {"images": ran.images, "runs": runs}
 
     return artifacts.step(

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
@@ -183,7 +184,7 @@ def main(paths: Sequence[str | Path]) -> int:
             try:
                 for record in parse(path):
                     status = max(status, 0 if record.ok else 1)
-                    print(json.dumps(record.to_json(), allow_nan=False))
+                    print(json.dumps(asdict(record), allow_nan=False))
             except BrokenPipeError:
                 raise
             except OSError as error:

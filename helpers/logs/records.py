@@ -1,17 +1,10 @@
 """The records that `parse-log` prints: a run on the board, a build, and a text with neither.
 
-Keys and meaning are those of the JSON. What a log does not say is None.
+`asdict` of one is its JSON: keys and meaning are the same. What a log does not say is None.
 """
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
-
-
-@dataclass(slots=True)
-class _Record:
-    def to_json(self) -> dict[str, Any]:
-        """The record as plain data with exactly the keys of the `parse-log` contract."""
-        return asdict(self)
+from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(slots=True)
@@ -60,7 +53,7 @@ class Detection:
 
 
 @dataclass(slots=True)
-class BoardRun(_Record):
+class BoardRun:
     """One run of a model on the board, or the attempt."""
 
     source: str
@@ -120,7 +113,7 @@ class BuildError:
 
 
 @dataclass(slots=True)
-class BuildLog(_Record):
+class BuildLog:
     """One build of a model, or the attempt."""
 
     source: str
@@ -136,7 +129,7 @@ class BuildLog(_Record):
 
 
 @dataclass(slots=True)
-class Unknown(_Record):
+class Unknown:
     """A text in which no board run and no build was found, and what it shows instead."""
 
     source: str

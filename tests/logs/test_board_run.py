@@ -1,6 +1,7 @@
 """Board runs: what is missing, cut, repeated or without end. `logs.json` has what whole logs say."""
 
 import io
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -34,11 +35,11 @@ def logged(name: str) -> str:
 
 
 def test_the_json_has_exactly_the_keys_of_the_contract() -> None:
-    plain = run(logged("ax_run_model.log")).to_json()
+    plain = asdict(run(logged("ax_run_model.log")))
     assert list(plain) == CONTRACT.split()
     assert list(plain["latency_ms"]) == ["avg", "min", "max", "median", "p5", "p90", "p95", "p99"]
     assert plain["versions"] == {"pulsar2": "5.1 0aa1bb2c", "engine": "2.11.0s", "tool": "2.4.1"}
-    detection = run(logged("sample_detection.log")).to_json()["detections"][0]
+    detection = asdict(run(logged("sample_detection.log")))["detections"][0]
     assert detection == {"class_id": 0, "class_name": "person", "score": 0.88, "box": [10, 20, 110, 220]}
 
 

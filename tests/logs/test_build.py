@@ -1,6 +1,7 @@
 """Build logs: sizes, verdict, precision and stages, old and new."""
 
 import io
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,14 @@ SPECIMEN = Path(__file__).parents[2] / "data" / "logs" / "pulsar2_build_specimen
 
 def test_the_json_has_exactly_the_keys_of_the_contract() -> None:
     (record,) = builds(SPECIMEN)
-    plain = record.to_json()
+    plain = asdict(record)
     assert list(plain) == [
         *("source", "kind", "ok", "macs", "max_cycles", "batches"),
         *("subgraphs", "precision", "error", "warnings"),
     ]
     assert list(plain["precision"][0]) == ["operator", "type", "output", "shape", "dtype", "cosine", "mse"]
     (failed,) = builds(LOGS / "build_failed.log")
-    assert list(failed.to_json()["error"]) == ["code", "number", "exception", "message", "advice"]
+    assert list(asdict(failed)["error"]) == ["code", "number", "exception", "message", "advice"]
 
 
 def test_the_stage_is_known_while_the_build_runs() -> None:
@@ -65,7 +66,7 @@ def test_builds_that_follow_each_other_without_a_prompt_are_told_apart() -> None
 
 def test_a_build_ends_with_its_error_code() -> None:
     text = f"{said('x')}ErrorCode.NPUBackendError: A\n{said('x')}ErrorCode.QuantError: B\n"
-    found = [record.to_json()["error"]["code"] for record in parse(io.BytesIO(text.encode()))]
+    found = [asdict(record)["error"]["code"] for record in parse(io.BytesIO(text.encode()))]
     assert found == ["NPUBackendError", "QuantError"]
 
 
