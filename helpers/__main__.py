@@ -275,15 +275,15 @@ def _run_board(host: str, photo: Path = PHOTO, images: str = "", **given: Any) -
 
         if idle := given.keys() & {"repeats", "batch", "affinity"}:
             raise ValueError(f"{', '.join(sorted(idle))}: for times, and --images asks for accuracy")
-        print(json.dumps(asdict(accuracy(Board.at(host), images=Path(images), **given))))
+        print(json.dumps(accuracy(Board.at(host), images=Path(images), **given)))
         return OK
     given.pop("board_input", None)
     if fed := whole(given["axmodel"]):
-        print(json.dumps(detect(Board.at(host), photo=photo, fed=fed, **given).to_json(), allow_nan=False))
+        print(json.dumps(asdict(detect(Board.at(host), photo=photo, fed=fed, **given)), allow_nan=False))
         return OK
     runs = run(Board.at(host), photo=photo, **given)
     for record in runs.records:
-        print(json.dumps(record.to_json(), allow_nan=False))
+        print(json.dumps(asdict(record), allow_nan=False))
     if ms := runs.records[-1].latency_ms.avg:
         print(f"{runs.records[-1].program}: {speed(runs.images, ms)}", file=sys.stderr)
     print(f"log: {runs.log}", file=sys.stderr)

@@ -59,20 +59,6 @@ class Forecast:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeftOut:
-    """One measured model, and the forecast for it by a fit that never saw it."""
-
-    model: str
-    measured: float
-    forecast: Forecast
-
-    @property
-    def error(self) -> float:
-        """Relative error of the forecast speed: 0.02 is two percent too fast."""
-        return self.forecast.fps / self.measured - 1
-
-
-@dataclass(frozen=True, kw_only=True)
 class Fit:
     """What a forecast is made of, in plain numbers, so that a live picture can make it too.
 
@@ -97,7 +83,7 @@ class Fit:
 
 def fits() -> dict[str, Fit]:
     """The fit of each NPU mode over all six models."""
-    return {npu: _fitted(npu, list(COUNTED)) for npu in _TERMS}
+    return {npu: fitted(npu, list(COUNTED)) for npu in _TERMS}
 
 
 def forecast(*, macs_m: float, params_m: float) -> dict[str, Forecast]:
@@ -159,24 +145,10 @@ def _origin(graph: Graph, name: str) -> onnx.NodeProto | None:
     return node
 
 
-def leave_one_out() -> dict[str, list[LeftOut]]:
-    """For each NPU mode, every measured model forecast from the other five."""
-    found: dict[str, list[LeftOut]] = {}
-    for npu in _TERMS:
-        for model, fps in _measured(npu).items():
-            one = _fitted(npu, [name for name in COUNTED if name != model]).at(*COUNTED[model])
-            found.setdefault(npu, []).append(LeftOut(model=model, measured=fps, forecast=one))
-    return found
-
-
-def _measured(npu: str) -> dict[str, float]:
-    return {row["model"]: float(row["fps"]) for row in published("ax650n_fps").rows if row["npu"] == npu}
-
-
-def _fitted(npu: str, models: Sequence[str]) -> Fit:
-    """Least squares over the measured speeds of `models`."""
+def fitted(npu: str, models: Sequence[str]) -> Fit:
+    """Least squares over the measured speeds of `models`, names of COUNTED, in an NPU mode."""
     terms = np.array([(1, *COUNTED[model]) for model in models])[:, : _TERMS[npu]]
-    measured = _measured(npu)
+    measured = {row["model"]: row["fps"] for row in published("ax650n_fps").rows if row["npu"] == npu}
     # Each row is divided by its measured time, so that the right-hand side is 1 for all.
     rows = terms * [[measured[model] / 1e6] for model in models]
     costs, squares, *_ = np.linalg.lstsq(rows, np.ones(len(rows)), rcond=None)

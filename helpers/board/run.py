@@ -3,12 +3,11 @@
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from tqdm.auto import tqdm
 
 from helpers import artifacts
 from helpers.board.ssh import Board, BoardError, session
@@ -49,7 +48,6 @@ def run(
     batch: int = 0,
     affinity: int = 0,
     timeout: float = 600,
-    progress: bool = True,
 ) -> BoardRuns:
     """Runs a compiled model: with the classification sample on `photo`, then with `ax_run_model`.
 
@@ -73,11 +71,8 @@ def run(
             f"repeats={repeats}, batch={batch}, affinity={affinity}: give 1 or more, and as affinity "
             "1, 2 or 4 for one of the three cores, or a sum of them"
         )
-    files = {}
-    for path in filter(None, (axmodel, photo)):
-        if not path.is_file():
-            raise FileNotFoundError(f"there is no file {path}: build the model first, or correct the path")
-        files[re.sub(r"[^A-Za-z0-9._+-]|^[.-]", "_", path.name[-100:])] = path
+    given = filter(None, (axmodel, photo))
+    files = {re.sub(r"[^A-Za-z0-9._+-]|^[.-]", "_", path.name[-100:]): path for path in given}
     wanted: dict[tuple[str, ...], str] = {}
     model = next(iter(files))
     shape, _ = ends(axmodel)
@@ -94,18 +89,7 @@ def run(
     )
     out.mkdir(parents=True, exist_ok=True)
     log = out / "board.log"
-    with tqdm(desc=f"{board.name}: sending {axmodel.name}", disable=not progress, leave=False) as bar:
-
-        def show(line: bytes) -> None:
-            if line.startswith(b"# "):
-                bar.set_description_str(f"{board.name}: {line[2:].decode(errors='replace').rstrip()}")
-            bar.refresh()
-
-        try:
-            session(board, script, files=files, log=log, seconds=timeout, on_line=show)
-        except BoardError as error:
-            printed = log.is_file() and log.stat().st_size
-            raise BoardError(f"{error} (log so far: {log})" if printed else str(error)) from error
+    session(board, script, files=files, log=log, seconds=timeout)
     runs = {str(record.program): record for record in parse(log) if isinstance(record, BoardRun)}
     missing = tuple(programs[0] for programs in wanted if not runs.keys() & set(programs))
     if not runs:
@@ -136,7 +120,6 @@ def on_engine(
     *arguments: int,
     pictures: Iterable[Pixels],
     log: Path,
-    seconds: float = 600,
     on_line: Callable[[bytes], None] = lambda _: None,
 ) -> str:
     """What the script that is the first of `files` has pyaxengine say of pictures; it stays in `log`."""
@@ -146,7 +129,7 @@ def on_engine(
             file.writelines(picture.tobytes() for picture in pictures)
         words = " ".join(map(str, [next(iter(files)), "model.axmodel", fed.name, *arguments]))
         sent = {**files, "model.axmodel": axmodel, fed.name: fed}
-        session(board, f"run python3 {words}", files=sent, log=log, seconds=seconds, on_line=on_line)
+        session(board, f"run python3 {words}", files=sent, log=log, seconds=600, on_line=on_line)
     return log.read_text(errors="replace")
 
 
@@ -174,7 +157,7 @@ def run_once(board: Board, axmodel: Path, out: Path, *, batch: int = 0) -> artif
         ran = run(board, axmodel, out=scratch, photo=PHOTO, batch=batch)
         if wrong := [error for record in ran.records for error in record.errors]:
             raise artifacts.GateFailed(f"the run on {board.name} did not go well: {'; '.join(wrong)}")
-        runs = [record.to_json() | {"source": "board.log"} for record in ran.records]
+        runs = [asdict(record) | {"source": "board.log"} for record in ran.records]
         return {"images": ran.images, "runs": runs}
 
     return artifacts.step(

@@ -45,7 +45,7 @@ def board_log(
     if board is not None:
         if not axmodel:
             raise ValueError("give axmodel, the compiled.axmodel that the board shall run")
-        ran = run(board, Path(axmodel), photo=photo, out=out, repeats=repeats, progress=False)
+        ran = run(board, Path(axmodel), photo=photo, out=out, repeats=repeats)
         missing = "".join(f", which has no {name}" for name in ran.missing)
         return BoardLog(ran.log, first_run(ran.log), f"ran on {board.name}{missing}", recorded=False)
     if log:

@@ -48,7 +48,7 @@ exec 2>&1 3<&0 4</dev/null
 export LC_ALL=C PATH="$PATH:/opt/bin"
 folder=$1
 umask 077
-mkdir "$folder" && cd "$folder" || exit 3
+mkdir "$folder" && cd "$folder" && folder=$PWD || exit 3
 clean() {
   trap "" HUP INT PIPE TERM
   for one in $! $limit $watch; do kill -9 "-$one" || kill -9 "$one"; done 2>/dev/null
@@ -90,27 +90,14 @@ _LINK_FAILURES = {
         "the host key of {name}, or of a jump host, is not known here: log in once by hand (ssh {login}), "
         "and compare the fingerprint with the one on the console before you accept it"
     ),
-    r"UNPROTECTED PRIVATE KEY FILE": (
-        "ssh does not use a private key that others can read: take their rights away with chmod 600"
-    ),
-    r"Bad configuration option|Can't open user config file|Bad owner or perm|Bad port|invalid characters": (
-        "ssh does not take its settings ({why}): correct what you gave, or the ssh configuration"
-    ),
     r"Permission denied \(|Too many authentication failures": (
         "{name} does not let this key or user in ({why}): put your key there with ssh-copy-id {login}, load"
-        " a key that has a passphrase with ssh-add, or name the right user or key"
-    ),
-    r"Could not resolve hostname": (
-        "{name} has no address ({why}): check the name, or give the board's address"
-    ),
-    r"Connection refused": (
-        "nothing answers at the ssh port of {name} ({why}): check the port, and that sshd runs there"
-    ),
-    r"connect to host .*(?:timed out|No route|unreachable)|timed out during banner": (
-        "{name} cannot be reached ({why}): check that it is on and in this network"
+        " a key that has a passphrase with ssh-add, take others' rights to a key away with chmod 600, or "
+        "name the right user or key"
     ),
     r"": (
-        "the link to {name} was lost ({why}): check the network and that the board is up, then run it again"
+        "{name} cannot be reached, or the link to it was lost: check its name and port, your ssh "
+        "configuration, the network, and that sshd runs there, then run it again; ssh said: {said}"
     ),
 }
 # Searched in order in what the board's own programs say, and in how the session ended there.
@@ -151,8 +138,6 @@ class Board:
             raise ValueError(
                 f"{self.host!r} is no host name, address or alias: give one, without user or port"
             )
-        if not self.folder.startswith("/"):
-            raise ValueError(f"{self.folder!r} is no folder of the board: give a path from '/'")
 
     @classmethod
     def at(cls, place: str) -> "Board":
@@ -183,7 +168,7 @@ def session(
     files: Mapping[str, Path],
     log: Path,
     seconds: float,
-    on_line: Callable[[bytes], None],
+    on_line: Callable[[bytes], None] = lambda _: None,
 ) -> None:
     """Runs a POSIX shell script on the board, in a fresh folder that holds `files` by the names given.
 
@@ -194,7 +179,7 @@ def session(
     folder; should it fall silent, once `seconds` are over.
 
     Raises BoardError when there is no ssh here, the link fails or breaks, the files do not fit, or the
-    time is over; OSError when a file cannot be read.
+    time is over; OSError when a file cannot be read or the log cannot be written.
     """
     archive = _archive(files)
     folder = f"{board.folder}/efficientvit.{secrets.token_hex(6)}"
@@ -224,11 +209,6 @@ def session(
                 f"{board.name} was not done after {seconds:g} s and was stopped: give a longer `timeout`, or "
                 "find out what holds it up"
             ) from None
-        except OSError as error:
-            raise BoardError(
-                f"the log of {board.name} cannot be written ({error.strerror}: {log}): make room, or name "
-                "another folder with `out`"
-            ) from error
         if status:
             texts = [path.read_text(errors="replace") if path.exists() else "" for path in (said, log)]
             raise BoardError(_failure(board, status, *texts))
@@ -284,6 +264,7 @@ def _failure(board: Board, status: int, said: str, output: str) -> str:
         name=board.name,
         folder=board.folder,
         why=why,
+        said="; ".join(reversed(lines)),
         ended=ended.get(status, f"ended the session with status {status}"),
         login=f"-p {board.port} {board.name}" if board.port else board.name,
         known=f"'[{board.host}]:{board.port}'" if board.port not in (0, 22) else board.host,

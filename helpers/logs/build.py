@@ -1,4 +1,4 @@
-"""What `pulsar2 build` prints, as a typed record: verdict, stages, sizes, precision, failure.
+"""What `pulsar2 build` prints, as a typed record: verdict, sizes, precision, failure; and its stage.
 
 Serves Pulsar2 1.9 to 7.0, while a build runs and afterwards. Line numbers and module paths change with every
 version, so lines are known by their text, as it stands in logs that users and the documentation published.
@@ -8,13 +8,13 @@ import re
 from datetime import datetime
 
 from helpers.logs.failures import FailureReader
-from helpers.logs.records import BuildLog, Stage, Subgraphs
+from helpers.logs.records import BuildLog, Subgraphs
 from helpers.logs.tables import FIRST_CHARACTERS, OPENING, TableReader, precision_row
 
-STAGES = ("frontend", "quantize", "calibrate", "analyse precision", "compile", "assemble", "check")
+STAGES = ("frontend", "quantize", "calibrate", "compile", "assemble", "check")
 
-# The stage that a message begins, by its text; of the others, "frontend" comes first, a pass of the quantiser
-# tells the next two, and the message that the precision was analysed ends that stage.
+# The stage that a message begins, by its text; of the others, "frontend" comes first, and a pass of the
+# quantiser tells the next two.
 _BEGINNINGS = {
     "save optimized onnx": "quantize",
     "compiler transformation": "compile",
@@ -25,7 +25,6 @@ _BEGINNINGS = {
     "simulate npu graph": "check",
 }
 _CALIBRATION = "AX Runtime Calibration Pass"
-_DAY = 86_400.0
 
 _MAX_ROWS = 20_000
 _MAX_MESSAGES = 200
@@ -34,7 +33,7 @@ _LOGURU = re.compile(
     r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{1,6}) \| (?P<level>[A-Z]{4,8}) *\| "
     r"(?P<where>[^ ]{1,200}) - "
 )
-_PASS = re.compile(r"\[(\d\d:\d\d:\d\d)\] (AX .{1,80}?) Running")
+_PASS = re.compile(r"\[\d\d:\d\d:\d\d\] (AX .{1,80}?) Running")
 # Numbers for the record, by a word that stands in their lines.
 _NUMBERS = {
     "macs": re.compile(r".*?QuantAxModel macs: *([\d,]{1,24})"),
@@ -98,21 +97,17 @@ class BuildReader:
     """
 
     def __init__(self, *, source: str) -> None:
+        self.stage = STAGES[0]  # that the build has reached
         self._log = BuildLog(source=source)
         self._done = False
         self._write_failed = False  # after the success line
         self._complaints: list[str] = []  # errors that a success may follow, such as a check that failed
-        self._clock = _StageClock()
+        self._latest = 0.0  # time stamp, in seconds; 0: none came
         self._failure = FailureReader()
         self._table: TableReader | None = None
         self._subgraphs: dict[tuple[str, str], str] = {}
         self._numbers: dict[str, list[int]] = {name: [] for name in _NUMBERS}
         self._past_frontend = False
-
-    @property
-    def stage(self) -> str:
-        """The stage that the build has reached, one of STAGES."""
-        return self._clock.stage
 
     def feed(self, line: str) -> bool:
         """Take in one line that is not empty; False if it is the next build's, and not taken in."""
@@ -128,7 +123,7 @@ class BuildReader:
         if first == "[" and (found := _PASS.match(line)):
             self._past_frontend = True
             self._failure.pause()
-            self._clock.pass_line(found[1], found[2])
+            self.stage = "calibrate" if found[1].startswith(_CALIBRATION) else "quantize"
         elif not self._failure.feed(line):
             self._feed_text(line.strip())
         return True
@@ -153,7 +148,6 @@ class BuildReader:
             self._warn(f"macs are printed for several groups: {macs}; the first is given")
         if kinds := list(self._subgraphs.values()):
             log.subgraphs = Subgraphs(npu=kinds.count("NPU"), cpu=kinds.count("CPU"))
-        log.stages = self._clock.stages()
         if log.ok:
             for text in self._complaints:
                 self._warn(text)
@@ -178,10 +172,12 @@ class BuildReader:
     def _feed_message(self, found: re.Match[str], text: str) -> bool:
         where = found["where"]
         stamp = _timestamp(found["time"])
-        if not -60 <= self._clock.jump(stamp) <= 86_400 or ("fill_default" in where and self._is_over()):
+        jump = stamp - (self._latest or stamp)
+        if not -60 <= jump <= 86_400 or ("fill_default" in where and self._is_over()):
             return False
+        self._latest = max(stamp, self._latest)
         self._failure.pause()
-        self._clock.message(stamp, text)
+        self.stage = next((stage for words, stage in _BEGINNINGS.items() if words in text), self.stage)
         level = found["level"]
         if level == "WARNING":
             self._warn(text)
@@ -242,48 +238,6 @@ class BuildReader:
         warnings, text = self._log.warnings, text[:500].rstrip()
         if text not in warnings and len(warnings) < _MAX_MESSAGES:
             warnings.append(text)
-
-
-class _StageClock:
-    """Credits the time between two time stamps to the stage that was running."""
-
-    def __init__(self) -> None:
-        self.stage = STAGES[0]
-        self._now: float | None = None
-        self._dated = False  # pass lines have no date; before the first dated line there may be some
-        self._seconds: dict[str, float] = {}
-
-    def jump(self, stamp: float) -> float:
-        """Seconds from the last time stamp to this one; 0 where there was none with a date."""
-        return stamp - self._now if self._dated and self._now is not None else 0.0
-
-    def message(self, stamp: float, text: str) -> None:
-        """A log line with date and milliseconds."""
-        if not self._dated and self._now is not None:
-            self._now += stamp // _DAY * _DAY
-        self._dated = True
-        self._tick(stamp, "analyse precision" if "precision analysis" in text else self.stage)
-        for beginning, stage in _BEGINNINGS.items():
-            if beginning in text:
-                self.stage = stage
-                self._seconds.setdefault(stage, 0.0)
-
-    def pass_line(self, time: str, name: str) -> None:
-        """A line `[HH:MM:SS] AX … Pass Running`, without date and with whole seconds."""
-        hours, minutes, seconds = map(int, time.split(":"))
-        now = self._now or 0.0
-        stamp = now // _DAY * _DAY + 3600 * hours + 60 * minutes + seconds
-        self._tick(stamp + _DAY * (stamp < now - _DAY / 2), self.stage)  # perhaps past midnight
-        self.stage = "calibrate" if name.startswith(_CALIBRATION) else "quantize"
-
-    def stages(self) -> list[Stage]:
-        """The stages in order of appearance; empty if the log has no time stamps."""
-        return [Stage(name=name, seconds=round(seconds, 3)) for name, seconds in self._seconds.items()]
-
-    def _tick(self, stamp: float, stage: str) -> None:
-        before = stamp if self._now is None else self._now
-        self._now = max(stamp, before)
-        self._seconds[stage] = self._seconds.get(stage, 0.0) + self._now - before
 
 
 def _timestamp(time: str) -> float:

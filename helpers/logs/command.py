@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
+from posixpath import basename
 from typing import Literal
 
 _MAX_COMMAND = 4_096
@@ -30,7 +31,6 @@ _BOARD_PROGRAM = re.compile(
 )
 _KNOWN = re.compile(rf"{_BOARD_PROGRAM.pattern}|sample_\w{{1,80}}|pulsar2")
 _QUOTES = re.compile(r"[\"'\\]")
-_SEPARATOR = re.compile(r"[;&|]+")
 _ASSIGNMENT = re.compile(r"\w{1,80}=")
 _PREFIXES = frozenset(["sudo", "time", "env", "nohup", "exec", "then", "do", "!"])
 _CARRIERS = frozenset(["docker", "podman", "ssh", "adb", "bash", "sh", "timeout", "nice", "taskset"])
@@ -118,13 +118,13 @@ def _parse(text: str) -> Command | None:
 
 
 def _parse_one(words: list[str]) -> Command | None:
-    while words and (_base(words[0]) in _PREFIXES or _ASSIGNMENT.match(words[0])):
+    while words and (basename(words[0]) in _PREFIXES or _ASSIGNMENT.match(words[0])):
         del words[0]
-    first = _base(words[0]) if words else ""
+    first = basename(words[0]) if words else ""
     if first in _CARRIERS or first.startswith("-"):  # -: of a prefix, as in sudo -E
         for index, word in enumerate(words[1:], start=1):
-            if _KNOWN.fullmatch(_base(word)):
-                return Command(_base(word), tuple(words[index + 1 :]))
+            if _KNOWN.fullmatch(basename(word)):
+                return Command(basename(word), tuple(words[index + 1 :]))
             if " " in word and (inner := _parse(word)):  # ssh board 'cd demo && ax_run_model …'
                 return inner
         return None
@@ -133,20 +133,14 @@ def _parse_one(words: list[str]) -> Command | None:
         words = words[next(scripts, len(words)) :]
     elif not _KNOWN.fullmatch(first) and (first.endswith(".sh") or not words or "/" not in words[0]):
         return None
-    return Command(_base(words[0]) or None, tuple(words[1:])) if words else None
+    return Command(basename(words[0]) or None, tuple(words[1:])) if words else None
 
 
 def _words(text: str) -> list[str]:
     """The words and separators of a command line as a shell takes them; quotes without an end are none."""
-    if _QUOTES.search(text) is None:  # shlex reads letter by letter
-        return _SEPARATOR.sub(" ; ", text).split()
     lexer = shlex.shlex(text, posix=True, punctuation_chars=";&|")
     lexer.whitespace_split, lexer.commenters = True, ""
     try:
         return list(lexer)
     except ValueError:
         return _words(_QUOTES.sub(" ", text))
-
-
-def _base(word: str) -> str:
-    return word.rpartition("/")[2]

@@ -97,7 +97,7 @@ class FailureReader:
             return False
         elif found := (_RAISED_AT_END if self.in_traceback else _RAISED).match(line):
             self.in_traceback = False
-            self._open = _Raised(_short(found[1]), [_unquoted((found[2] or "").strip())])
+            self._open = _Raised(found[1].rpartition(".")[2], [_unquoted((found[2] or "").strip())])
             if len(self._chain) < _MAX_LINES:
                 self._chain.append(self._open)
         elif _PLAIN.search(line[:1000]):
@@ -143,11 +143,7 @@ class FailureReader:
         if inner := _INNER.match(line, found.end()):
             literal = _LITERAL.match(inner[2] or "")
             text = _unquoted(literal[1]) if literal else (inner[2] or "").rstrip(")")
-            self._open = self._inner = _Raised(_short(inner[1]), [text])
-
-
-def _short(name: str) -> str:
-    return name.rpartition(".")[2]
+            self._open = self._inner = _Raised(inner[1].rpartition(".")[2], [text])
 
 
 def _unquoted(text: str) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,14 +45,13 @@ def first_run(path: Path) -> BoardRun:
 
     Raises OSError if the file cannot be opened or read.
     """
-    runs = [record for record in parse(path, source=path.name) if isinstance(record, BoardRun)]
-    worked = [run for run in runs if run.ok]
-    if classified := [run for run in worked if run.top_k]:
-        return classified[0]
-    if runs and not worked:
-        raise ValueError(f"{path.name} holds no run that worked: {'; '.join(runs[0].errors)}")
-    what = "scores" if worked else "board run"
-    raise ValueError(f"{path.name} holds no {what}: give what sample_npu_classification printed")
+    for record in parse(path, source=path.name):
+        if isinstance(record, BoardRun) and record.ok and record.top_k:
+            return record
+    raise ValueError(
+        f"{path.name} holds no run with scores that worked, as sample_npu_classification prints them: "
+        "`python -m helpers parse-log FILE` says what it holds"
+    )
 
 
 class _Splitter:
@@ -184,7 +184,7 @@ def main(paths: Sequence[str | Path]) -> int:
             try:
                 for record in parse(path):
                     status = max(status, 0 if record.ok else 1)
-                    print(json.dumps(record.to_json(), allow_nan=False))
+                    print(json.dumps(asdict(record), allow_nan=False))
             except BrokenPipeError:
                 raise
             except OSError as error:

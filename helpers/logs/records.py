@@ -1,17 +1,10 @@
 """The records that `parse-log` prints: a run on the board, a build, and a text with neither.
 
-Keys and meaning are those of the JSON. What a log does not say is None.
+`asdict` of one is its JSON: keys and meaning are the same. What a log does not say is None.
 """
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
-
-
-@dataclass(slots=True)
-class _Record:
-    def to_json(self) -> dict[str, Any]:
-        """The record as plain data with exactly the keys of the `parse-log` contract."""
-        return {name: value for name, value in asdict(self).items() if name != "stages"}
+from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(slots=True)
@@ -60,7 +53,7 @@ class Detection:
 
 
 @dataclass(slots=True)
-class BoardRun(_Record):
+class BoardRun:
     """One run of a model on the board, or the attempt."""
 
     source: str
@@ -119,16 +112,8 @@ class BuildError:
     advice: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A stage of the build and its seconds, at the resolution of the log: a second inside quantisation."""
-
-    name: str
-    seconds: float
-
-
 @dataclass(slots=True)
-class BuildLog(_Record):
+class BuildLog:
     """One build of a model, or the attempt."""
 
     source: str
@@ -141,11 +126,10 @@ class BuildLog(_Record):
     precision: list[PrecisionRow] = field(default_factory=list)
     error: BuildError | None = None
     warnings: list[str] = field(default_factory=list)
-    stages: list[Stage] = field(default_factory=list)  # for chapter 07, not in the JSON
 
 
 @dataclass(slots=True)
-class Unknown(_Record):
+class Unknown:
     """A text in which no board run and no build was found, and what it shows instead."""
 
     source: str

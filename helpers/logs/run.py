@@ -266,13 +266,8 @@ class RunReader:
             return None
         if "axcl initializing..." in self._heads and self._run.top_k:
             return "no closing timing line: this program measures no time, so only its result is known"
-        program = self._run.program or ""
-        statistics = self._family in ("run_model", "pyaxengine") or program.endswith("run_model")
-        expected = "'min = … max = … avg = …'" if statistics else "'Repeat N times, …'"
-        last = (
-            f"the last line understood is {self._last!r}" if self._last else "nothing of the run was printed"
-        )
-        return f"no closing timing line ({expected}): {last}"
+        last = f"the last line understood is {self._last!r}" if self._last else "nothing was printed"
+        return f"no closing timing line ('Repeat N times, …' or 'min = … avg = …'): {last}"
 
 
 # The lines of a run that goes well, and what takes each of them into the record.

@@ -1,6 +1,5 @@
 """Tables that the `rich` library draws in a log, and the one of them that a build is judged by: precision."""
 
-import math
 import re
 
 from helpers.logs.records import PrecisionRow
@@ -18,7 +17,7 @@ _COLUMNS = {
     "op": "operator", "ty": "type", "ou": "output", "sh": "shape", "dt": "dtype", "da": "dtype",
     "co": "cosine", "ms": "mse",
 }  # fmt: skip
-_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,25})?(?:[eE][-+]?\d{1,3})?")
+_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,25})?(?:[eE][-+]?\d{1,2})?")
 _SHAPE = re.compile(r"[(\[][\d, ]{0,400}[)\]]")
 
 
@@ -106,5 +105,4 @@ def precision_row(cells: list[str], columns: dict[str, int]) -> tuple[PrecisionR
 
 def _number(text: str) -> float | None:
     digits = text.replace(" ", "")
-    value = float(digits) if _NUMBER.fullmatch(digits) else math.inf
-    return value if math.isfinite(value) else None
+    return float(digits) if _NUMBER.fullmatch(digits) else None

@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import time
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -97,7 +98,7 @@ def compile_model(
         record, axmodel, log = _build(onnx, config, calibration, out.resolve() / "build", tool, timeout)
         shutil.move(axmodel, scratch / "compiled.axmodel")
         shutil.copyfile(log, scratch / "build.log")
-        return record.to_json() | {"source": "build.log"}
+        return asdict(record) | {"source": "build.log"}
 
     return artifacts.step(
         "build",

@@ -14,7 +14,7 @@ from waiting import wait_until
 
 from helpers.__main__ import main
 from helpers.board import accuracy as on_board
-from helpers.board.accuracy import Share, accuracy
+from helpers.board.accuracy import accuracy, share
 from helpers.board.ssh import Board, BoardError
 from helpers.graph.preprocess import Preprocessing, write_metadata
 
@@ -58,10 +58,10 @@ def test_each_picture_is_fed_and_held_against_its_class(
     batch: int, here: Board, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(on_board, "PORTION", 3)  # two sessions, the last runs not full
-    found = accuracy(here, compiled(tmp_path, batch=batch), pictures, out=tmp_path / "out", progress=False)
-    assert found.top1 == Share.of([True] * 4 + [False]) and found.top1.value == 0.8
-    assert (found.pictures, found.engine, found.device) == (5, "NPU", "this machine")
-    assert found.top5 is None and found.agreement is None
+    found = accuracy(here, compiled(tmp_path, batch=batch), pictures, out=tmp_path / "out")
+    assert found["top1"] == share([True] * 4 + [False]) and found["top1"]["value"] == 0.8
+    assert (found["pictures"], found["engine"], found["device"]) == (5, "NPU", "this machine")
+    assert found["top5"] is None and found["agreement"] is None
     rows = [json.loads(line) for line in (tmp_path / "out" / "images.jsonl").read_text().splitlines()]
     assert [(row["label"], row["top"][0]) for row in rows] == [(0, 0), (1, 1), (2, 2), (2, 2), (2, 0)]
     assert rows[4]["picture"] == "2/c.png"
@@ -81,7 +81,7 @@ def test_a_portion_that_fails_after_others_worked_is_sent_once_more(
         contextlib.nullcontext() if sessions == 4 else pytest.raises(BoardError, match="0 of 2 pictures")
     )
     with expected:
-        assert accuracy(here, built, pictures, out=tmp_path / "out", progress=False).top1.value == 0.8
+        assert accuracy(here, built, pictures, out=tmp_path / "out")["top1"]["value"] == 0.8
     assert len(count.read_text()) == sessions
 
 
@@ -93,9 +93,9 @@ def test_the_graph_beside_it_says_the_order_of_colours_and_what_float_says(
     beside.graph.input[0].name = beside.graph.node[0].input[0] = "input"
     write_metadata(beside, Preprocessing("rgb", (0, 0, 0), (1, 1, 1), SIZE))
     onnx.save(beside, tmp_path / "out" / "model-sim.onnx")
-    found = accuracy(here, built, pictures, out=tmp_path / "out", progress=False)
-    assert found.top1.value == 0.4  # lime, and the blue picture among the red ones
-    assert found.agreement == Share.of([True] * 5) and found.float_top1 == found.top1
+    found = accuracy(here, built, pictures, out=tmp_path / "out")
+    assert found["top1"]["value"] == 0.4  # lime, and the blue picture among the red ones
+    assert found["agreement"] == share([True] * 5) and found["float_top1"] == found["top1"]
 
 
 def test_over_ssh_it_ends_in_one_row(
@@ -121,7 +121,7 @@ def test_what_goes_wrong_there_is_told_with_its_remedy(here: Board, pictures: Pa
     }.items():
         engine.write_text(program)
         with pytest.raises(BoardError, match=f"0 of 5 pictures{said}"):
-            accuracy(here, built, pictures, out=tmp_path / "out", progress=False)
+            accuracy(here, built, pictures, out=tmp_path / "out")
     (tmp_path / "text.axmodel").write_text("model")
     with pytest.raises(ValueError, match="no compiled model"):
-        accuracy(here, tmp_path / "text.axmodel", pictures, out=tmp_path / "out", progress=False)
+        accuracy(here, tmp_path / "text.axmodel", pictures, out=tmp_path / "out")

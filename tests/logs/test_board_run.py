@@ -1,6 +1,7 @@
 """Board runs: what is missing, cut, repeated or without end. `logs.json` has what whole logs say."""
 
 import io
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,6 @@ from helpers.logs.records import BoardRun, Detection, Score
 from helpers.logs.run import head_family, shows_run
 
 LOGS = Path(__file__).parent / "logs"
-SAMPLE, STATISTICS = "'Repeat N times, …'", "'min = … max = … avg = …'"
 TIMING = "Repeat 2 times, avg time 1.00 ms, max_time 1.10 ms, min_time 0.90 ms"
 TIMES = "min = 0.9 ms max = 1.1 ms avg = 1.0 ms"
 CONTRACT = (
@@ -35,35 +35,31 @@ def logged(name: str) -> str:
 
 
 def test_the_json_has_exactly_the_keys_of_the_contract() -> None:
-    plain = run(logged("ax_run_model.log")).to_json()
+    plain = asdict(run(logged("ax_run_model.log")))
     assert list(plain) == CONTRACT.split()
     assert list(plain["latency_ms"]) == ["avg", "min", "max", "median", "p5", "p90", "p95", "p99"]
     assert plain["versions"] == {"pulsar2": "5.1 0aa1bb2c", "engine": "2.11.0s", "tool": "2.4.1"}
-    detection = run(logged("sample_detection.log")).to_json()["detections"][0]
+    detection = asdict(run(logged("sample_detection.log")))["detections"][0]
     assert detection == {"class_id": 0, "class_name": "person", "score": 0.88, "box": [10, 20, 110, 220]}
 
 
 @pytest.mark.parametrize(
-    ("text", "expected", "last"),
+    ("text", "last"),
     [
-        (logged("sample_stops_early.log"), SAMPLE, "Engine alloc io is done."),
-        (logged("ax_run_model_failed.log"), STATISTICS, "batch: { auto: 1 }"),
-        (logged("pyaxengine_wrong_shape.log"), STATISTICS, "[INFO] Compiler version"),
-        ("axcl initializing...\n", SAMPLE, "'axcl initializing...'"),
-        ("total found {3} input\n", STATISTICS, "total found {3} input"),
-        ("Top 5 Predictions:\n", STATISTICS, "Top 5 Predictions:"),
-        ("root@board:~# ax_run_model -m a\nKilled\n", STATISTICS, "nothing of the run was printed"),
-        ("root@board:~# ax_classification -m a\n", SAMPLE, "nothing of the run was printed"),
+        (logged("sample_stops_early.log"), "Engine alloc io is done."),
+        (logged("ax_run_model_failed.log"), "batch: { auto: 1 }"),
+        (logged("pyaxengine_wrong_shape.log"), "[INFO] Compiler version"),
+        ("axcl initializing...\n", "'axcl initializing...'"),
+        ("total found {3} input\n", "total found {3} input"),
+        ("Top 5 Predictions:\n", "Top 5 Predictions:"),
+        ("root@board:~# ax_run_model -m a\nKilled\n", "nothing was printed"),
+        ("root@board:~# ax_classification -m a\n", "nothing was printed"),
     ],
 )
-def test_a_run_without_its_programs_timing_is_not_ok_and_says_where_it_ended(
-    text: str, expected: str, last: str
-) -> None:
+def test_a_run_without_its_programs_timing_is_not_ok_and_says_where_it_ended(text: str, last: str) -> None:
     record = run(text)
     assert not record.ok and record.latency_ms.avg is None
-    assert (
-        record.errors[-1].startswith(f"no closing timing line ({expected}): ") and last in record.errors[-1]
-    )
+    assert record.errors[-1].startswith("no closing timing line (") and last in record.errors[-1]
 
 
 def test_a_cut_timing_line_is_no_timing_line() -> None:

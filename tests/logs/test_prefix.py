@@ -70,7 +70,7 @@ def test_a_prefix_before_each_line_changes_nothing(prefix: str) -> None:
     assert isinstance(run, BoardRun) and isinstance(build, BuildLog) and isinstance(failed, BuildLog)
     assert run.ok and build.ok and build.max_cycles == [56_789] and len(build.precision) == 1
     assert failed.error and failed.error.message == "AxErf\nop: /Erf"
-    assert [one.to_json() for one in (failed, run, build)] == [one.to_json() for one in plain]
+    assert [failed, run, build] == plain
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ such files (default: `../shared/logs` beside the checkout).
 import hashlib
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def _said(value: Any) -> Any:
 
 
 def said(path: Path) -> list[dict[str, Any]]:
-    return [facts(record.to_json()) for record in parse(path)]
+    return [facts(asdict(record)) for record in parse(path)]
 
 
 @pytest.mark.parametrize("name", OWN_FACTS)
