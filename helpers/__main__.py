@@ -61,7 +61,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--host": {"help": "the board: [USER@]NAME, an alias of your ssh settings, or local: this machine"},
     "--until": {"metavar": "STEP", "help": "stop after this step"},
     "--epochs": {"type": int, "help": "times through the pictures (default 20; 0: the head alone)"},
-    "--rate": {"type": float, "help": "highest learning rate (default 1e-3, from scratch 3e-3)"},
     "--seed": {"type": int, "help": "of the pictures held out, and of the training (default 0)"},
     "--opset": {"type": int, "help": f"11 to 18 (default {OPSET})"},
     "--keep-residuals": {"action": FLAG, "help": "more operators, less loss in INT8 (chapter 06)"},

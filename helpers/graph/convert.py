@@ -68,7 +68,7 @@ def simplify(graph: onnx.ModelProto) -> onnx.ModelProto:
     with quiet_stderr():
         simplified, agrees = onnxsim.simplify(graph)
     if not agrees:
-        raise GateFailed("onnxsim's own comparison failed: compile the file before simplification instead")
+        raise GateFailed("onnxsim's own comparison of the two graphs failed: try another opset")
     opset = simplified.opset_import[0].version
     for node in simplified.graph.node:
         written = {attribute.name for attribute in node.attribute} | {"auto_pad"}  # pads stand there

@@ -62,5 +62,5 @@ def agreement(listed: Sequence[tuple[int, float]], logits: Array) -> str:
     apart = np.mean([abs(logits[number] - score) for number, score in listed])
     return (
         f"{shared} of {len(listed)} classes shared, {kept} of {len(pairs)} pairs in the same order, "
-        f"scores {apart:.2f} apart"
+        f"scores {apart:.2f} apart on average"
     )

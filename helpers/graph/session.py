@@ -78,8 +78,3 @@ def outputs(
     """What a session says to images [n, 3, h, w], in as many runs as its batch asks for: each [n, …]."""
     (fed,) = session.get_inputs()
     return said(session, np.split(images, len(images) // fed.shape[0]))
-
-
-def logits(session: onnxruntime.InferenceSession, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The first of `outputs`: [n, classes]."""
-    return outputs(session, images)[0]

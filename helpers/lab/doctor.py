@@ -16,7 +16,6 @@ from helpers.files import ROOT
 from helpers.finding import Finding
 from helpers.model.source import ENVIRONMENT_VARIABLE, WORDS, find
 from helpers.model.variants import VARIANTS
-from helpers.pulsar2.tool import Pulsar2Missing, find_tool
 
 GB = 10**9
 MEMORY_OF_A_CHAPTER = 1.0 * GB
@@ -50,8 +49,6 @@ def examine() -> Iterator[Finding]:
     yield memory(usable_bytes())
     yield disk(shutil.disk_usage(ROOT).free)
     yield weights(os.environ)
-    yield pulsar2()
-    yield ssh()
 
 
 def python(version: tuple[int, ...]) -> Finding:
@@ -127,24 +124,6 @@ def weights(environment: Mapping[str, str]) -> Finding:
         return Finding("weights", "ok", named)
     said = f"{ENVIRONMENT_VARIABLE} names {named}, which is no file: correct or unset it"
     return Finding("weights", "fail", said)
-
-
-def pulsar2() -> Finding:
-    """The compiler, native or in docker."""
-    try:
-        tool = find_tool()
-    except Pulsar2Missing as error:
-        stands_in = "without it chapter 07 shows the command and reads a specimen of a log"
-        return Finding("Pulsar2", "warn", f"{error}; {stands_in}")
-    return Finding("Pulsar2", "ok", f"docker image {tool.image}" if tool.image else tool.program)
-
-
-def ssh() -> Finding:
-    """The way to a board."""
-    if found := shutil.which("ssh"):
-        return Finding("ssh", "ok", found)
-    without = "no board can be reached from here, and chapter 08 reads recorded logs"
-    return Finding("ssh", "warn", f"not there, so {without}: `apt install openssh-client`")
 
 
 def requirements(checkout: Path) -> tuple[list[str], dict[str, str]]:

@@ -6,7 +6,6 @@ collect them from the executed notebook itself: no side files, and no result tha
 
 import gc
 import importlib.metadata
-import math
 import os
 import platform
 from collections.abc import Iterator
@@ -16,11 +15,11 @@ from typing import Any
 
 from IPython import get_ipython
 from IPython.display import display
+from IPython.utils.capture import capture_output
 
 from helpers.model.memory import release_memory
 
 MIME = "application/vnd.efficientvit-edge+json"
-_unshown: list[dict[str, Any]] | None = None  # the rows of `in_one_line`
 MATTER = ("torch", "timm", "onnx", "onnxruntime", "onnxsim")  # the packages on which figures depend
 
 
@@ -76,16 +75,10 @@ def record(
 ) -> None:
     """One row of build/results.json: what was measured or read, by which engine, on what, with which weights.
 
-    `engine` and `device` name the stand-in when there is one: "recorded log", not "NPU". ValueError for a
-    value that is not finite.
+    `engine` and `device` name the stand-in when there is one: "recorded log", not "NPU".
     """
-    if not math.isfinite(value):
-        raise ValueError(f"{quantity} is {value}: a result must be a number")
     row = {"quantity": quantity, "value": value, "unit": unit, "model": model}
     row |= {"engine": engine, "device": device, "weights": weights} | conditions
-    if _unshown is not None:
-        _unshown.append(row)
-        return
     measured = f"{value:g}" if unit == "1" else f"{value:g} {unit}"
     told = f"→ {quantity}: {measured}  [{model}, {engine}, {device}, weights: {weights}]"
     _show(told, {"kind": "result"} | row)
@@ -94,13 +87,9 @@ def record(
 @contextmanager
 def in_one_line() -> Iterator[None]:
     """Results that only repeat what a table shows are recorded here: one line counts them."""
-    global _unshown
-    rows: list[dict[str, Any]] = []
-    _unshown = rows
-    try:
+    with capture_output(stdout=False, stderr=False) as shown:
         yield
-    finally:
-        _unshown = None
+    rows = [output.data[MIME] for output in shown.outputs]
     _show(f"→ {len(rows)} results for build/results.json", {"kind": "results", "rows": rows})
 
 

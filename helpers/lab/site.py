@@ -1,4 +1,4 @@
-"""`make site`: the documents and the executed notebooks as a web book in build/site. Nothing is executed."""
+"""`make site`: the documents and the committed notebooks as a web book in build/site. Nothing is executed."""
 
 import json
 import re
@@ -10,11 +10,10 @@ from pathlib import Path
 
 from helpers.files import BUILD, NOTEBOOKS, ROOT, here, write
 from helpers.lab import pages
-from helpers.lab.notebooks import chapters, sources
+from helpers.lab.notebooks import chapters
 
 INDEX = "README.md"
 DOCUMENTS = ("README.ja.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/images/CREDITS.md")
-EXECUTED = BUILD / "notebooks"
 SITE = BUILD / "site"
 
 
@@ -44,18 +43,10 @@ def lay_out(source: Path) -> None:
         text = _with_cards(text.replace(f"]({INDEX}", "](index.md"))
         write(source / "index.md", text + _contents()) if name == INDEX else write(source / name, text)
     for chapter in chapters():
-        run = executed(chapter)
-        _copy(run, source / "notebooks" / chapter.name)
-        for figure in pages.key_figures(json.loads(run.read_text(encoding="utf-8")))[:1]:
+        _copy(chapter, source / "notebooks" / chapter.name)
+        for figure in pages.key_figures(json.loads(chapter.read_text(encoding="utf-8")))[:1]:
             write(source / "cover" / f"{chapter.stem}.svg", "".join(figure["data"]["image/svg+xml"]))
     shutil.copytree(NOTEBOOKS / "pictures", source / "notebooks" / "pictures")
-
-
-def executed(chapter: Path) -> Path:
-    """The notebook as `make tutorial` left it where it ran these cells to their end, else as committed."""
-    run = EXECUTED / chapter.name
-    finished = run.with_suffix(".html")  # there after a run without error only
-    return run if finished.exists() and run.exists() and sources(run) == sources(chapter) else chapter
 
 
 def _with_cards(text: str) -> str:

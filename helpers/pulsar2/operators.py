@@ -179,10 +179,6 @@ def _by_experience(node: onnx.NodeProto, graph: Graph) -> Iterable[str]:
         yield "both factors are computed, which a build refused: use MatMul"
     if node.op_type == "ReduceMean" and not graph.attribute(node, "axes") and not input_of(node, 1):
         yield "without axes a build reduced the last one only: name them"
-    if node.op_type in ("Mul", "Div") and node.output[0] in {value.name for value in graph.outputs}:
-        factor = next((c for c in map(graph.constant, node.input) if c is not None), None)
-        if factor is not None and np.all(factor == 1):
-            yield f"{node.op_type} by 1 at the graph's output crashed a build: remove it"
 
 
 def name_of(node: onnx.NodeProto) -> str:

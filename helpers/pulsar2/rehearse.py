@@ -52,7 +52,7 @@ def _rehearse(graph: ModelProto, archive: Path, out: Path, config: Path | None) 
 
     index = Graph(graph)
     held = [(index.element_type(v.name), axes(v)[1:2], len({*axes(v)[2:]})) for v in index.inputs]
-    if held != [(np.float32, (3,), 1)]:
+    if held != [(np.dtype(np.float32), (3,), 1)]:
         said = ", ".join(f"{value.name} {axes(value)}" for value in index.inputs) or "none"
         raise ValueError(f"its inputs are {said}: give a graph of one, float32 (n, 3, side, side)")
     fed = preprocessing_of(graph, config)

@@ -21,12 +21,6 @@ def test_a_check_that_holds_is_shown_with_its_figure(shell: None):
     assert data[MIME]["kind"] == "check"
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_result_must_be_a_number(value: float):
-    with pytest.raises(ValueError, match="must be a number"):
-        record("latency", value, "ms", model="m", engine="e", device="d", weights="w")
-
-
 def test_harvest_finds_what_cells_left_behind(shell: None):
     (checked,) = shown(check, "a", True)
     (measured,) = shown(record, "latency", 2, "ms", model="m", engine="e", device="d", weights="w", batch=8)

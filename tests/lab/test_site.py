@@ -1,6 +1,5 @@
 """The web book, built once as `make site` builds it, read as files and in a browser."""
 
-import json
 import re
 import threading
 from collections.abc import Iterator
@@ -55,7 +54,7 @@ def test_no_page_asks_another_host_or_has_a_nameless_picture(book: Path):
 
 def test_every_figure_of_a_notebook_is_there(book: Path):
     for chapter in chapters():
-        drawn = site.executed(chapter).read_text(encoding="utf-8").count('"image/svg+xml"')
+        drawn = chapter.read_text(encoding="utf-8").count('"image/svg+xml"')
         page = (book / "notebooks" / f"{chapter.stem}.html").read_text(encoding="utf-8")
         named = re.findall(r'<img alt="([^"]+)"[^>]*src="../_images/[^"]+\.svg"', page)
         assert len(named) >= drawn, chapter.stem
@@ -72,26 +71,6 @@ def test_a_warning_stops_the_build(tmp_path: Path):
     (tmp_path / "source" / "index.md").write_text("# Title\n\n[gone](notebooks/gone.ipynb)\n")
     with pytest.raises(site.SiteFailed, match=r"index\.md:\d+: WARNING: .*gone"):
         site.build(tmp_path / "source", tmp_path / "pages")
-
-
-@pytest.mark.parametrize(
-    ("there", "cells", "chosen"),
-    [
-        (["run.ipynb", "run.html"], "1", "run.ipynb"),
-        (["run.ipynb", "run.html"], "2", "committed"),  # edited since
-        (["run.ipynb"], "1", "committed"),  # stopped at an error
-        ([], "1", "committed"),
-    ],
-)
-def test_a_run_counts_when_it_ran_these_cells_to_their_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: list[str], cells: str, chosen: str
-):
-    monkeypatch.setattr(site, "EXECUTED", tmp_path)
-    committed = tmp_path / "notebooks" / "run.ipynb"
-    committed.parent.mkdir()
-    for path, source in ((committed, "1"), *((tmp_path / name, cells) for name in there)):
-        path.write_text(json.dumps({"cells": [{"cell_type": "code", "source": [source]}]}))
-    assert site.executed(committed) == (committed if chosen == "committed" else tmp_path / chosen)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +157,6 @@ def test_a_chapter_without_a_figure_stops_the_build(tmp_path: Path, monkeypatch:
     notebook = tmp_path / chapters()[0].name
     notebook.write_text('{"cells": []}')
     monkeypatch.setattr(site, "chapters", lambda: [notebook])
-    monkeypatch.setattr(site, "EXECUTED", tmp_path)
     site.lay_out(tmp_path / "source")
     with pytest.raises(site.SiteFailed, match=rf"not readable: cover/{notebook.stem}\.svg"):
         site.build(tmp_path / "source", tmp_path / "pages")

@@ -186,7 +186,6 @@ def test_indices_that_are_computed_are_judged_by_their_inferred_shape() -> None:
         (node("Elu"), {}, "write alpha out"),
         (node("Gemm", ["input", "input"], transB=1), {"shape": [2, 8], "out": [2, 2]}, "MatMul"),
         (node("ReduceMean"), {"out": [1, 1, 1, 1]}, "axes"),
-        (node("Mul", ["input", "one"]), {"one": F32(1)}, "by 1"),
     ],
 )
 def test_what_made_real_builds_fail_is_a_warning(

@@ -15,7 +15,7 @@ from matplotlib.textpath import text_to_path
 from playwright.sync_api import Browser, Page
 
 from helpers.files import NOTEBOOKS
-from helpers.lab import pages, site
+from helpers.lab import pages
 from helpers.lab.notebooks import chapters
 from helpers.view.style import figure, svg
 
@@ -107,7 +107,7 @@ def misplaced(page: Page, figures: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("chapter", chapters(), ids=lambda path: path.stem[:2])
 def test_text_keeps_its_place_in_three_fonts(chapter: Path, page: Page):
-    shown = pages.figures(json.loads(site.executed(chapter).read_text(encoding="utf-8")))
+    shown = pages.figures(json.loads(chapter.read_text(encoding="utf-8")))
     figures = ["".join(figure["data"]["image/svg+xml"]) for figure in shown]
     assert figures and all("<text" in figure for figure in figures)
     assert misplaced(page, figures) == []
