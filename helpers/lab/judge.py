@@ -48,10 +48,10 @@ def part(
     the kinds with 16 bits; all parts with the same share the graphs that one of them makes. Raises
     ImagesError for a picture that cannot be read, and what making the graphs raises.
     """
-    made = _graphs(out.parents[1] / "graphs", inputs, model, calibrating)
+    made = _graphs(out.parents[1] / "graphs", inputs, model, calibrating, mixed="mixed" in precisions)
     preprocessing = TypeAdapter(Preprocessing).validate_python(made.facts["preprocessing"])
-    sessions = _sessions(made.folder)
     logits: dict[str, list[Values]] = {name: [] for name in dict.fromkeys(["float", *precisions])}
+    sessions = {name: _session(made.folder, name) for name in logits}
     seconds = dict.fromkeys(["decoding", *logits], 0.0)
     for name in pictures:
         started = time.process_time()
@@ -96,11 +96,11 @@ _cuts = cache(photographs.cuts)
 
 
 def _graphs(
-    parent: Path, inputs: Mapping[str, Path], model: str, calibrating: Sequence[str]
+    parent: Path, inputs: Mapping[str, Path], model: str, calibrating: Sequence[str], *, mixed: bool
 ) -> artifacts.Made:
-    """The graphs of PRECISIONS, in a folder that is named by what they are made from."""
+    """The graphs of PRECISIONS, named by what they are made from; unless `mixed`, none has 16 bits."""
     files = [artifacts.file_hash(inputs[name]) for name in ("checkpoint", *calibrating) if name in inputs]
-    key = hashlib.sha256(repr((model, calibrating, files)).encode()).hexdigest()
+    key = hashlib.sha256(repr((model, calibrating, mixed, files)).encode()).hexdigest()
     folder = parent / f"{model}-{key[:12]}"
 
     def work(scratch: Path) -> Facts:
@@ -114,7 +114,7 @@ def _graphs(
             graph, preprocessing = onnx.load(exported.simplified), exported.preprocessing
         seen = [picture(name, inputs, preprocessing) for name in calibrating]
         calibration = quantize.calibrate(graph, seen)
-        kinds = simulate.choose(calibration, seen[:8])
+        kinds = simulate.choose(calibration, seen[:8]) if mixed else []
         onnx.save(graph, scratch / "float.onnx")
         for precision, nodes in (("int8", ()), ("mixed", simulate.reached(graph, *kinds))):
             onnx.save(quantize.quantize(calibration, int16_nodes=nodes), scratch / f"{precision}.onnx")
@@ -132,7 +132,7 @@ def _graphs(
     return made
 
 
-@lru_cache(maxsize=1)
-def _sessions(folder: Path) -> dict[str, Any]:
-    """Of the graphs in `folder`, kept for the worker's next part."""
-    return {name: session.cpu_session(str(folder / f"{name}.onnx")) for name in PRECISIONS}
+@lru_cache(maxsize=len(PRECISIONS))
+def _session(folder: Path, precision: str) -> Any:
+    """Of a graph in `folder`, kept for the worker's next part."""
+    return session.cpu_session(str(folder / f"{precision}.onnx"))
