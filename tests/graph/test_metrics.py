@@ -7,12 +7,12 @@ LOGITS = np.array([0.0, 5.0, 4.0, 3.0, 1.0], np.float32)
 
 
 def test_a_run_agrees_with_itself():
-    said = "3 of 3 classes shared, 3 of 3 pairs in the same order, scores 0.00 apart"
+    said = "3 of 3 classes shared, 3 of 3 pairs in the same order, scores 0.00 apart on average"
     assert agreement(best(LOGITS, 3), LOGITS) == said
 
 
 def test_an_exchange_and_a_stranger_are_counted():
-    said = "2 of 3 classes shared, 2 of 3 pairs in the same order, scores 1.33 apart"  # 0.5, 0.5 and 3
+    said = "2 of 3 classes shared, 2 of 3 pairs in the same order, scores 1.33 apart on average"
     assert agreement([(2, 4.5), (1, 4.5), (4, 4.0)], LOGITS) == said
 
 

@@ -230,7 +230,6 @@ def test_what_stays_is_told_beside_what_goes(small: Path) -> None:
         ("restrictions", "by Reshape", LOOKUP, FLAT_LOOKUP),
         ("restrictions", "alpha", graph(node("Elu")), graph(node("Elu", alpha=1.0))),
         ("restrictions", "name them", mean(), mean(axes=[0, 1, 2, 3])),
-        ("restrictions", "remove it", graph(node("Mul", ["input", "one"]), one=F32(1)), relu()),
         ("restrictions", "MatMul", product("Gemm"), product("MatMul")),
         ("operators", "Sigmoid and Mul", graph(node("Swish"), opset=24), SWISH),
         ("shapes", "dynamic_axes", graph(node("Relu"), shape=["n", 3, 8, 8]), relu()),
