@@ -138,6 +138,8 @@ def _parse_one(words: list[str]) -> Command | None:
 
 def _words(text: str) -> list[str]:
     """The words and separators of a command line as a shell takes them; quotes without an end are none."""
+    if _QUOTES.search(text) is None:  # shlex reads letter by letter
+        return re.sub(r"[;&|]+", " ; ", text).split()
     lexer = shlex.shlex(text, posix=True, punctuation_chars=";&|")
     lexer.whitespace_split, lexer.commenters = True, ""
     try:
