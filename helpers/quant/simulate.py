@@ -146,8 +146,8 @@ def simulate_int8(graph: onnx.ModelProto, pictures: Sequence[Values]) -> tuple[o
     `pictures`: float32 [batch, 3, h, w] each. The costs: `nsr`, and `nsr_mixed` with 16 bits for the kinds
     in `int16`, which calibration pictures chose and these confirmed; of all rounded tensors `layers` and the
     `cosine_median`; `agreement`, the share of pictures with the same best class as in float, None where
-    outputs are no class scores; `pictures`, how many measured. Of several
-    outputs, noise is the mean. Raises ValueError for fewer than two pictures.
+    outputs are no class scores; `pictures`, how many measured. Of several outputs, noise is the mean. Raises
+    ValueError for fewer than two pictures.
     """
     if len(pictures) < 2:
         raise ValueError(f"{len(pictures)} pictures: a simulation of INT8 needs two or more")
@@ -156,12 +156,13 @@ def simulate_int8(graph: onnx.ModelProto, pictures: Sequence[Values]) -> tuple[o
     calibration = calibrate(graph, calibrating)
     release_memory()
     int16 = choose(calibration, calibrating[:apart])
-    better = outputs(quantize(calibration, int16_nodes=reached(graph, *int16)), held_out)
+    better = outputs(quantize(calibration, int16_nodes=reached(graph, *int16)), held_out) if int16 else []
     quantized = quantize(calibration)
     del calibration
     release_memory()
     exact, found = (outputs(each, held_out) for each in (graph, quantized))
-    plain, mixed = mean_nsr(found, exact), mean_nsr(better, exact)
+    plain = mean_nsr(found, exact)
+    mixed = mean_nsr(better, exact) if int16 else plain
     if mixed > WORTHWHILE * plain:  # pictures that did not choose do not confirm it
         int16, mixed = [], plain
     release_memory()
