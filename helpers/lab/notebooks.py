@@ -102,9 +102,11 @@ def tutorial(
     seconds = {path: _expected(path) for path in left}
     foreseen = sum(seconds.values()) / 60
     print(f"{len(left)} of {len(wanted)} chapters to run, about {foreseen:.0f} min", flush=True)
-    from helpers.lab import pages
+    from helpers.lab import kernels, pages
     from helpers.lab.runner import NotebookFailed, run
 
+    if len(left) > 1:
+        kernels.import_once()
     out = BUILD / "notebooks"
     for picture in (NOTEBOOKS / "pictures").glob("*.svg"):  # their texts show some of them
         write(out / "pictures" / picture.name, picture.read_text(encoding="utf-8"))

@@ -1,6 +1,7 @@
 """One notebook run by papermill: its parameters checked, its progress shown, its evidence collected."""
 
 import logging
+import multiprocessing
 import os
 import re
 from collections.abc import Mapping
@@ -87,9 +88,11 @@ def row(out: Path, inputs: Mapping[str, Path], *, parameters: Mapping[str, Any],
 
 
 def _peak_of_children_mb() -> float:
-    """Peak resident memory of the processes below this one, MB: Linux keeps each one's high-water mark."""
-    peak = 0.0
-    for child in psutil.Process().children(recursive=True):
+    """Peak resident memory of the kernel and what it started, MB: Linux keeps each one's high-water mark."""
+    peak, below = 0.0, psutil.Process().children(recursive=True)
+    if forked := {each.pid for each in multiprocessing.active_children()}:  # not what they are forks of
+        below = [each for each in below if forked & {each.pid, *(above.pid for above in each.parents())}]
+    for child in below:
         try:
             status = Path(f"/proc/{child.pid}/status")
             if status.exists():

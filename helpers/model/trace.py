@@ -49,11 +49,10 @@ def trace(model: nn.Module, shape: tuple[int, ...] = IMAGE) -> list[Op]:
         path = f"{type(model).__name__}.{name}"
         module.register_forward_pre_hook(partial(lambda path, *_: recorder.path.append(path), path))
         module.register_forward_hook(lambda *_: recorder.path.pop() and None)
-    image = torch.empty(shape, device="meta")
+        if hasattr(module, "attention_bias_cache"):  # timm gathers its bias tables once and keeps them
+            module.get_attention_biases(torch.device("meta"))
     with sdpa_kernel(SDPBackend.MATH), recorder:  # the fused kernels are not all in the flop registry
-        model(image)  # timm gathers its bias tables on the first call and keeps them
-        recorder.ops.clear()
-        model(image)
+        model(torch.empty(shape, device="meta"))
     return recorder.ops
 
 
