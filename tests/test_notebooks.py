@@ -11,7 +11,7 @@ import pytest
 from helpers.__main__ import main
 from helpers.artifacts import LOCK
 from helpers.files import BUILD
-from helpers.lab import notebooks, runner
+from helpers.lab import kernels, notebooks, runner
 from helpers.lab.evidence import harvest
 
 CHAPTERS = notebooks.chapters()
@@ -19,6 +19,11 @@ MEMORY_KB = 1e9 / 1024
 ANOTHER = {"model": "efficientvit_m0"}
 
 pytestmark = pytest.mark.timeout(1800)  # a chapter takes minutes on a busy machine
+
+
+@pytest.fixture(scope="module", autouse=True)
+def as_in_the_tutorial() -> None:
+    kernels.import_once()
 
 
 def name(path: Path) -> str:

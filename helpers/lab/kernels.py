@@ -6,21 +6,24 @@ A chapter would spend about five seconds on torch, timm and the like, and `make 
 import os
 import sys
 from importlib.metadata import EntryPoint
-from multiprocessing import forkserver
+from multiprocessing import forkserver, parent_process
 from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
-from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
+from jupyter_client.provisioning.factory import KernelProvisionerFactory
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-# Of ours only what makes timm importable: the rest reads its environment when it is imported.
-_SLOW = ["helpers.model.reference", "ipykernel.kernelapp", "matplotlib.figure", "onnxruntime", "onnxsim", "pandas"]
+# Of ours only what makes timm importable: others read the environment when they are imported.
+_SLOW = ["ipykernel.kernelapp", "matplotlib.figure", "onnxruntime", "onnxsim", "pandas"]
 
 
 def import_once() -> None:
-    """From here on this process's kernels are such forks; where a fork is not safe (macOS), nothing changes."""
+    """From here on this process's kernels are such forks; where that is not safe (macOS), nothing changes."""
     if sys.platform != "linux":
         return
-    forkserver.set_forkserver_preload(_SLOW)
+    forkserver.set_forkserver_preload(["helpers.model.reference", *_SLOW])
     forkserver.ensure_running()
     factory = KernelProvisionerFactory.instance()
     factory.provisioners[__name__] = EntryPoint(__name__, f"{__name__}:Forked", "")
@@ -31,9 +34,9 @@ class Forked(LocalProvisioner):
     """Starts and stops such a kernel for Jupyter."""
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
-        self.process = _Kernel(target=_run, args=(cmd[cmd.index("-f") :], os.getcwd(), kwargs["env"]))
-        self.process.start()
-        self.pid = self.pgid = self.process.pid
+        kernel = _Kernel(target=_run, args=(cmd[cmd.index("-f") :], Path.cwd(), kwargs["env"]))
+        kernel.start()
+        self.process, self.pid, self.pgid = kernel, kernel.pid, kernel.pid  # type: ignore[assignment]
         return self.connection_info
 
 
@@ -50,14 +53,20 @@ class _Kernel(ForkServerProcess):
         return self.exitcode
 
     def send_signal(self, number: int) -> None:
-        os.kill(self.ident, number)
+        os.kill(self.pid, number)  # type: ignore[arg-type]
 
 
-def _run(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
+def _run(arguments: list[str], folder: Path, environment: dict[str, str]) -> None:
     from ipykernel.kernelapp import IPKernelApp
 
     os.setsid()  # Ctrl-C is for the one who started it
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    Thread(target=_end_with_the_parent, daemon=True).start()
     IPKernelApp.launch_instance(arguments)
+
+
+def _end_with_the_parent() -> None:
+    parent_process().join()  # type: ignore[union-attr]  # not the one it is a fork of
+    os._exit(1)

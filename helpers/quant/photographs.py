@@ -84,6 +84,5 @@ def crossed(
         graph = quantizer(others)
         release_memory()
         said = logits(graph, [picture for name in judged for picture in pictures[name]])
-        release_memory()
         found |= zip(judged, np.split(said, len(judged)), strict=True)
     return np.concatenate([found[name] for name in pictures])

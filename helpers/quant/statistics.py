@@ -21,7 +21,7 @@ from helpers.quant.params import Method, QuantParams, Range, Values
 BINS = 2048  # of a tensor's histogram
 LEVELS = 256  # values that an 8-bit tensor can take
 KEPT = 99.99  # per cent of the values that Percentile keeps, half of the rest cut on each side
-SHARES = np.linspace(0.3, 1.0, 71)  # of the whole range, that MSE and KL try
+SHARES = np.linspace(0.3, 1.0, 36)  # of the whole range, that MSE and KL try
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """The notebook runner, on small notebooks made here."""
 
 import json
+import multiprocessing
 import re
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +198,21 @@ def test_a_terminal_sees_the_place_the_heading_the_seconds_and_the_time_left(
     assert len(progress.line(1)) == 39
 
 
+def test_the_tutorials_chapters_share_slow_imports_and_nothing_else(house: Path):
+    """Their kernels are forks of one process, whose memory is not theirs."""
+    own = "print(sys.modules.keys() >= {'timm', 'pandas'}, os.getcwd())\nos.environ['LEFT'] = left = 'x'"
+    peak = "print(open('/proc/self/status').read())"
+    book(house / "notebooks" / "01_one.ipynb", "width = 2", f"import os, sys\n{own}", peak)
+    left = "import os\nprint({'left', 'LEFT'} & {*globals(), *os.environ})"
+    book(house / "notebooks" / "02_two.ipynb", "width = 2", left)
+    assert notebooks.tutorial() == 0 and not multiprocessing.active_children()
+    built = house / "build" / "notebooks"
+    one, two = ((built / f"{name}.ipynb").read_text() for name in ("01_one", "02_two"))
+    assert f"True {house / 'notebooks'}" in one and "set()" in two
+    (done, _) = json.loads((house / "build" / "results.json").read_text())["notebooks"]
+    assert done["peak_mb"] < 1.2 * int(re.search(r"VmHWM:\\t +(\d+) kB", one)[1]) / 1000
+
+
 INTERRUPTED = """
 import runpy, sys
 from pathlib import Path
@@ -207,20 +224,34 @@ runpy.run_module("helpers", run_name="__main__", alter_sys=True)
 """
 
 
-@pytest.mark.parametrize("when", ["at the first line", "in a cell"])
-def test_ctrl_c_ends_in_a_sentence(house: Path, when: str):
-    running = house / "running"
-    endless = f"open({str(running)!r}, 'w')\nwhile True: pass"
-    book(house / "notebooks" / "01_endless.ipynb", "width = 2", endless)
+@pytest.fixture
+def endless(house: Path) -> Iterator[subprocess.Popen[str]]:
+    """A tutorial whose first chapter writes down its process, and never ends."""
+    forever = f"import os, pathlib\npathlib.Path({str(house / 'pid')!r}).write_text(str(os.getpid()))"
+    for name in ("01_endless", "02_never"):
+        book(house / "notebooks" / f"{name}.ipynb", "width = 2", f"{forever}\nwhile True: pass")
     command = [sys.executable, "-c", INTERRUPTED, str(house), "tutorial"]
     with subprocess.Popen(
         command, cwd=files.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:
         assert child.stdout.readline()
-        if when == "in a cell":
-            wait_until(running.exists)
-        child.send_signal(signal.SIGINT)
-        _, said = child.communicate(timeout=PATIENCE)
-    assert child.returncode == 130
+        yield child
+
+
+@pytest.mark.parametrize("when", ["at the first line", "in a cell"])
+def test_ctrl_c_ends_in_a_sentence(house: Path, when: str, endless: subprocess.Popen[str]):
+    if when == "in a cell":
+        wait_until((house / "pid").exists)
+    endless.send_signal(signal.SIGINT)
+    _, said = endless.communicate(timeout=PATIENCE)
+    assert endless.returncode == 130
     assert said.startswith("tutorial: interrupted") and said.count("\n") == 1
     assert not list((house / "build").rglob("01_endless*"))
+
+
+def test_a_chapter_ends_with_the_tutorial_that_is_killed(house: Path, endless: subprocess.Popen[str]):
+    wait_until(lambda: (house / "pid").exists() and (house / "pid").read_text())
+    kernel = Path("/proc", (house / "pid").read_text())
+    assert kernel.exists()
+    endless.kill()
+    wait_until(lambda: not kernel.exists())
