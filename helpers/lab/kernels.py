@@ -1,6 +1,7 @@
 """Kernels whose slow imports are done: each is a fork of one process that did them.
 
 A chapter would spend about five seconds on torch, timm and the like, and `make tutorial` that twelve times.
+pandas is left out: when it is imported it looks whether a notebook is there.
 """
 
 import os
@@ -16,7 +17,7 @@ from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 # Of ours only what makes timm importable: others read the environment when they are imported.
-_SLOW = ["ipykernel.kernelapp", "matplotlib.figure", "onnxruntime", "onnxsim", "pandas"]
+_SLOW = ["ipykernel.kernelapp", "matplotlib.figure", "onnxruntime", "onnxsim"]
 
 
 def import_once() -> None:
@@ -63,6 +64,8 @@ def _run(arguments: list[str], folder: Path, environment: dict[str, str]) -> Non
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    for name in ("tqdm.auto", "tqdm.autonotebook"):  # they look as pandas does, and came with timm
+        sys.modules.pop(name)
     Thread(target=_end_with_the_parent, daemon=True).start()
     IPKernelApp.launch_instance(arguments)
 
