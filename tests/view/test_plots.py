@@ -147,6 +147,7 @@ def test_nothing_is_cut_off_and_the_words_for_it_are_inside(name: str) -> None:
 
 
 def collisions(drawn: Figure) -> list[tuple[str, str]]:
+    svg(drawn, alt="placed as in the notebook")
     drawn.canvas.draw()
     texts = [text for text in drawn.findobj(Text) if text.get_visible() and text.get_text().strip()]
     boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
