@@ -65,7 +65,7 @@ def _run(arguments: list[str], folder: Path, environment: dict[str, str]) -> Non
     os.environ.clear()
     os.environ.update(environment)
     for name in ("tqdm.auto", "tqdm.autonotebook"):  # they look as pandas does, and came with timm
-        sys.modules.pop(name)
+        sys.modules.pop(name, None)
     Thread(target=_end_with_the_parent, daemon=True).start()
     IPKernelApp.launch_instance(arguments)
 
