@@ -17,14 +17,14 @@ from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 # Of ours only what makes timm importable: others read the environment when they are imported.
-_SLOW = ["ipykernel.kernelapp", "matplotlib.figure", "onnxruntime", "onnxsim"]
+_SLOW = ["helpers.model.reference", "ipykernel.kernelapp", "matplotlib.figure", "onnxruntime", "onnxsim"]
 
 
 def import_once() -> None:
     """From here on this process's kernels are such forks; where that is not safe (macOS), nothing changes."""
     if sys.platform != "linux":
         return
-    forkserver.set_forkserver_preload(["helpers.model.reference", *_SLOW])
+    forkserver.set_forkserver_preload(_SLOW)
     forkserver.ensure_running()
     factory = KernelProvisionerFactory.instance()
     factory.provisioners[__name__] = EntryPoint(__name__, f"{__name__}:Forked", "")

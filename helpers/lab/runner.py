@@ -89,11 +89,11 @@ def row(out: Path, inputs: Mapping[str, Path], *, parameters: Mapping[str, Any],
 
 def _peak_of_children_mb() -> float:
     """Peak resident memory of the kernel and what it started, MB: Linux keeps each one's high-water mark."""
-    peak, below = 0.0, psutil.Process().children(recursive=True)
-    if forked := {each.pid for each in multiprocessing.active_children()}:  # not what they are forks of
-        below = [each for each in below if forked & {each.pid, *(above.pid for above in each.parents())}]
-    for child in below:
+    peak, forked = 0.0, {each.pid for each in multiprocessing.active_children()}
+    for child in psutil.Process().children(recursive=True):
         try:
+            if forked and forked.isdisjoint({child.pid, *(above.pid for above in child.parents())}):
+                continue  # what the kernel is a fork of
             status = Path(f"/proc/{child.pid}/status")
             if status.exists():
                 peak += sum(map(int, re.findall(r"VmHWM:\s+(\d+) kB", status.read_text()))) * 1024 / 1e6
