@@ -1,7 +1,6 @@
 """Kernels whose slow imports are done: each is a fork of one process that did them.
 
 A chapter would spend about five seconds on torch, timm and the like, and `make tutorial` that twelve times.
-pandas is left out: when it is imported it looks whether a notebook is there.
 """
 
 import os
@@ -17,7 +16,8 @@ from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 # Of ours only what makes timm importable: others read the environment when they are imported.
-_SLOW = ["helpers.model.reference", "ipykernel.kernelapp", "matplotlib.figure", "onnxruntime", "onnxsim"]
+_SLOW = ["helpers.model.reference", "ipykernel.kernelapp"]
+_SLOW += ["matplotlib.figure", "onnxruntime", "onnxsim", "pandas"]
 
 
 def import_once() -> None:
@@ -58,13 +58,15 @@ class _Kernel(ForkServerProcess):
 
 
 def _run(arguments: list[str], folder: Path, environment: dict[str, str]) -> None:
+    import pandas
     from ipykernel.kernelapp import IPKernelApp
 
     os.setsid()  # Ctrl-C is for the one who started it
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    for name in ("tqdm.auto", "tqdm.autonotebook"):  # they look as pandas does, and came with timm
+    pandas.set_option("display.max_columns", 20)  # it took the process without a notebook for a terminal
+    for name in ("tqdm.auto", "tqdm.autonotebook"):  # and so did what came with timm
         sys.modules.pop(name, None)
     Thread(target=_end_with_the_parent, daemon=True).start()
     IPKernelApp.launch_instance(arguments)

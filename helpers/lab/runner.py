@@ -13,6 +13,7 @@ import nbformat
 import papermill
 import psutil
 from nbclient.exceptions import DeadKernelError
+from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 from helpers.files import here, replacing
@@ -63,6 +64,7 @@ def run(
                     notebook,
                     beside,
                     parameters=dict(parameters or {}),
+                    engine_name=__name__,
                     cwd=notebook.parent,
                     progress_bar=False,
                     extra_arguments=["--log-level=CRITICAL"],  # the kernel's own log is not the notebook's
@@ -79,6 +81,21 @@ def run(
     failed.unlink(missing_ok=True)
     checks, results = harvest(executed)
     return NotebookRun(notebook.stem, progress.seconds, max(peaks), checks, results)
+
+
+class _WrittenOnce(NBClientEngine):  # type: ignore[misc]
+    """papermill's own writes the whole file twice for each cell, pictures and all."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man: Any, *arguments: Any, **options: Any) -> None:
+        output, nb_man.output_path = nb_man.output_path, None
+        try:
+            super().execute_managed_notebook(nb_man, *arguments, **options)
+        finally:
+            nb_man.output_path = output  # where its caller writes, also what failed
+
+
+papermill_engines.register(__name__, _WrittenOnce)
 
 
 def row(out: Path, inputs: Mapping[str, Path], *, parameters: Mapping[str, Any], **_: Any) -> dict[str, Any]:

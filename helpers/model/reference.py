@@ -92,7 +92,7 @@ def fresh_copy(model: nn.Module) -> nn.Module:
 def to_input(pictures: NDArray[np.uint8]) -> Tensor:
     """Pictures uint8 [n, h, w, 3] to float32 [n, 3, h, w], normalised as for ImageNet, channels last."""
     mean, std = (torch.tensor(values) * 255 for values in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
-    return ((torch.tensor(pictures).float() - mean) / std).permute(0, 3, 1, 2)
+    return torch.tensor(pictures).float().sub_(mean).div_(std).permute(0, 3, 1, 2)
 
 
 def pretrained(name: str) -> Any:
