@@ -39,7 +39,7 @@ def design(
     """
     check_plan(widths, depths, heads, kernels)
     with torch.device("meta"):
-        network = EfficientViT(widths=widths, depths=depths, heads=heads, kernels=kernels)
+        network = EfficientViT(widths=widths, depths=depths, heads=heads, kernels=kernels).eval()
     counted = total(cost(network))
     params_m, macs_m = counted.parameters / 1e6, counted.macs / 1e6
     return Design(params_m=params_m, macs_m=macs_m, speed=forecast(macs_m=macs_m, params_m=params_m))

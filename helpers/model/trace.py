@@ -6,6 +6,7 @@ views and allocations are free, and left out. That is what unfused PyTorch asks 
 BatchNorm is an operator of its own until it is folded.
 """
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -40,19 +41,25 @@ class Op:
 def trace(model: nn.Module, shape: tuple[int, ...] = IMAGE) -> list[Op]:
     """The operators of one forward pass over an input of `shape`, in the order in which they run.
 
-    Any network or single module will do. Nothing is computed: a copy runs on PyTorch's meta device, in eval
-    mode.
+    Any network or single module will do. Nothing is computed: it runs on PyTorch's meta device in eval mode,
+    as a copy unless it stands there already.
     """
-    model = fresh_copy(model).to("meta")
+    tensors = (*model.parameters(), *model.buffers())
+    if any(module.training for module in model.modules()) or not all(value.is_meta for value in tensors):
+        model = fresh_copy(model).to("meta")
     recorder = _Recorder()
-    for name, module in model.named_modules():
-        path = f"{type(model).__name__}.{name}"
-        module.register_forward_pre_hook(partial(lambda path, *_: recorder.path.append(path), path))
-        module.register_forward_hook(lambda *_: recorder.path.pop() and None)
-        if hasattr(module, "attention_bias_cache"):  # timm gathers its bias tables once and keeps them
-            module.get_attention_biases(torch.device("meta"))
-    with sdpa_kernel(SDPBackend.MATH), recorder:  # the fused kernels are not all in the flop registry
-        model(torch.empty(shape, device="meta"))
+    with ExitStack() as hooks:
+        for name, module in model.named_modules():
+            path = f"{type(model).__name__}.{name}"
+            for hook in (
+                module.register_forward_pre_hook(partial(lambda path, *_: recorder.path.append(path), path)),
+                module.register_forward_hook(lambda *_: recorder.path.pop() and None),
+            ):
+                hooks.enter_context(hook)
+            if hasattr(module, "attention_bias_cache"):  # timm gathers its bias tables once and keeps them
+                module.get_attention_biases(torch.device("meta"))
+        with sdpa_kernel(SDPBackend.MATH), recorder:  # the fused kernels are not all in the flop registry
+            model(torch.empty(shape, device="meta"))
     return recorder.ops
 
 
