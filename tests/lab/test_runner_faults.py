@@ -15,6 +15,7 @@ STEP = """
 import os, signal
 from pathlib import Path
 from helpers.artifacts import step
+print(f"width {{width}}", flush=True)
 
 def work(scratch):
     (scratch / "half").touch()
@@ -38,7 +39,7 @@ def test_a_killed_kernel_is_told_and_the_same_command_then_succeeds(
         "its kernel was killed, mostly for want of memory: close other programs and run it again\n"
         f"What it did up to there: {left}\n"
     )
-    assert left.exists()
+    assert '"width 2\\n"' in left.read_text(encoding="utf-8")
     assert not caplog.records, "papermill says it too"
     assert [path.name for path in made.iterdir() if path.is_file()] == [".lock"], "half-made, by its own name"
     assert main(["run", "01"]) == 0

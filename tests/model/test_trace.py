@@ -24,10 +24,13 @@ def test_an_operator_by_hand() -> None:
 def test_the_model_is_left_alone() -> None:
     model = timm_model("efficientvit_m0").train()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    trace(model)
+    found = trace(model)
     assert model.training
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    on_paper = timm_model("efficientvit_m0").to("meta")
+    assert trace(on_paper) == found  # where it stands
+    for module in (*model.modules(), *on_paper.modules()):
+        assert not module._forward_hooks and not module._forward_pre_hooks
 
 
 @pytest.mark.parametrize("name", ["efficientvit_m0", "levit_128s"])
