@@ -51,11 +51,9 @@ def trace(model: nn.Module, shape: tuple[int, ...] = IMAGE) -> list[Op]:
     with ExitStack() as hooks:
         for name, module in model.named_modules():
             path = f"{type(model).__name__}.{name}"
-            for hook in (
-                module.register_forward_pre_hook(partial(lambda path, *_: recorder.path.append(path), path)),
-                module.register_forward_hook(lambda *_: recorder.path.pop() and None),
-            ):
-                hooks.enter_context(hook)
+            into = partial(lambda path, *_: recorder.path.append(path), path)
+            hooks.enter_context(module.register_forward_pre_hook(into))
+            hooks.enter_context(module.register_forward_hook(lambda *_: recorder.path.pop() and None))
             if hasattr(module, "attention_bias_cache"):  # timm gathers its bias tables once and keeps them
                 module.get_attention_biases(torch.device("meta"))
         with sdpa_kernel(SDPBackend.MATH), recorder:  # the fused kernels are not all in the flop registry
